@@ -1,0 +1,67 @@
+"""What goes into the science and what comes out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .words import Laterality, Sex
+
+
+@dataclass(frozen=True)
+class Hand:
+    """A hand image ready to be read.
+
+    Attributes:
+        pixels: Grey image of shape (height, width), float32 in [0, 1], bone bright.
+        sex: The patient's sex, from the header.
+        chronological_age_months: Age at the study, or None where the header does not give it.
+        laterality: Which hand, or None where the header does not say.
+    """
+
+    pixels: npt.NDArray[np.float32]
+    sex: Sex
+    chronological_age_months: float | None = None
+    laterality: Laterality | None = None
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which weights read a hand: name and version from the manifest, sha256 of the weights (hex)."""
+
+    name: str
+    version: str
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version} ({self.sha256[:12]})"
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """A bone age and what is needed to report it.
+
+    Attributes:
+        bone_age_months: The reading.
+        interval_months: (low, high): prediction interval at ``interval_coverage``.
+        interval_coverage: Nominal coverage of the interval, 0 to 1.
+        sex: Sex the reading was made for.
+        chronological_age_months: Age at the study, or None.
+        z_score: (bone age - chronological age) / Brush Foundation SD, or None outside that table.
+        laterality: Which hand, or None.
+        outline_px: Closed outline of the hand, shape (n, 2), float32, (x, y) = (column, row) in pixels of
+            the image that was read; the first point is not repeated.
+        model: The weights that made the reading.
+    """
+
+    bone_age_months: float
+    interval_months: tuple[float, float]
+    interval_coverage: float
+    sex: Sex
+    chronological_age_months: float | None
+    z_score: float | None
+    laterality: Laterality | None
+    outline_px: npt.NDArray[np.float32]
+    model: ModelIdentity

@@ -1,0 +1,48 @@
+"""Fixtures for all tests: where the data is, and which real peers are here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+
+PEERS = {
+    "dcmtk": "storescu",
+    "dicom3tools": "dciodvfy",
+    "pixelmed": "DicomSRValidator",
+    "orthanc": "Orthanc",
+    "postgresql": "pg_ctl",
+}
+
+
+def find_program(program: str) -> str | None:
+    """Path of a program, looked for also where Debian hides servers."""
+    hidden = [str(folder) for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"))]
+    return shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", *hidden]))
+
+
+@pytest.fixture(scope="session")
+def require_peer() -> Callable[[str], str]:
+    """Path of a peer's program; skips without it, or fails where BONEAGE_REQUIRE_PEERS is set."""
+
+    def require(peer: str) -> str:
+        path = find_program(PEERS[peer])
+        if path is None:
+            message = f"{peer} is not installed ({PEERS[peer]} not found)"
+            if os.environ.get("BONEAGE_REQUIRE_PEERS"):
+                pytest.fail(message)
+            pytest.skip(message)
+        return path
+
+    return require
+
+
+@pytest.fixture(scope="session")
+def sample_dicom() -> Path:
+    """The folder of drawn studies."""
+    return REPOSITORY / "sample_dicom"
