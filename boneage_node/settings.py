@@ -1,0 +1,387 @@
+"""Every setting of the node, once: its type, default and meaning.
+
+A setting is looked for in this order, the first that has it wins: flag on the command line, environment
+(``BONEAGE_`` and the name in capitals), TOML file. ``docs/settings.md`` is written from this module by
+``python -m boneage_node.settings``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import re
+import socket
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
+from pydantic_settings.sources import PydanticBaseSettingsSource
+
+ENVIRONMENT_PREFIX = "BONEAGE_"
+CONFIG_VARIABLE = "BONEAGE_CONFIG"
+_NOT_SETTINGS = {CONFIG_VARIABLE, "BONEAGE_REQUIRE_PEERS"}
+"""Variables with our prefix that are no settings: where the file is, and what the tests insist on."""
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used; the text is one sentence (or more) for the person who wrote them."""
+
+
+def _ae_title(value: str) -> str:
+    """Check an AE title: 1 to 16 characters of the default repertoire, no backslash (PS3.5, 6.2)."""
+    title = value.strip(" ")
+    if not re.fullmatch(r"[\x20-\x5b\x5d-\x7e]{1,16}", title):
+        raise ValueError("an AE title is 1 to 16 printable ASCII characters without a backslash")
+    return title
+
+
+def _destination(value: str) -> str:
+    """Check ``AE@host:port``, an IPv6 address in square brackets."""
+    match = re.fullmatch(
+        r"(?P<ae>[^@]+)@(?P<host>\[[0-9A-Fa-f:]+\]|[^\s:@\[\]/]+):(?P<port>\d{1,5})", value.strip()
+    )
+    if match is None or not 0 < int(match["port"]) < 65536:
+        raise ValueError(f"'{value}' is not a destination such as PACS@10.0.0.5:104 (AE title, host, port)")
+    return f"{_ae_title(match['ae'])}@{match['host']}:{int(match['port'])}"
+
+
+def _network(value: str) -> str:
+    """Check an IP address or a network in CIDR notation, and drop host bits."""
+    try:
+        return str(ipaddress.ip_network(value.strip(), strict=False))
+    except ValueError:
+        raise ValueError(f"'{value}' is not an address or network such as 10.0.0.0/24") from None
+
+
+def _device(value: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda:\d+", value):
+        raise ValueError(f"'{value}' is not a device: auto, cpu or cuda:N")
+    return value
+
+
+def _database_url(value: str | None) -> str | None:
+    if value is not None and urlsplit(value).scheme not in {"sqlite", "postgresql", "postgresql+psycopg"}:
+        raise ValueError("a database is sqlite:///path or postgresql+psycopg://user@host/name")
+    return value
+
+
+def _absolute(value: Path) -> Path:
+    return value.expanduser().absolute()
+
+
+def _split_commas(value: Any) -> Any:
+    """Split a list as the environment writes it, ``a,b``."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def default_data_dir() -> Path:
+    """``boneage-node`` in the XDG data home, hence ``~/.local/share/boneage-node`` unless told otherwise."""
+    home = os.environ.get("XDG_DATA_HOME", "")
+    base = Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "share"
+    return base / "boneage-node"
+
+
+AETitle = Annotated[str, AfterValidator(_ae_title)]
+Destinations = Annotated[
+    tuple[Annotated[str, AfterValidator(_destination)], ...], NoDecode, BeforeValidator(_split_commas)
+]
+AETitles = Annotated[tuple[AETitle, ...], NoDecode, BeforeValidator(_split_commas)]
+Networks = Annotated[
+    tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, BeforeValidator(_split_commas)
+]
+Devices = Annotated[
+    tuple[Annotated[str, AfterValidator(_device)], ...],
+    Field(min_length=1),
+    NoDecode,
+    BeforeValidator(_split_commas),
+]
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["auto", "console", "json"]
+
+
+class Settings(BaseSettings):
+    """All settings of a node. Made by `load_settings`; immutable, and safe to hand to another process."""
+
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True)
+
+    ae_title: AETitle = Field("BONEAGE", description="AE title of the node, as called and as calling.")
+    host: str = Field(
+        "127.0.0.1",
+        description="Address to listen on. Anything but loopback needs `allowed_ae_titles` and "
+        "`allowed_addresses`, or `open_to_all`.",
+    )
+    port: int = Field(11112, ge=0, le=65535, description="Port to listen on; 0 takes a free one and logs it.")
+    allowed_ae_titles: AETitles = Field(
+        (), description="Calling AE titles that may send. Empty: any, but only on loopback or `open_to_all`."
+    )
+    allowed_addresses: Networks = Field(
+        (), description="Addresses or networks (CIDR) that may send. Empty: any, with the same condition."
+    )
+    open_to_all: bool = Field(
+        False, description="Listen beyond loopback with no allow-list: whoever reaches the port may send."
+    )
+    max_associations: int = Field(25, ge=1, description="Associations served at once; more are rejected.")
+    association_idle_seconds: float = Field(
+        60.0, gt=0, description="An association with nothing said for so long is aborted."
+    )
+
+    data_dir: Annotated[Path, AfterValidator(_absolute)] = Field(
+        default_factory=default_data_dir,
+        description="Where the spool and the embedded database live. Holds patient data.",
+    )
+    database_url: Annotated[str | None, AfterValidator(_database_url)] = Field(
+        None,
+        description="SQLAlchemy URL of the database (`postgresql+psycopg://...`). "
+        "Not set: SQLite in `data_dir`.",
+    )
+    spool_reserve_mib: int = Field(
+        512, ge=0, description="Disk space in MiB kept free: below it C-STORE is refused with 0xA700."
+    )
+    quiet_seconds: float = Field(
+        10.0,
+        ge=0,
+        description="A study is read so long after its last image, or at once when its association ends.",
+    )
+
+    device: Devices = Field(
+        ("auto",),
+        description="Where to read: `cpu`, `cuda:N`, or `auto` (every GPU there is, else the CPU). "
+        "One worker each.",
+    )
+    model: str | None = Field(
+        None,
+        description="Model to read with: a name from `boneage-node models list`, or a folder. "
+        "Not set: the default.",
+    )
+    batch_size: int = Field(16, ge=1, description="Studies that a worker with a GPU reads at once.")
+    lease_seconds: float = Field(
+        60.0, ge=1, description="A job of a worker (or a delivery) not heard of for so long is taken over."
+    )
+    job_max_attempts: int = Field(
+        3,
+        ge=1,
+        description="Attempts to read a study before it is set aside for `boneage-node studies retry`.",
+    )
+
+    send_to: Destinations = Field((), description="Destinations of the reports, each `AE@host:port`.")
+    send_refusals: bool = Field(
+        True, description="Send a report also when a study was refused, with the reason."
+    )
+    delivery_max_attempts: int = Field(
+        100,
+        ge=1,
+        description="Attempts to deliver a report before it is a dead letter (about two days by default).",
+    )
+    backoff_base_seconds: float = Field(
+        5.0, gt=0, description="Longest wait after a first failure; doubles with each further one."
+    )
+    backoff_cap_seconds: float = Field(3600.0, gt=0, description="The wait after a failure is never longer.")
+
+    log_format: LogFormat = Field(
+        "auto", description="`json`, `console`, or `auto`: console on a terminal, else JSON."
+    )
+    log_level: LogLevel = Field(
+        "info", description="The least important lines to log: debug, info, warning or error."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `load_settings` hands over: it merges the sources itself, to name them in errors."""
+        return (init_settings,)
+
+    @property
+    def database(self) -> str:
+        """The URL in use: `database_url`, or SQLite in `data_dir`."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'boneage.sqlite3'}"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Folder of the received and the written files."""
+        return self.data_dir / "spool"
+
+    @property
+    def spool_reserve_bytes(self) -> int:
+        """`spool_reserve_mib` in bytes."""
+        return self.spool_reserve_mib * 1024 * 1024
+
+    def unsafe_listening(self) -> str | None:
+        """Say why the node must not listen as it is set, or None where it may.
+
+        Whoever may send images makes the node write to its disk and to the PACS. So beyond loopback both
+        lists are needed: an AE title alone is no secret, an address alone is shared by many programs.
+        """
+        if self.open_to_all or (self.allowed_ae_titles and self.allowed_addresses) or is_loopback(self.host):
+            return None
+        return (
+            f"The node would listen on {self.host} to whoever reaches it. Set allowed_ae_titles and "
+            "allowed_addresses (--allow-ae, --allow-address), or say that this is meant with open_to_all "
+            "(--open-to-all)."
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether every address that a host name stands for is loopback; a name that does not resolve is not."""
+    try:
+        addresses = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
+    except OSError:
+        return False
+    return all(ipaddress.ip_address(address.partition("%")[0]).is_loopback for address in addresses)
+
+
+def load_settings(config: Path | None = None, **flags: Any) -> Settings:
+    """Merge flags, environment and TOML file, in this order of precedence.
+
+    Args:
+        config: The TOML file; without one, the file that ``BONEAGE_CONFIG`` names, if any.
+        flags: Settings from the command line by name; None and empty sequences are flags not given.
+
+    Raises:
+        SettingsError: A file that is not there or not TOML, a name that is no setting, a value that does
+            not fit.
+
+    """
+    if config is None and os.environ.get(CONFIG_VARIABLE):
+        config = Path(os.environ[CONFIG_VARIABLE])
+    given = {
+        name: value for name, value in flags.items() if value is not None and value != [] and value != ()
+    }
+    sources = [
+        ("the command line", given),
+        ("the environment", EnvSettingsSource(Settings)()),
+        (str(config), _read_toml(config) if config is not None else {}),
+    ]
+    merged: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    for source, values in reversed(sources):
+        merged.update(values)
+        origin.update(dict.fromkeys(values, source))
+    try:
+        return Settings(**merged)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_sentences(error, origin))) from None
+
+
+def unknown_variables() -> list[str]:
+    """Return a sentence for each environment variable with the node's prefix that is no setting."""
+    sentences = []
+    for variable in sorted(os.environ):
+        name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+        ours = variable.startswith(ENVIRONMENT_PREFIX) and variable not in _NOT_SETTINGS
+        if ours and name not in Settings.model_fields:
+            nearest = _nearest(name)
+            meant = f" Did you mean {ENVIRONMENT_PREFIX}{nearest.upper()}?" if nearest else ""
+            sentences.append(f"The environment variable {variable} is no setting.{meant}")
+    return sentences
+
+
+def _nearest(name: str) -> str | None:
+    matches = difflib.get_close_matches(name.replace("-", "_"), Settings.model_fields, n=1, cutoff=0.5)
+    return matches[0] if matches else None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            values = tomllib.load(file)
+    except OSError as error:
+        raise SettingsError(f"The settings file {path} cannot be read: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The settings file {path} is not TOML: {error}.") from None
+    unknown = [name for name in values if name not in Settings.model_fields]
+    if unknown:
+        raise SettingsError("\n".join(_unknown_key(path, name) for name in unknown))
+    return values
+
+
+def _unknown_key(path: Path, name: str) -> str:
+    nearest = _nearest(name)
+    meant = f" Did you mean '{nearest}'?" if nearest else " See docs/settings.md for all of them."
+    return f"The settings file {path} sets '{name}', which is no setting.{meant}"
+
+
+def _sentences(error: ValidationError, origin: dict[str, str]) -> Iterable[str]:
+    """One sentence an error: which setting, from where, what is wrong with it."""
+    for problem in error.errors(include_url=False, include_context=False):
+        name = str(problem["loc"][0])
+        if problem["type"] == "extra_forbidden":
+            yield f"'{name}' is no setting."
+            continue
+        reason = problem["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+        # a database URL may hold a password, so it is not shown
+        value = "" if name == "database_url" else f" {problem['input']!r}"
+        yield f"The setting {name}{value} (from {origin.get(name, 'the defaults')}) is not valid: {reason}."
+
+
+def settings_markdown() -> str:
+    """Return the text of ``docs/settings.md``: a table of all settings, made from `Settings`."""
+    lines = [
+        "# Settings",
+        "",
+        "Written by `python -m boneage_node.settings > docs/settings.md` from `boneage_node/settings.py`.",
+        "",
+        "Each setting can be given as a flag of `boneage-node start` (where there is one), as a variable of",
+        "the environment (`BONEAGE_` and the name in capitals, lists separated by commas), or in a TOML file",
+        "named by `--config` or `BONEAGE_CONFIG`. The first of these three that has it wins.",
+        "",
+        "| setting | type | default | meaning |",
+        "|---|---|---|---|",
+    ]
+    properties = Settings.model_json_schema()["properties"]
+    for name, field in Settings.model_fields.items():
+        if name == "data_dir":
+            default = "`~/.local/share/boneage-node`"
+        elif field.default is None or field.default == ():
+            default = "not set"
+        else:
+            default = f"`{_as_toml(field.default)}`"
+        lines.append(f"| `{name}` | {_type_name(properties[name])} | {default} | {field.description} |")
+    lines += ["", "## Example", "", "```toml", _EXAMPLE.strip(), "```", ""]
+    return "\n".join(lines)
+
+
+_EXAMPLE = """
+ae_title = "BONEAGE"
+host = "0.0.0.0"
+port = 11112
+allowed_ae_titles = ["PACS", "DX_ROOM_1"]
+allowed_addresses = ["10.20.0.0/16"]
+send_to = ["PACS@10.20.0.5:104"]
+database_url = "postgresql+psycopg://boneage@localhost/boneage"
+"""
+
+
+def _type_name(schema: dict[str, Any]) -> str:
+    if "enum" in schema:
+        return "one of " + ", ".join(schema["enum"])
+    if "anyOf" in schema:
+        schema = next(option for option in schema["anyOf"] if option["type"] != "null")
+    names = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
+    if schema["type"] == "array":
+        return "list of texts"
+    return "folder" if schema.get("format") == "path" else names[schema["type"]]
+
+
+def _as_toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_as_toml(item) for item in value) + "]"
+    return (
+        f'"{value}"' if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
+    )
+
+
+if __name__ == "__main__":
+    print(settings_markdown(), end="")
