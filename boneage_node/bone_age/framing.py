@@ -1,0 +1,91 @@
+"""Geometry and contrast between a radiograph and what the networks see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+WORKING_SIDE_PX = 768
+"""Longest side of the image that segmentation and cropping start from."""
+
+Grey = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A rectangle of an image, mapped to a raster by scaling alone.
+
+    Attributes:
+        left_px, top_px: Corner of the rectangle in the image; may lie outside it.
+        scale: Raster pixels per image pixel.
+        height_px, width_px: Size of the raster.
+    """
+
+    left_px: float
+    top_px: float
+    scale: float
+    height_px: int
+    width_px: int
+
+    @classmethod
+    def around(
+        cls, box_px: tuple[float, float, float, float], height_px: int, width_px: int, margin: float = 0.0
+    ) -> Frame:
+        """Smallest frame of the raster's shape that holds a box (left, top, right, bottom), centred on it."""
+        left, top, right, bottom = box_px
+        scale = min(width_px / (right - left), height_px / (bottom - top)) / (1 + margin)
+        return cls(
+            (left + right - width_px / scale) / 2, (top + bottom - height_px / scale) / 2, scale, height_px, width_px
+        )
+
+    def cut(self, image: Grey) -> Grey:
+        """The frame's content, shape (height_px, width_px); zero beyond the image.
+
+        Bilinear, after averaging where the frame is much smaller than the image, so that nothing aliases.
+        """
+        factor = max(1, int(1 / self.scale))
+        source = torch.from_numpy(np.ascontiguousarray(image))[None, None]
+        if factor > 1:
+            source = torch.nn.functional.avg_pool2d(source, factor, ceil_mode=True, count_include_pad=False)
+        rows = self._grid(self.height_px, self.top_px, factor, source.shape[2])
+        columns = self._grid(self.width_px, self.left_px, factor, source.shape[3])
+        grid = torch.stack(torch.meshgrid(rows, columns, indexing="ij")[::-1], dim=-1)[None]
+        cut = torch.nn.functional.grid_sample(source, grid, align_corners=False)[0, 0]
+        return np.asarray(cut.numpy(), dtype=np.float32)
+
+    def _grid(self, length_px: int, start_px: float, factor: int, source_px: int) -> torch.Tensor:
+        """Sample positions along one axis in grid_sample's [-1, 1]."""
+        centres = (torch.arange(length_px, dtype=torch.float32) + 0.5) / self.scale + start_px
+        return 2 * centres / (factor * source_px) - 1
+
+    def to_image(self, points_px: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Points (n, 2) as (x, y) in the raster, pixel centres at integers, in the image's pixels."""
+        corner = np.array([self.left_px, self.top_px], dtype=np.float32)
+        return np.asarray((points_px + 0.5) / self.scale + corner - 0.5, dtype=np.float32)
+
+
+def working_image(pixels: Grey) -> tuple[Grey, float]:
+    """The image reduced by a whole factor to about ``WORKING_SIDE_PX``, and its scale (at most 1)."""
+    factor = max(1, round(max(pixels.shape) / WORKING_SIDE_PX))
+    if factor == 1:
+        return pixels, 1.0
+    source = torch.from_numpy(np.ascontiguousarray(pixels))[None, None]
+    reduced = torch.nn.functional.avg_pool2d(source, factor, ceil_mode=True, count_include_pad=False)
+    return np.asarray(reduced[0, 0].numpy(), dtype=np.float32), 1.0 / factor
+
+
+def stretch(image: Grey, low: float, high: float) -> Grey:
+    """Contrast such that ``low`` becomes 0 and ``high`` 1, clipped."""
+    return np.asarray(np.clip((image - low) / max(high - low, 1e-4), 0, 1), dtype=np.float32)
+
+
+def equalise(image: Grey) -> Grey:
+    """Histogram equalisation to [0, 1]: each pixel becomes the share of pixels darker than it."""
+    values, inverse, counts = np.unique(
+        (stretch(image, 0, 1) * 4095).astype(np.int32), return_inverse=True, return_counts=True
+    )
+    share = (np.cumsum(counts) - counts / 2) / image.size
+    return np.asarray(share[inverse].reshape(image.shape), dtype=np.float32) if len(values) > 1 else image * 0

@@ -1,0 +1,43 @@
+"""How far a bone age is from the chronological age, in standard deviations.
+
+Source: the Brush Foundation study's standard deviations of skeletal age, the table radiologists quote with
+the atlas of Greulich and Pyle (2nd ed., 1959).
+"""
+
+from __future__ import annotations
+
+import csv
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+
+from .words import Sex
+
+
+@cache
+def _table(sex: Sex) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """(chronological ages, standard deviations) in months, ages ascending."""
+    text = files(__package__).joinpath("brush_foundation_sd.csv").read_text()
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    rows = [row for row in csv.DictReader(lines) if row["sex"] == sex]
+    return (
+        tuple(float(row["chronological_age_months"]) for row in rows),
+        tuple(float(row["sd_months"]) for row in rows),
+    )
+
+
+def standard_deviation_months(chronological_age_months: float, sex: Sex) -> float | None:
+    """Standard deviation of skeletal age at a chronological age, interpolated; None outside the table."""
+    ages, deviations = _table(sex)
+    if not ages[0] <= chronological_age_months <= ages[-1]:
+        return None
+    return float(np.interp(chronological_age_months, ages, deviations))
+
+
+def z_score(bone_age_months: float, chronological_age_months: float | None, sex: Sex) -> float | None:
+    """(bone age - chronological age) / standard deviation; None without an age or outside the table."""
+    if chronological_age_months is None:
+        return None
+    deviation = standard_deviation_months(chronological_age_months, sex)
+    return None if deviation is None else (bone_age_months - chronological_age_months) / deviation

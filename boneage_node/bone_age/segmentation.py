@@ -1,0 +1,95 @@
+"""Which pixels are hand, and the outline of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import ndimage
+from skimage import measure
+
+from .framing import Frame, Grey, equalise, stretch
+from .networks import HandUNet
+from .words import ReasonCode, Refusal
+
+SIDE_PX = 192
+"""Side of the square that the network sees."""
+
+Mask = npt.NDArray[np.bool_]
+
+_PLAUSIBLE_AREA = (0.03, 0.85)
+_PLAUSIBLE_SOLIDITY = (0.45, 0.95)
+
+
+def network_input(image: Grey) -> tuple[npt.NDArray[np.float32], Frame]:
+    """The image as the network sees it: shape (2, SIDE_PX, SIDE_PX), and the frame it was cut with.
+
+    The first channel is stretched to the image's percentiles, the second equalised, because exposures
+    range from nearly black to nearly white.
+    """
+    height, width = image.shape
+    frame = Frame.around((0, 0, width, height), SIDE_PX, SIDE_PX)
+    low, high = np.percentile(image, [1, 99.5])
+    linear = frame.cut(stretch(image, float(low), float(high)))
+    return np.stack([linear, frame.cut(equalise(image))]), frame
+
+
+def segment(network: HandUNet, image: Grey, device: torch.device) -> Mask:
+    """The hand's pixels: the largest connected component, holes filled.
+
+    Args:
+        network: Trained network in evaluation mode on ``device``.
+        image: Shape (height, width), float32.
+        device: Where to compute.
+
+    Returns:
+        Mask of the image's shape.
+
+    Raises:
+        Refusal: ``NO_HAND_FOUND`` where the mask has not the area and shape of one hand.
+    """
+    planes, frame = network_input(image)
+    with torch.inference_mode():
+        logits = network(torch.from_numpy(planes)[None].to(device))[0, 0].float().cpu()
+    height, width = image.shape
+    whole = Frame(-frame.left_px * frame.scale, -frame.top_px * frame.scale, 1 / frame.scale, height, width)
+    mask = largest_component(whole.cut(logits.sigmoid().numpy()) > 0.5)
+    refuse_implausible(mask)
+    return mask
+
+
+def largest_component(mask: Mask) -> Mask:
+    """The largest connected component with its holes filled; empty where the mask is."""
+    labels, count = ndimage.label(mask)
+    if count == 0:
+        return mask
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return np.asarray(ndimage.binary_fill_holes(labels == sizes.argmax()), dtype=np.bool_)
+
+
+def refuse_implausible(mask: Mask) -> None:
+    """Raise ``NO_HAND_FOUND`` where a mask cannot be one whole hand."""
+    area = float(mask.mean())
+    if not _PLAUSIBLE_AREA[0] <= area <= _PLAUSIBLE_AREA[1]:
+        raise Refusal(ReasonCode.NO_HAND_FOUND, f"the hand would cover {area:.0%} of the image")
+    solidity = float(measure.regionprops(mask.astype(np.uint8))[0].solidity)
+    if not _PLAUSIBLE_SOLIDITY[0] <= solidity <= _PLAUSIBLE_SOLIDITY[1]:
+        raise Refusal(ReasonCode.NO_HAND_FOUND, f"the shape found fills {solidity:.0%} of its hull, no hand does")
+
+
+def outline(mask: Mask, tolerance_px: float = 0.7) -> npt.NDArray[np.float32]:
+    """The mask's outer contour, simplified.
+
+    Args:
+        mask: One connected component.
+        tolerance_px: How far the simplified line may stray (Douglas and Peucker).
+
+    Returns:
+        Shape (n, 2), float32, (x, y) in the mask's pixels; closed, the first point not repeated.
+    """
+    contours = measure.find_contours(np.pad(mask, 1).astype(np.float32), 0.5)
+    longest = max(contours, key=len)
+    simple = measure.approximate_polygon(longest, tolerance_px)[:-1, ::-1] - 1
+    height, width = mask.shape
+    return np.asarray(np.clip(simple, 0, [width - 1, height - 1]), dtype=np.float32)

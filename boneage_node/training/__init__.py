@@ -1,0 +1,1 @@
+"""From labelled radiographs to a model in the zoo: data, augmentation, fitting, evaluation."""

@@ -1,0 +1,73 @@
+"""Random changes to a batch that a hand's age does not depend on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class Warp:
+    """Ranges of a random affine map: all symmetric about no change.
+
+    Attributes:
+        rotation_degrees: Greatest rotation.
+        scale: Greatest relative change of size.
+        shift: Greatest shift as a share of the image's side.
+        mirror: Probability of a mirror image.
+    """
+
+    rotation_degrees: float
+    scale: float
+    shift: float
+    mirror: float = 0.5
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """The batch (n, c, h, w), each image under an affine map of its own; zero beyond the border."""
+        count, _, height, width = images.shape
+
+        def spread(limit: float) -> Tensor:
+            return (torch.rand(count, generator=generator) * 2 - 1) * limit
+
+        angle = spread(math.radians(self.rotation_degrees))
+        size = torch.exp(spread(math.log1p(self.scale)))
+        flip = torch.where(torch.rand(count, generator=generator) < self.mirror, -1.0, 1.0)
+        cosine, sine, aspect = torch.cos(angle) / size, torch.sin(angle) / size, height / width
+        rows = [
+            torch.stack([cosine * flip, -sine * aspect * flip, spread(self.shift)], dim=1),
+            torch.stack([sine / aspect, cosine, spread(self.shift)], dim=1),
+        ]
+        grid = functional.affine_grid(torch.stack(rows, dim=1), list(images.shape), align_corners=False)
+        return functional.grid_sample(images, grid, align_corners=False)
+
+
+def vary_exposure(images: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
+    """Gamma, contrast, brightness and a little noise, each image its own; values kept in [0, 1]."""
+    shape = (images.shape[0], 1, 1, 1)
+
+    def normal(deviation: float) -> Tensor:
+        return torch.randn(shape, generator=generator) * deviation * strength
+
+    varied = images.clamp(1e-4, 1) ** torch.exp(normal(0.25))
+    varied = (varied - 0.5) * torch.exp(normal(0.12)) + 0.5 + normal(0.05)
+    noise = torch.randn(images.shape, generator=generator) * normal(0.02).abs()
+    return (varied + noise).clamp(0, 1)
+
+
+def lower_resolution(images: Tensor, generator: torch.Generator, probability: float, shortest_px: int) -> Tensor:
+    """Some images with the detail of a thumbnail, so that sharp and coarse ones look alike."""
+    chosen = torch.rand(images.shape[0], generator=generator) < probability
+    if not chosen.any():
+        return images
+    height, width = images.shape[2:]
+    factor = float(torch.empty(1).uniform_(shortest_px / width, 0.8, generator=generator))
+    small = functional.interpolate(
+        images[chosen], size=(round(height * factor), round(width * factor)), mode="area"
+    )
+    coarse = images.clone()
+    coarse[chosen] = functional.interpolate(small, size=(height, width), mode="bilinear", align_corners=False)
+    return coarse

@@ -1,0 +1,135 @@
+"""The RSNA 2017 Pediatric Bone Age data set on disk.
+
+Reads the challenge's own download (``boneage-training-dataset.csv`` with ``id,boneage,male`` beside a folder
+``boneage-training-dataset`` of PNG) and copies with the same layout that add ``splits.csv`` (``id,split``).
+Source: Halabi et al., Radiology 2018;290(2):498-503.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw
+
+from boneage_node.bone_age import Sex
+
+HIGH_RESOLUTION_PX = 400
+"""An image whose longer side reaches this is reported as high resolution."""
+
+
+class DataError(Exception):
+    """The folder is not what training expects; the text says how to mend it."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One labelled radiograph.
+
+    Attributes:
+        id: The challenge's number.
+        path: PNG file.
+        bone_age_months: Label.
+        sex: Label.
+        split: ``train``, ``calibration`` (held out of training to set intervals and stop) or ``validation``.
+        native_size_px: (width, height) of the original radiograph, for annotations; None where not listed.
+    """
+
+    id: str
+    path: Path
+    bone_age_months: float
+    sex: Sex
+    split: str
+    native_size_px: tuple[int, int] | None
+
+
+def _share(identity: str, salt: str) -> float:
+    """A number in [0, 1) that depends on the id alone, so that a split never moves."""
+    digest = hashlib.sha256(f"{salt}:{identity}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def _split(identity: str, given: dict[str, str]) -> str:
+    if given.get(identity, "train") == "validation" or (not given and _share(identity, "validation") < 0.08):
+        return "validation"
+    return "calibration" if _share(identity, "calibration") < 0.06 else "train"
+
+
+def read_examples(folder: Path) -> list[Example]:
+    """All labelled radiographs of a folder with the challenge's layout.
+
+    Raises:
+        DataError: Where the table or the images are missing.
+    """
+    table = folder / "boneage-training-dataset.csv"
+    if not table.is_file():
+        raise DataError(f"{table} not found. Unpack the RSNA download so that this file is in {folder}.")
+    images = folder / "boneage-training-dataset"
+    if (images / images.name).is_dir():  # as some unpackers nest it
+        images = images / images.name
+    splits_file = folder / "splits.csv"
+    given = {}
+    if splits_file.is_file():
+        with splits_file.open(newline="") as file:
+            given = {row["id"]: row["split"] for row in csv.DictReader(file)}
+    examples = []
+    with table.open(newline="") as file:
+        for row in csv.DictReader(file):
+            path = images / f"{row['id']}.png"
+            if not path.is_file():
+                raise DataError(f"{path} is listed in {table.name} but not there. Unpack the images beside it.")
+            native = (int(row["native_width"]), int(row["native_height"])) if "native_width" in row else None
+            sex = Sex.MALE if row["male"].strip().lower() == "true" else Sex.FEMALE
+            examples.append(
+                Example(row["id"], path, float(row["boneage"]), sex, _split(row["id"], given), native)
+            )
+    return examples
+
+
+def read_image(path: Path) -> npt.NDArray[np.float32]:
+    """A PNG as float32 grey in [0, 1], shape (height, width)."""
+    with Image.open(path) as image:
+        if image.mode.startswith("I"):
+            return np.asarray(image, dtype=np.float32) / 65535
+        return np.asarray(image.convert("L"), dtype=np.float32) / 255
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A hand drawn by hand: polygons of (x, y) in native pixels, and the native (width, height)."""
+
+    id: str
+    polygons: tuple[npt.NDArray[np.float32], ...]
+    native_size_px: tuple[int, int]
+
+    def mask(self, height: int, width: int) -> npt.NDArray[np.bool_]:
+        """The outline drawn at another size, shape (height, width)."""
+        canvas = Image.new("1", (width, height))
+        draw = ImageDraw.Draw(canvas)
+        scale = np.array([width / self.native_size_px[0], height / self.native_size_px[1]], dtype=np.float32)
+        for polygon in self.polygons:
+            draw.polygon([(float(x), float(y)) for x, y in polygon * scale], fill=1)
+        return np.asarray(canvas, dtype=np.bool_)
+
+
+def read_outlines(file: Path) -> list[Outline]:
+    """Hand outlines of ``annotations/hand_outlines.json``.
+
+    Raises:
+        DataError: Where the file is missing.
+    """
+    if not file.is_file():
+        raise DataError(f"{file} not found. Segmentation is trained from hand-drawn outlines.")
+    return [
+        Outline(
+            identity,
+            tuple(np.asarray(polygon["exterior"], dtype=np.float32) for polygon in entry["polygons"]),
+            (int(entry["width"]), int(entry["height"])),
+        )
+        for identity, entry in json.loads(file.read_text()).items()
+    ]
