@@ -1,0 +1,45 @@
+"""The store: what was received, what is to be done with it, and what came of it.
+
+SQLAlchemy tables and a folder of files. Knows no DICOM service and no model.
+"""
+
+from .backoff import backoff
+from .database import SchemaMismatch, check_schema, migrate, open_engine
+from .intake import Accepted, Intake, NotAcceptable, Received
+from .outbox import DeliveryTask, Outbox
+from .queue import Job, LeaseLost, NewReport, Queue, StoredInstance
+from .spool import Spool, SpoolFull
+from .store import Store
+from .studies import NoSuchStudy, Retried, Studies, StudyDetail, StudySummary
+from .tables import EventKind, ReportKind, Status, StudyState
+
+__all__ = [
+    "Accepted",
+    "DeliveryTask",
+    "EventKind",
+    "Intake",
+    "Job",
+    "LeaseLost",
+    "NewReport",
+    "NoSuchStudy",
+    "NotAcceptable",
+    "Outbox",
+    "Queue",
+    "Received",
+    "ReportKind",
+    "Retried",
+    "SchemaMismatch",
+    "Spool",
+    "SpoolFull",
+    "Status",
+    "Store",
+    "StoredInstance",
+    "Studies",
+    "StudyDetail",
+    "StudyState",
+    "StudySummary",
+    "backoff",
+    "check_schema",
+    "migrate",
+    "open_engine",
+]

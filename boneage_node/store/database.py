@@ -1,0 +1,210 @@
+"""The database: opening it so that a commit is durable, and bringing its schema up to date."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from .tables import Base
+
+_BUSY_SECONDS = 60.0
+"""How long a writer waits for another one on SQLite before it gives up."""
+
+_READ_ONLY = "boneage_read_only"
+
+_MIGRATION_LOCK = 0x626F6E65
+"""Key of PostgreSQL's advisory lock under which the schema is changed (the bytes of "bone")."""
+
+
+class SchemaMismatch(RuntimeError):  # noqa: N818 - reads as the sentence it is
+    """The database does not fit this program; the message says what to do."""
+
+
+def open_engine(url: str) -> Engine:
+    """Open a database.
+
+    SQLite runs in WAL mode with ``synchronous=FULL``, so that a commit survives a power cut, and a writing
+    transaction begins with ``BEGIN IMMEDIATE``, so that two processes never read the same row in order to
+    change it. On PostgreSQL ``synchronous_commit`` is raised from ``off`` for the same reason.
+
+    Args:
+        url: ``sqlite:///path`` or ``postgresql+psycopg://user@host/name``.
+
+    Raises:
+        ValueError: The URL is of another engine, or an SQLite database in memory (processes share it).
+    """
+    parsed = make_url(url)
+    serialize = partial(json.dumps, allow_nan=False)  # NaN is no JSON, and PostgreSQL would say so later
+    if parsed.get_backend_name() == "sqlite":
+        if parsed.database in (None, "", ":memory:"):
+            raise ValueError("the processes of a node meet in the database: it must be a file, not in memory")
+        engine = create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS}, json_serializer=serialize)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    elif parsed.get_backend_name() == "postgresql":
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        engine = create_engine(parsed, pool_pre_ping=True, json_serializer=serialize)
+        event.listen(engine, "connect", _prepare_postgresql)
+    else:
+        raise ValueError(f"{parsed.get_backend_name()} is not supported: SQLite or PostgreSQL")
+    return engine
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    # Without this, the driver begins transactions itself, and later than we want.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    read_only = connection.get_execution_options().get(_READ_ONLY, False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _prepare_postgresql(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    cursor.execute(
+        "SELECT set_config('synchronous_commit', 'on', false)"
+        " WHERE current_setting('synchronous_commit') = 'off'"
+    )
+    cursor.close()
+    connection.commit()
+
+
+class Transactions:
+    """The two kinds of transaction: one that only reads and holds nobody up, and one that writes."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._write = sessionmaker(engine, expire_on_commit=False)
+        self._read = sessionmaker(engine.execution_options(**{_READ_ONLY: True}), expire_on_commit=False)
+
+    def reading(self) -> AbstractContextManager[Session]:
+        """A session that must not write."""
+        return self._read.begin()
+
+    def writing(self) -> AbstractContextManager[Session]:
+        """A session that is committed, durably, when its block ends and rolled back when it raises."""
+        return self._write.begin()
+
+
+def insert_if_new(
+    session: Session, table: type[Base], unique: Sequence[str], *, where: str | None = None, **values: Any
+) -> bool:
+    """Insert a row unless one with the same unique columns is there already; race free.
+
+    Args:
+        session: A writing session.
+        table: The table.
+        unique: The columns of the unique constraint.
+        where: The condition of a partial unique index.
+        **values: The row.
+
+    Returns:
+        True when the row was inserted.
+    """
+    engine = session.get_bind().dialect.name
+    insert: Callable[..., Any] = postgresql.insert if engine == "postgresql" else sqlite.insert
+    condition = text(where) if where else None
+    result: Any = session.execute(
+        insert(table).values(**values).on_conflict_do_nothing(index_elements=unique, index_where=condition)
+    )
+    return bool(result.rowcount)
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema up to date; harmless when it is, and when several processes do it at once.
+
+    Raises:
+        SchemaMismatch: The database was made by a later version of the program, or cannot hold Unicode.
+    """
+    config = _alembic_config()
+    if engine.dialect.name == "sqlite":
+        _switch_to_wal(engine)
+    with engine.begin() as connection:
+        # SQLite: BEGIN IMMEDIATE keeps the other processes out. Both engines roll back a half migration.
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
+            encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+            if encoding != "UTF8":
+                raise SchemaMismatch(
+                    f"The database's encoding is {encoding}; create it with ENCODING 'UTF8'."
+                )
+        _known_revision(connection, config)
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def check_schema(engine: Engine) -> str | None:
+    """Revision of the database's schema; None when nothing has been created yet.
+
+    Raises:
+        SchemaMismatch: The database was made by a later version of the program.
+    """
+    with engine.connect() as connection:
+        return _known_revision(connection, _alembic_config())
+
+
+def require_current_schema(engine: Engine) -> None:
+    """Check that the schema is the one this program works with.
+
+    Raises:
+        SchemaMismatch: It is older, newer or missing; the message says what to do.
+    """
+    revision = check_schema(engine)
+    if revision != ScriptDirectory.from_config(_alembic_config()).get_current_head():
+        found = f"at revision {revision}" if revision else "empty"
+        raise SchemaMismatch(f"The database is {found}; `boneage-node start` brings it up to date.")
+
+
+def _alembic_config() -> Config:
+    config = Config()
+    folder = Path(__file__).parent / "migrations"
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    return config
+
+
+def _known_revision(connection: Connection, config: Config) -> str | None:
+    revision = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if revision is not None and revision not in known:
+        raise SchemaMismatch(
+            f"The database is at revision {revision}, which this version of boneage-node does not know: "
+            "it was last used by a later version. Install that version, or restore a backup made before it."
+        )
+    return revision
+
+
+def _switch_to_wal(engine: Engine) -> None:
+    """Switch a database file to WAL once and for all; retried, for SQLite does not wait for a lock here."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            with closing(
+                engine.raw_connection()
+            ) as connection:  # SQLAlchemy's own would begin a transaction.
+                connection.cursor().execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)

@@ -1,0 +1,255 @@
+"""Intake: from a received file to a row, and from a quiet study to a job."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from .database import Transactions, insert_if_new
+from .history import record
+from .queue import enqueue
+from .spool import Spool
+from .tables import AE_TITLE_LENGTH, UID, UID_LENGTH, EventKind, InstanceRow, StudyRow, StudyState
+
+_AE_TITLE = re.compile(rf"[ -~]{{0,{AE_TITLE_LENGTH}}}")
+_SETTLE_BATCH = 500
+
+
+class NotAcceptable(ValueError):  # noqa: N818 - reads as the sentence it is
+    """What was received cannot be filed; the message says why, without the value."""
+
+
+@dataclass(frozen=True)
+class Received:
+    """What the receiver knows of an instance.
+
+    Attributes:
+        sop_class_uid: Affected SOP Class UID.
+        sop_instance_uid: Affected SOP Instance UID.
+        study_instance_uid: Study Instance UID of the data set.
+        series_instance_uid: Series Instance UID of the data set.
+        transfer_syntax_uid: Transfer syntax of the data set as it was sent.
+        calling_ae_title: Who sent it.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    transfer_syntax_uid: str
+    calling_ae_title: str
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """Where a received instance was filed.
+
+    Attributes:
+        study_id: Row of its study.
+        instance_id: Its row.
+        new: False when the very same bytes had been received before.
+    """
+
+    study_id: int
+    instance_id: int
+    new: bool
+
+
+class Intake:
+    """Takes instances in and settles studies.
+
+    Args:
+        transactions: The database.
+        spool: The files.
+        clock: The time now, in UTC.
+    """
+
+    def __init__(self, transactions: Transactions, spool: Spool, clock: Callable[[], datetime]) -> None:
+        self._transactions = transactions
+        self._spool = spool
+        self._clock = clock
+
+    def accept(self, incoming: Path, received: Received, quiet_seconds: float) -> Accepted:
+        """Take in one instance. When this returns, its bytes are on disk and its row is committed.
+
+        The same bytes received again change nothing. Other bytes under a known SOP Instance UID are kept
+        beside the first, and the study's history says so.
+
+        Args:
+            incoming: The whole file, flushed, in the spool's ``incoming_dir``. The caller removes it
+                afterwards and does not write to it again: the spool holds the same file by another name.
+            received: What is known of it.
+            quiet_seconds: How long nothing more must come for the study before it is queued.
+
+        Raises:
+            NotAcceptable: A UID or the AE title is not one.
+            SpoolFull: There is no room (an OSError with ENOSPC).
+            sqlalchemy.exc.SQLAlchemyError: The database does not answer.
+        """
+        _check(received)
+        sha256 = _data_set_sha256(incoming)
+        with self._transactions.reading() as session:  # Before the file is linked: no database, no file.
+            known = _find(session, received, sha256)
+        if known is not None and self._spool.path(known.file_name).exists():
+            return Accepted(known.study_id, known.id, new=False)
+
+        name = self._spool.keep(incoming)
+        filed = False
+        try:
+            with self._transactions.writing() as session:
+                accepted = self._file(session, received, sha256, name, incoming.stat().st_size, quiet_seconds)
+                session.flush()
+                # From here on a commit that fails may have happened all the same: the file then stays, and
+                # the sweep of orphans decides.
+                filed = True
+        except BaseException:
+            if not filed:
+                self._spool.discard(name)
+            raise
+        return accepted
+
+    def _file(
+        self,
+        session: Session,
+        received: Received,
+        sha256: str,
+        name: str,
+        size_bytes: int,
+        quiet_seconds: float,
+    ) -> Accepted:
+        now = self._clock()
+        study = _study_of(session, received, now)
+        others = session.scalars(
+            select(InstanceRow.id).where(InstanceRow.sop_instance_uid == received.sop_instance_uid)
+        ).all()
+        inserted = insert_if_new(
+            session,
+            InstanceRow,
+            ["sop_instance_uid", "sha256"],
+            study_id=study.id,
+            sop_instance_uid=received.sop_instance_uid,
+            sop_class_uid=received.sop_class_uid,
+            series_instance_uid=received.series_instance_uid,
+            transfer_syntax_uid=received.transfer_syntax_uid,
+            sha256=sha256,
+            file_name=name,
+            size_bytes=size_bytes,
+            calling_ae_title=received.calling_ae_title.strip(),
+            received_at=now,
+        )
+        instance = _find(session, received, sha256)
+        assert instance is not None, "inserted, or there before"
+        if not inserted:
+            self._restore(session, instance, name, now)
+            return Accepted(instance.study_id, instance.id, new=False)
+        study.state = StudyState.RECEIVING
+        study.settle_at = now + timedelta(seconds=quiet_seconds)
+        study.updated_at = now
+        record(session, EventKind.INSTANCE_RECEIVED, now, study.id, f"instance {instance.id}")
+        if others:
+            detail = f"instance {instance.id} has the UID of instance {others[0]} and other bytes"
+            record(session, EventKind.INSTANCE_CONFLICT, now, study.id, detail)
+        return Accepted(study.id, instance.id, new=True)
+
+    def _restore(self, session: Session, instance: InstanceRow, name: str, now: datetime) -> None:
+        """The same bytes again: drop the new file, unless the first one has been lost."""
+        if self._spool.path(instance.file_name).exists():
+            self._spool.discard(name)
+            return
+        instance.file_name = name
+        detail = f"the file of instance {instance.id} was missing and has been received again"
+        record(session, EventKind.INSTANCE_RESTORED, now, instance.study_id, detail)
+
+    def association_released(self, study_ids: Iterable[int]) -> None:
+        """Let studies that are still receiving settle at once: their sender has said that it is done."""
+        ids = sorted(set(study_ids))
+        if not ids:
+            return
+        now = self._clock()
+        with self._transactions.writing() as session:
+            receiving = (
+                select(StudyRow)
+                .where(StudyRow.id.in_(ids), StudyRow.settle_at > now)
+                .order_by(StudyRow.id)  # One order for all, or two associations could wait for each other.
+                .with_for_update()
+            )
+            for study in session.scalars(receiving):
+                study.settle_at = now
+
+    def settle(self) -> int:
+        """Queue every study that has been quiet for long enough.
+
+        Returns:
+            How many studies were queued.
+        """
+        settled = 0
+        while True:
+            with self._transactions.writing() as session:
+                now = self._clock()
+                quiet = (
+                    select(StudyRow)
+                    .where(StudyRow.settle_at <= now)
+                    .order_by(StudyRow.settle_at, StudyRow.id)
+                    .limit(_SETTLE_BATCH)
+                    .with_for_update(skip_locked=True)
+                )
+                studies = session.scalars(quiet).all()
+                for study in studies:
+                    enqueue(session, study, now)
+            settled += len(studies)
+            if len(studies) < _SETTLE_BATCH:
+                return settled
+
+
+def _check(received: Received) -> None:
+    """No value longer than its column, and none that a database or a later report could not hold."""
+    for name in (field.name for field in fields(received) if field.name.endswith("_uid")):
+        if not UID.fullmatch(getattr(received, name)):
+            raise NotAcceptable(f"the {name} is not a UID of 1 to {UID_LENGTH} digits and dots")
+    if not _AE_TITLE.fullmatch(received.calling_ae_title):
+        raise NotAcceptable(f"the calling AE title is not one of up to {AE_TITLE_LENGTH} ASCII characters")
+
+
+def _find(session: Session, received: Received, sha256: str) -> InstanceRow | None:
+    return session.scalars(
+        select(InstanceRow).where(
+            InstanceRow.sop_instance_uid == received.sop_instance_uid, InstanceRow.sha256 == sha256
+        )
+    ).one_or_none()
+
+
+def _study_of(session: Session, received: Received, now: datetime) -> StudyRow:
+    """The study's row, made where it is missing, locked until the end of the transaction."""
+    insert_if_new(
+        session,
+        StudyRow,
+        ["study_instance_uid"],
+        study_instance_uid=received.study_instance_uid,
+        state=StudyState.RECEIVING,
+        received_at=now,
+        updated_at=now,
+    )
+    return session.scalars(
+        select(StudyRow).where(StudyRow.study_instance_uid == received.study_instance_uid).with_for_update()
+    ).one()
+
+
+def _data_set_sha256(path: Path) -> str:
+    """SHA-256 of the data set's bytes, in hex: without preamble and file meta information (PS3.10, 7.1).
+
+    Those are the receiver's own and may differ between two copies of the same object.
+    """
+    with path.open("rb") as file:
+        start = file.read(144)
+        offset = 0
+        if start[128:132] == b"DICM" and start[132:140] == b"\x02\x00\x00\x00UL\x04\x00":
+            offset = 144 + int.from_bytes(start[140:144], "little")
+        file.seek(offset if offset <= path.stat().st_size else 0)
+        return hashlib.file_digest(file, "sha256").hexdigest()

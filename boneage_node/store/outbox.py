@@ -1,0 +1,266 @@
+"""The outbox: what is to be sent where, in each study's order, until it arrives or is given up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import and_, exists, func, or_, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, aliased
+
+from .database import Transactions
+from .history import record
+from .spool import Spool
+from .tables import DeliveryRow, EventKind, ReportRow, Status
+
+
+@dataclass(frozen=True)
+class DeliveryTask:
+    """A report to be sent to one destination, leased to whoever claimed it.
+
+    Attributes:
+        id: Its row.
+        study_id: The study's row.
+        destination: ``AE@host:port``.
+        path: The DICOM file to send.
+        sop_class_uid: SOP Class UID of the file.
+        sop_instance_uid: SOP Instance UID of the file.
+        attempts: Which attempt this is, from 1.
+    """
+
+    id: int
+    study_id: int
+    destination: str
+    path: Path
+    sop_class_uid: str
+    sop_instance_uid: str
+    attempts: int
+
+
+class Outbox:
+    """The deliveries.
+
+    Args:
+        transactions: The database.
+        spool: The files.
+        clock: The time now, in UTC.
+    """
+
+    def __init__(self, transactions: Transactions, spool: Spool, clock: Callable[[], datetime]) -> None:
+        self._transactions = transactions
+        self._spool = spool
+        self._clock = clock
+
+    def destinations(self) -> list[str]:
+        """The destinations for which something is due now."""
+        with self._transactions.reading() as session:
+            due = select(DeliveryRow.destination).where(_claimable(self._clock())).distinct()
+            return sorted(session.scalars(due))
+
+    def claim(
+        self, destination: str | None, limit: int, lease_seconds: float, *, max_attempts: int | None = None
+    ) -> list[DeliveryTask]:
+        """Take up to ``limit`` deliveries that are due, or whose lease has run out, oldest first.
+
+        Of one study only the oldest to the same destination is taken, so that its reports arrive in order;
+        a dead letter does not hold up what follows.
+
+        Args:
+            destination: Where to; None for all.
+            limit: How many at most.
+            lease_seconds: How long nobody else may claim them; longer than the sending takes.
+            max_attempts: A delivery whose lease has run out for this many times becomes a dead letter; None
+                for never.
+        """
+        try:
+            with self._transactions.writing() as session:
+                now = self._clock()
+                if max_attempts is not None:
+                    self._bury_expired(session, now, max_attempts)
+                query = (
+                    select(DeliveryRow, ReportRow)
+                    .join(ReportRow, ReportRow.id == DeliveryRow.report_id)
+                    .where(_claimable(now))
+                    .order_by(DeliveryRow.scheduled_at, DeliveryRow.id)
+                    .limit(limit)
+                    .with_for_update(skip_locked=True, of=DeliveryRow)
+                )
+                if destination is not None:
+                    query = query.where(DeliveryRow.destination == destination)
+                rows = session.execute(query).all()
+                for delivery, _ in rows:
+                    delivery.status = Status.DOING
+                    delivery.attempts += 1
+                    delivery.leased_until = now + timedelta(seconds=lease_seconds)
+                return [self._task(delivery, report) for delivery, report in rows]
+        except IntegrityError:
+            # PostgreSQL: an earlier delivery of the study, a dead letter when we looked, was retried and
+            # claimed before we committed. The unique index noticed; the next claim sees it.
+            return []
+
+    def extend(self, delivery_ids: Iterable[int], lease_seconds: float) -> None:
+        """Prolong the leases of deliveries that are still being sent."""
+        with self._transactions.writing() as session:
+            for row in _locked(session, delivery_ids, Status.DOING):
+                row.leased_until = self._clock() + timedelta(seconds=lease_seconds)
+
+    def release(self, delivery_ids: Iterable[int]) -> None:
+        """Give back deliveries that were claimed and not tried; it does not count as an attempt."""
+        with self._transactions.writing() as session:
+            for row in _locked(session, delivery_ids, Status.DOING):
+                row.status = Status.TODO
+                row.attempts -= 1
+                row.leased_until = None
+
+    def delivered(self, delivery_ids: Iterable[int]) -> None:
+        """Say that these have arrived; true even when the lease had run out."""
+        with self._transactions.writing() as session:
+            now = self._clock()
+            for row in _locked(session, delivery_ids, Status.TODO, Status.DOING, Status.DEAD):
+                row.status = Status.DONE
+                row.finished_at = now
+                row.leased_until = None
+                row.last_error = None
+                detail = f"report {row.report_id} to {row.destination}, attempt {row.attempts}"
+                record(session, EventKind.DELIVERY_DONE, now, row.study_id, detail)
+
+    def failed(
+        self,
+        delivery_id: int,
+        error: str,
+        *,
+        max_attempts: int,
+        backoff: Callable[[int], timedelta],
+        permanent: bool = False,
+    ) -> Status:
+        """Say that an attempt failed: the delivery is tried again later, or becomes a dead letter.
+
+        Args:
+            delivery_id: Which.
+            error: What went wrong; kept with the delivery, not in the history.
+            max_attempts: After how many attempts it is a dead letter.
+            backoff: From the number of attempts made to the wait before the next.
+            permanent: The destination has refused the object itself: trying again is of no use.
+
+        Returns:
+            The delivery's status now; ``Status.DONE`` when somebody else has delivered it meanwhile.
+        """
+        with self._transactions.writing() as session:
+            now = self._clock()
+            rows = _locked(session, [delivery_id], Status.DOING)
+            if not rows:  # The lease ran out, and somebody else has dealt with it.
+                return session.scalars(select(DeliveryRow.status).where(DeliveryRow.id == delivery_id)).one()
+            (row,) = rows
+            row.last_error = error
+            row.leased_until = None
+            if permanent or row.attempts >= max_attempts:
+                _bury(session, row, now)
+            else:
+                row.status = Status.TODO
+                row.scheduled_at = now + backoff(row.attempts)
+                detail = (
+                    f"report {row.report_id} to {row.destination}, attempt {row.attempts} of {max_attempts}"
+                )
+                record(session, EventKind.DELIVERY_FAILED, now, row.study_id, detail)
+            return row.status
+
+    def retry(self, delivery_ids: Iterable[int] | None = None) -> int:
+        """Send dead letters again, with all their attempts before them.
+
+        Args:
+            delivery_ids: Which; None for all.
+
+        Returns:
+            How many were dead letters and are to be sent again.
+        """
+        with self._transactions.writing() as session:
+            query = select(DeliveryRow).where(DeliveryRow.status == Status.DEAD)
+            if delivery_ids is not None:
+                query = query.where(DeliveryRow.id.in_(sorted(set(delivery_ids))))
+            rows = session.scalars(query.order_by(DeliveryRow.id).with_for_update()).all()
+            for row in rows:
+                reopen(session, row, self._clock())
+            return len(rows)
+
+    def counts(self) -> dict[str, int]:
+        """How many deliveries there are of each status."""
+        with self._transactions.reading() as session:
+            query = select(DeliveryRow.status, func.count()).group_by(DeliveryRow.status)
+            found = dict(session.execute(query).all())
+        return {status.value: found.get(status, 0) for status in Status}
+
+    def _bury_expired(self, session: Session, now: datetime, max_attempts: int) -> None:
+        expired = (
+            select(DeliveryRow)
+            .where(
+                DeliveryRow.status == Status.DOING,
+                DeliveryRow.leased_until < now,
+                DeliveryRow.attempts >= max_attempts,
+            )
+            .with_for_update(skip_locked=True)
+        )
+        for row in session.scalars(expired).all():
+            row.last_error = "the process sending it died, or lost its lease"
+            _bury(session, row, now)
+        session.flush()
+
+    def _task(self, delivery: DeliveryRow, report: ReportRow) -> DeliveryTask:
+        assert report.file_name is not None, "only reports with a file have deliveries"
+        assert report.sop_class_uid is not None, "a file has a SOP Class"
+        return DeliveryTask(
+            id=delivery.id,
+            study_id=delivery.study_id,
+            destination=delivery.destination,
+            path=self._spool.path(report.file_name),
+            sop_class_uid=report.sop_class_uid,
+            sop_instance_uid=report.sop_instance_uid,
+            attempts=delivery.attempts,
+        )
+
+
+def reopen(session: Session, row: DeliveryRow, now: datetime) -> None:
+    """Make a dead letter, whose row is locked, a delivery to do."""
+    row.status = Status.TODO
+    row.attempts = 0
+    row.scheduled_at = now
+    row.finished_at = None
+    detail = f"report {row.report_id} to {row.destination}"
+    record(session, EventKind.DELIVERY_RETRIED, now, row.study_id, detail)
+
+
+def _claimable(now: datetime) -> Any:
+    """Condition for a delivery to be claimed: due, or its lease has run out, and first of its study."""
+    other = aliased(DeliveryRow)
+    before_it = exists().where(
+        other.study_id == DeliveryRow.study_id,
+        other.destination == DeliveryRow.destination,
+        other.id != DeliveryRow.id,
+        or_(other.status == Status.DOING, and_(other.status == Status.TODO, other.id < DeliveryRow.id)),
+    )
+    due = and_(DeliveryRow.status == Status.TODO, DeliveryRow.scheduled_at <= now, ~before_it)
+    return or_(due, and_(DeliveryRow.status == Status.DOING, DeliveryRow.leased_until < now))
+
+
+def _locked(session: Session, delivery_ids: Iterable[int], *statuses: Status) -> list[DeliveryRow]:
+    """Deliveries of these statuses, locked in one order for all."""
+    return list(
+        session.scalars(
+            select(DeliveryRow)
+            .where(DeliveryRow.id.in_(sorted(set(delivery_ids))), DeliveryRow.status.in_(statuses))
+            .order_by(DeliveryRow.id)
+            .with_for_update()
+        )
+    )
+
+
+def _bury(session: Session, row: DeliveryRow, now: datetime) -> None:
+    """Make a delivery a dead letter."""
+    row.status = Status.DEAD
+    row.finished_at = now
+    row.leased_until = None
+    detail = f"report {row.report_id} to {row.destination} was given up after attempt {row.attempts}"
+    record(session, EventKind.DELIVERY_DEAD, now, row.study_id, detail)

@@ -1,0 +1,432 @@
+"""The queue: jobs are claimed under a lease, and end as reports, again later, or as a dead letter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import and_, delete, exists, func, or_, select, update
+from sqlalchemy.orm import Session, aliased
+
+from .database import Transactions, insert_if_new
+from .history import record
+from .spool import Spool
+from .tables import (
+    DESTINATION_LENGTH,
+    WHERE_TODO,
+    DeliveryRow,
+    EventKind,
+    InstanceRow,
+    JobRow,
+    ReportKind,
+    ReportRow,
+    Status,
+    StudyRow,
+    StudyState,
+)
+
+
+class LeaseLost(RuntimeError):  # noqa: N818 - reads as the sentence it is
+    """The job is no longer this worker's: its lease ran out and another one has it, or it has ended."""
+
+
+@dataclass(frozen=True)
+class StoredInstance:
+    """An instance of a study and where its file is.
+
+    Attributes:
+        id: Its row.
+        path: Its file in the spool.
+        sop_class_uid: SOP Class UID.
+        sop_instance_uid: SOP Instance UID.
+        series_instance_uid: Series Instance UID.
+        transfer_syntax_uid: Transfer syntax of the file.
+        sha256: Of the data set's bytes, in hex.
+        received_at: When it was received, UTC.
+    """
+
+    id: int
+    path: Path
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    transfer_syntax_uid: str
+    sha256: str
+    received_at: datetime
+
+
+@dataclass(frozen=True)
+class Job:
+    """A study to be read, held by a worker until its lease ends.
+
+    Attributes:
+        id: Its row.
+        study_id: The study's row.
+        study_instance_uid: The study.
+        attempts: Which attempt this is, from 1; tells this holding of the job from any other.
+        leased_until: When another worker may take it, UTC.
+        instances: The study's instances, in the order in which they were received.
+    """
+
+    id: int
+    study_id: int
+    study_instance_uid: str
+    attempts: int
+    leased_until: datetime
+    instances: tuple[StoredInstance, ...]
+
+
+@dataclass(frozen=True)
+class NewReport:
+    """What a worker found out, to be stored by ``Queue.complete``.
+
+    Attributes:
+        instance_id: The image that was read; None when a study is refused for want of one.
+        kind: Assessment or refusal.
+        sop_instance_uid: Derived from what was read: the same reading has the same UID.
+        result: The object that ``assess --json`` prints.
+        file_name: Name in the spool of the DICOM object to be sent; None when nothing is sent.
+        sop_class_uid: SOP Class UID of that object; None when nothing is sent.
+    """
+
+    instance_id: int | None
+    kind: ReportKind
+    sop_instance_uid: str
+    result: Mapping[str, Any]
+    file_name: str | None = None
+    sop_class_uid: str | None = None
+
+
+class Queue:
+    """The jobs.
+
+    Locks are taken in one order everywhere, job before study, or both in one statement that skips what is
+    locked; so no two processes wait for each other.
+
+    Args:
+        transactions: The database.
+        spool: The files.
+        clock: The time now, in UTC; the machines of a node must agree on it to well under a lease.
+    """
+
+    def __init__(self, transactions: Transactions, spool: Spool, clock: Callable[[], datetime]) -> None:
+        self._transactions = transactions
+        self._spool = spool
+        self._clock = clock
+
+    def claim(self, worker: str, limit: int, lease_seconds: float, *, max_attempts: int = 5) -> list[Job]:
+        """Take up to ``limit`` jobs that are due, or whose worker's lease has run out, oldest first.
+
+        Never two jobs of one study at a time, and none of a study that is still receiving. A job whose
+        lease has run out for the ``max_attempts``-th time becomes a dead letter: it kills its workers.
+
+        Args:
+            worker: Name of the claiming worker.
+            limit: How many at most.
+            lease_seconds: For how long they are this worker's; ``extend`` prolongs it.
+            max_attempts: How many workers a job may cost.
+        """
+        with self._transactions.writing() as session:
+            now = self._clock()
+            self._bury_expired(session, now, max_attempts)
+            rows = session.execute(_claimable(now, limit)).all()
+            for job, study in rows:
+                if job.status == Status.DOING:
+                    detail = f"job {job.id}, attempt {job.attempts}: the lease of {job.worker} had run out"
+                    record(session, EventKind.JOB_TAKEN_OVER, now, study.id, detail)
+                job.status = Status.DOING
+                job.attempts += 1
+                job.worker = worker
+                job.leased_until = now + timedelta(seconds=lease_seconds)
+                study.state = StudyState.READING
+                study.updated_at = now
+            session.flush()
+            instances = self._instances(session, [study.id for _, study in rows])
+            return [_job(job, study, instances[study.id]) for job, study in rows]
+
+    def extend(self, job_ids: Iterable[int], worker: str, lease_seconds: float) -> list[int]:
+        """Prolong leases: the worker's heartbeat.
+
+        Returns:
+            The jobs that are still this worker's; the others have been taken over or have ended.
+        """
+        with self._transactions.writing() as session:
+            held = session.scalars(
+                select(JobRow)
+                .where(
+                    JobRow.id.in_(sorted(set(job_ids))),
+                    JobRow.worker == worker,
+                    JobRow.status == Status.DOING,
+                )
+                .order_by(JobRow.id)
+                .with_for_update()
+            ).all()
+            for job in held:
+                job.leased_until = self._clock() + timedelta(seconds=lease_seconds)
+            return [job.id for job in held]
+
+    def release(self, job: Job, worker: str) -> None:
+        """Give back a job that was claimed and not begun; it does not count as an attempt.
+
+        Raises:
+            LeaseLost: The job is no longer this worker's.
+        """
+        with self._transactions.writing() as session:
+            row, study = _held(session, job, worker)
+            row.attempts -= 1
+            self._again(session, row, study, self._clock())
+
+    def complete(
+        self, job: Job, worker: str, outcomes: Sequence[NewReport], destinations: Sequence[str]
+    ) -> None:
+        """End a job: its reports, their deliveries, the study's state and history, all in one transaction.
+
+        A report whose SOP Instance UID is there already is the same reading again: it is not stored, not
+        sent a second time, and its new file is discarded.
+
+        Args:
+            job: The job as it was claimed.
+            worker: Who claimed it.
+            outcomes: One or more reports; their files are in the spool already.
+            destinations: ``AE@host:port`` of everybody who gets the reports that have a file.
+
+        Raises:
+            LeaseLost: The job is no longer this worker's; nothing was stored.
+            ValueError: No outcome (a study never ends in silence), or a destination too long to be one.
+        """
+        if not outcomes:
+            raise ValueError("a job ends with a report or a refusal")
+        if any(len(destination) > DESTINATION_LENGTH for destination in destinations):
+            raise ValueError(f"a destination has {DESTINATION_LENGTH} characters at most")
+        superfluous = []
+        with self._transactions.writing() as session:
+            row, study = _held(session, job, worker)
+            now = self._clock()
+            for outcome in outcomes:
+                if not _store_report(session, study, outcome, destinations, now) and outcome.file_name:
+                    superfluous.append(outcome.file_name)
+            row.status = Status.DONE
+            row.finished_at = now
+            row.leased_until = None
+            row.last_error = None
+            reported = any(outcome.kind == ReportKind.ASSESSMENT for outcome in outcomes)
+            _end(session, study, StudyState.REPORTED if reported else StudyState.REFUSED, now)
+            kind = EventKind.STUDY_REPORTED if reported else EventKind.STUDY_REFUSED
+            record(session, kind, now, study.id, f"job {row.id}, attempt {row.attempts}")
+        for name in superfluous:
+            self._spool.discard(name)
+
+    def fail(
+        self,
+        job: Job,
+        worker: str,
+        error: str,
+        *,
+        max_attempts: int,
+        backoff: Callable[[int], timedelta],
+    ) -> Status:
+        """Say that an attempt failed: the job is tried again later, or set aside with its study.
+
+        Args:
+            job: The job as it was claimed.
+            worker: Who claimed it.
+            error: What went wrong; kept with the job, not in the history.
+            max_attempts: After how many attempts the job is a dead letter.
+            backoff: From the number of attempts made to the wait before the next.
+
+        Returns:
+            ``Status.TODO`` or ``Status.DEAD``.
+
+        Raises:
+            LeaseLost: The job is no longer this worker's.
+        """
+        with self._transactions.writing() as session:
+            row, study = _held(session, job, worker)
+            now = self._clock()
+            row.last_error = error
+            detail = f"job {row.id}, attempt {row.attempts} of {max_attempts}"
+            record(session, EventKind.JOB_FAILED, now, study.id, detail)
+            if row.attempts >= max_attempts:
+                _bury(session, row, study, now)
+            else:
+                self._again(session, row, study, now + backoff(row.attempts))
+            return row.status
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs there are of each status."""
+        with self._transactions.reading() as session:
+            found = session.execute(select(JobRow.status, func.count()).group_by(JobRow.status)).all()
+        return {status.value: dict(found).get(status, 0) for status in Status}
+
+    def _again(self, session: Session, row: JobRow, study: StudyRow, scheduled_at: datetime) -> None:
+        """Put a job back; it takes the place of one that was queued for the study meanwhile."""
+        session.execute(delete(JobRow).where(JobRow.study_id == study.id, JobRow.status == Status.TODO))
+        row.status = Status.TODO
+        row.scheduled_at = scheduled_at
+        row.worker = None
+        row.leased_until = None
+        _end(session, study, StudyState.QUEUED, self._clock())
+
+    def _bury_expired(self, session: Session, now: datetime, max_attempts: int) -> None:
+        expired = (
+            select(JobRow, StudyRow)
+            .join(StudyRow, StudyRow.id == JobRow.study_id)
+            .where(JobRow.status == Status.DOING, JobRow.leased_until < now, JobRow.attempts >= max_attempts)
+            .with_for_update(skip_locked=True)
+        )
+        for row, study in session.execute(expired).all():
+            row.last_error = f"worker {row.worker} died while reading it, or lost its lease"
+            _bury(session, row, study, now)
+
+    def _instances(self, session: Session, study_ids: list[int]) -> dict[int, tuple[StoredInstance, ...]]:
+        rows = session.scalars(
+            select(InstanceRow).where(InstanceRow.study_id.in_(study_ids)).order_by(InstanceRow.id)
+        ).all()
+        return {
+            study_id: tuple(
+                StoredInstance(
+                    id=row.id,
+                    path=self._spool.path(row.file_name),
+                    sop_class_uid=row.sop_class_uid,
+                    sop_instance_uid=row.sop_instance_uid,
+                    series_instance_uid=row.series_instance_uid,
+                    transfer_syntax_uid=row.transfer_syntax_uid,
+                    sha256=row.sha256,
+                    received_at=row.received_at,
+                )
+                for row in rows
+                if row.study_id == study_id
+            )
+            for study_id in study_ids
+        }
+
+
+def enqueue(session: Session, study: StudyRow, now: datetime) -> None:
+    """Queue a study, whose row is locked: one job to do, now, whether or not one was waiting already."""
+    is_new = insert_if_new(
+        session,
+        JobRow,
+        ["study_id"],
+        where=WHERE_TODO,
+        study_id=study.id,
+        status=Status.TODO,
+        attempts=0,
+        created_at=now,
+        scheduled_at=now,
+    )
+    if not is_new:  # It waits after a failure, perhaps for long, and now there is more to read.
+        session.execute(
+            update(JobRow)
+            .where(JobRow.study_id == study.id, JobRow.status == Status.TODO, JobRow.scheduled_at > now)
+            .values(scheduled_at=now)
+        )
+    study.state = StudyState.QUEUED
+    study.settle_at = None
+    study.updated_at = now
+    record(session, EventKind.STUDY_QUEUED, now, study.id)
+
+
+def _claimable(now: datetime, limit: int) -> Any:
+    """Jobs and their studies that may be claimed, both locked, skipping what others have locked."""
+    other = aliased(JobRow)
+    at_work = exists().where(other.study_id == JobRow.study_id, other.status == Status.DOING)
+    due = and_(JobRow.status == Status.TODO, JobRow.scheduled_at <= now, ~at_work)
+    expired = and_(JobRow.status == Status.DOING, JobRow.leased_until < now)
+    return (
+        select(JobRow, StudyRow)
+        .join(StudyRow, StudyRow.id == JobRow.study_id)
+        .where(or_(due, expired), StudyRow.settle_at.is_(None))
+        .order_by(JobRow.scheduled_at, JobRow.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+
+
+def _held(session: Session, job: Job, worker: str) -> tuple[JobRow, StudyRow]:
+    """The rows of a job that is this worker's, locked, job first."""
+    row = session.scalars(
+        select(JobRow)
+        .where(
+            JobRow.id == job.id,
+            JobRow.status == Status.DOING,
+            JobRow.worker == worker,
+            JobRow.attempts == job.attempts,
+        )
+        .with_for_update()
+    ).one_or_none()
+    if row is None:
+        raise LeaseLost(f"job {job.id} is no longer held by {worker} in attempt {job.attempts}")
+    study = session.scalars(select(StudyRow).where(StudyRow.id == row.study_id).with_for_update()).one()
+    return row, study
+
+
+def _bury(session: Session, row: JobRow, study: StudyRow, now: datetime) -> None:
+    """Make a job a dead letter."""
+    row.status = Status.DEAD
+    row.finished_at = now
+    row.leased_until = None
+    _end(session, study, StudyState.SET_ASIDE, now)
+    detail = f"job {row.id} was given up after attempt {row.attempts}"
+    record(session, EventKind.STUDY_SET_ASIDE, now, study.id, detail)
+
+
+def _end(session: Session, study: StudyRow, state: StudyState, now: datetime) -> None:
+    """Give a study the state its job ends in, unless it has been receiving or was queued again meanwhile."""
+    session.flush()
+    waiting = exists().where(JobRow.study_id == study.id, JobRow.status == Status.TODO)
+    if study.settle_at is not None:
+        state = StudyState.RECEIVING
+    elif session.scalar(select(waiting)):
+        state = StudyState.QUEUED
+    study.state = state
+    study.updated_at = now
+
+
+def _store_report(
+    session: Session, study: StudyRow, outcome: NewReport, destinations: Sequence[str], now: datetime
+) -> bool:
+    """Store a report and what is to be done with it; False when the same reading is there already."""
+    is_new = insert_if_new(
+        session,
+        ReportRow,
+        ["sop_instance_uid"],
+        study_id=study.id,
+        instance_id=outcome.instance_id,
+        kind=outcome.kind,
+        sop_class_uid=outcome.sop_class_uid,
+        sop_instance_uid=outcome.sop_instance_uid,
+        file_name=outcome.file_name,
+        result=dict(outcome.result),
+        created_at=now,
+    )
+    if is_new and outcome.file_name is not None:
+        report_id = session.scalars(
+            select(ReportRow.id).where(ReportRow.sop_instance_uid == outcome.sop_instance_uid)
+        ).one()
+        for destination in dict.fromkeys(destinations):
+            session.add(
+                DeliveryRow(
+                    report_id=report_id,
+                    study_id=study.id,
+                    destination=destination,
+                    status=Status.TODO,
+                    created_at=now,
+                    scheduled_at=now,
+                )
+            )
+    return is_new
+
+
+def _job(job: JobRow, study: StudyRow, instances: tuple[StoredInstance, ...]) -> Job:
+    assert job.leased_until is not None, "just claimed"
+    return Job(
+        id=job.id,
+        study_id=study.id,
+        study_instance_uid=study.study_instance_uid,
+        attempts=job.attempts,
+        leased_until=job.leased_until,
+        instances=instances,
+    )

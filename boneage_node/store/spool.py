@@ -1,0 +1,180 @@
+"""The spool: a folder of files under names of the node's own, written so that a power cut loses none."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_NAME = re.compile(r"[0-9a-f]{32}\.dcm")
+_SHARD = re.compile(r"[0-9a-f]{2}")
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+class SpoolFull(OSError):  # noqa: N818 - reads as the sentence it is
+    """There is no room; an OSError with errno ENOSPC, so that a caller need not know this room."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(errno.ENOSPC, message)
+
+
+class Spool:
+    """A folder of DICOM files.
+
+    No name in it comes from outside: names are random, in 256 subfolders named by their first two digits.
+
+    Args:
+        root: The folder; made, readable by this user alone, where it is missing.
+        reserve_bytes: What must stay free on the file system for an object to be taken in. The reserve is
+            for the database and the reports of what was taken in before.
+    """
+
+    def __init__(self, root: Path, reserve_bytes: int = 512 * 2**20) -> None:
+        self.root = root
+        self.reserve_bytes = reserve_bytes
+        self.incoming_dir = root / "incoming"
+        """Where the receiver writes what is still coming in; on the same file system."""
+        for folder in (root, self.incoming_dir):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def require_room(self) -> None:
+        """Raise SpoolFull when less than the reserve is free."""
+        free = shutil.disk_usage(self.root).free
+        if free < self.reserve_bytes:
+            raise SpoolFull(
+                f"the spool has {free // 2**20} MiB left and keeps {self.reserve_bytes // 2**20} in reserve"
+            )
+
+    def keep(self, incoming: Path) -> str:
+        """Keep a whole, flushed file of ``incoming_dir`` by a second name.
+
+        The first name stays the caller's to remove. Where the file system has hard links both are the same
+        file: it must not be written to any more.
+
+        Returns:
+            Its name in the spool. File and folder are on disk.
+
+        Raises:
+            SpoolFull: Less than the reserve is free.
+        """
+        self.require_room()
+        name = _new_name()
+        path = self._shard(name) / name
+        with _nothing_left_on_failure(path):
+            try:
+                path.hardlink_to(incoming)
+            except OSError as error:
+                # File systems without hard links (EPERM, EOPNOTSUPP), or a folder mounted apart (EXDEV).
+                if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK}:
+                    raise
+                with incoming.open("rb") as source, path.open("xb") as target:
+                    shutil.copyfileobj(source, target, 2**20)
+            _sync(path)
+            _sync(path.parent)
+        return name
+
+    def write(self, data: bytes) -> str:
+        """Write a file of the node's own making, a report. It may use the reserve.
+
+        Returns:
+            Its name in the spool. File and folder are on disk.
+
+        Raises:
+            SpoolFull: The file system is full.
+        """
+        name = _new_name()
+        path = self._shard(name) / name
+        with _nothing_left_on_failure(path):
+            with path.open("xb") as file:
+                file.write(data)
+            _sync(path)
+            _sync(path.parent)
+        return name
+
+    def path(self, name: str) -> Path:
+        """Where a file is.
+
+        Raises:
+            ValueError: That is no name of this spool.
+        """
+        if not _NAME.fullmatch(name):
+            raise ValueError("not a file name of the spool")
+        return self.root / name[:2] / name
+
+    def discard(self, name: str) -> None:
+        """Remove a file; nothing happens where it is gone already."""
+        self.path(name).unlink(missing_ok=True)
+
+    def names(self, older_than_seconds: float) -> Iterator[str]:
+        """Names of all files that were put here at least this long ago."""
+        latest = time.time() - older_than_seconds
+        for shard in sorted(self.root.iterdir()):
+            if not _SHARD.fullmatch(shard.name):
+                continue
+            for path in shard.iterdir():
+                # A hard link keeps the time of writing; the time of the inode's change is that of the link.
+                if _NAME.fullmatch(path.name) and _changed_at(path) <= latest:
+                    yield path.name
+
+    def sweep_incoming(self, older_than_seconds: float = 600.0) -> int:
+        """Remove partial files that dead senders, or a receiver killed, have left.
+
+        Args:
+            older_than_seconds: 0 where no receiver can be running on this spool; else longer than a
+                connection may be silent.
+
+        Returns:
+            How many were removed.
+        """
+        latest = time.time() - older_than_seconds
+        removed = 0
+        for path in self.incoming_dir.iterdir():
+            if _changed_at(path) <= latest:
+                path.unlink(missing_ok=True)
+                removed += 1
+        return removed
+
+    def _shard(self, name: str) -> Path:
+        shard = self.root / name[:2]
+        if not shard.is_dir():
+            shard.mkdir(mode=0o700, exist_ok=True)
+            _sync(self.root)
+        return shard
+
+
+def _new_name() -> str:
+    return f"{uuid.uuid4().hex}.dcm"
+
+
+def _changed_at(path: Path) -> float:
+    """Time of the inode's last change, in seconds since the epoch; never, for a file that has just gone."""
+    with suppress(FileNotFoundError):
+        return path.stat().st_ctime
+    return float("inf")
+
+
+def _sync(path: Path) -> None:
+    """Bring a file or a folder to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _nothing_left_on_failure(path: Path) -> Iterator[None]:
+    """Remove a file that could not be written whole, and call a full disk by its name."""
+    try:
+        yield
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        if error.errno in _FULL:
+            raise SpoolFull("the spool's file system is full") from error
+        raise

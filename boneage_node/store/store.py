@@ -1,0 +1,121 @@
+"""The store: the one door to the database and the spool for all other rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import Engine, select
+
+from . import database
+from .history import utc_now
+from .intake import Intake
+from .outbox import Outbox
+from .queue import Queue
+from .spool import Spool
+from .studies import Studies
+from .tables import InstanceRow, ReportRow
+
+_SWEEP_BATCH = 500
+
+
+class Store:
+    """Database and spool together. Safe to use from many threads; every process opens its own.
+
+    Args:
+        engine: A database from ``open_engine``, its schema up to date.
+        spool: The files.
+        clock: The time now, in UTC; replaced by tests.
+
+    Attributes:
+        intake: Takes instances in and settles studies.
+        queue: Jobs of reading a study.
+        outbox: Deliveries of reports.
+        studies: What an operator sees and tries again.
+        spool: The files.
+    """
+
+    def __init__(self, engine: Engine, spool: Spool, clock: Callable[[], datetime] = utc_now) -> None:
+        self.engine = engine
+        self.spool = spool
+        self._transactions = database.Transactions(engine)
+        self.intake = Intake(self._transactions, spool, clock)
+        self.queue = Queue(self._transactions, spool, clock)
+        self.outbox = Outbox(self._transactions, spool, clock)
+        self.studies = Studies(self._transactions, spool, clock)
+
+    @classmethod
+    def open(
+        cls,
+        database_url: str,
+        spool_dir: Path,
+        *,
+        migrate: bool = True,
+        reserve_bytes: int = 512 * 2**20,
+    ) -> Self:
+        """Open the store, making or updating the database first.
+
+        Args:
+            database_url: ``sqlite:///path`` or ``postgresql+psycopg://user@host/name``.
+            spool_dir: Folder of the spool.
+            migrate: False to leave the schema alone, and to refuse one that is not up to date.
+            reserve_bytes: What must stay free for an object to be taken in.
+
+        Raises:
+            SchemaMismatch: The database was made by a later version, or is not up to date and ``migrate``
+                is False.
+            ValueError: The URL is of an unsupported engine.
+        """
+        engine = database.open_engine(database_url)
+        if migrate:
+            database.migrate(engine)
+        else:
+            database.require_current_schema(engine)
+        return cls(engine, Spool(spool_dir, reserve_bytes))
+
+    def sweep_orphans(self, older_than_seconds: float = 3600.0) -> int:
+        """Remove files of the spool that no row refers to: left by a process killed before its commit.
+
+        Args:
+            older_than_seconds: How old an orphan must be; longer than a file waits for its commit while
+                other processes are running, 0 where none is.
+
+        Returns:
+            How many were removed.
+        """
+        removed = 0
+        for names in _batches(self.spool.names(older_than_seconds), _SWEEP_BATCH):
+            with self._transactions.reading() as session:
+                known = {
+                    *session.scalars(select(InstanceRow.file_name).where(InstanceRow.file_name.in_(names))),
+                    *session.scalars(select(ReportRow.file_name).where(ReportRow.file_name.in_(names))),
+                }
+            for name in set(names) - known:
+                self.spool.discard(name)
+                removed += 1
+        return removed
+
+    def close(self) -> None:
+        """Close the connections to the database."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _batches(items: Iterable[str], size: int) -> Iterator[list[str]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

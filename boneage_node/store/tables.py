@@ -1,0 +1,289 @@
+"""The tables: studies, instances, jobs, reports, deliveries, events.
+
+Every table class ends in ``Row`` and stays inside this room; the other rooms see the frozen dataclasses
+of ``intake``, ``queue``, ``outbox`` and ``studies``. A change here needs a migration beside it.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Enum,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+UID_LENGTH = 64
+"""Longest UID, in characters (PS3.5, 9.1)."""
+
+DESTINATION_LENGTH = 300
+"""Longest destination, ``AE@host:port``, in characters: 16 + 253 + 5 and what is between them."""
+
+UID = re.compile(rf"[0-9.]{{1,{UID_LENGTH}}}")
+"""What is stored as a UID. Laxer than the standard, which some modalities do not keep to."""
+
+AE_TITLE_LENGTH = 16
+"""Longest AE title, in characters (PS3.5, 6.2)."""
+
+WHERE_TODO = "status = 'todo'"
+_WHERE_DOING = "status = 'doing'"
+
+
+class StudyState(StrEnum):
+    """Where a study is on its way through the node."""
+
+    RECEIVING = "receiving"
+    QUEUED = "queued"
+    READING = "reading"
+    REPORTED = "reported"
+    REFUSED = "refused"
+    SET_ASIDE = "set_aside"
+
+
+class Status(StrEnum):
+    """Where a job or a delivery is. ``DEAD`` is the dead letter: given up until an operator retries it."""
+
+    TODO = "todo"
+    DOING = "doing"
+    DONE = "done"
+    DEAD = "dead"
+
+
+class ReportKind(StrEnum):
+    """What a report says: a bone age, or why there is none."""
+
+    ASSESSMENT = "assessment"
+    REFUSAL = "refusal"
+
+
+class EventKind(StrEnum):
+    """What an entry of a study's history tells."""
+
+    INSTANCE_RECEIVED = "instance-received"
+    INSTANCE_CONFLICT = "instance-conflict"
+    INSTANCE_RESTORED = "instance-restored"
+    STUDY_QUEUED = "study-queued"
+    STUDY_REPORTED = "study-reported"
+    STUDY_REFUSED = "study-refused"
+    STUDY_SET_ASIDE = "study-set-aside"
+    STUDY_RETRIED = "study-retried"
+    JOB_FAILED = "job-failed"
+    JOB_TAKEN_OVER = "job-taken-over"
+    DELIVERY_DONE = "delivery-done"
+    DELIVERY_FAILED = "delivery-failed"
+    DELIVERY_DEAD = "delivery-dead"
+    DELIVERY_RETRIED = "delivery-retried"
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A time, always aware and in UTC in Python; SQLite, which keeps no time zones, stores it in UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To the database; refuses a time without a time zone with ValueError."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a time zone cannot be stored")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """From the database."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class FreeText(TypeDecorator[str]):
+    """Text of any origin, cut to its column.
+
+    PostgreSQL stores no NUL and neither engine stores a lone surrogate, and an error message may hold both.
+    An error that cannot be written down must not become a second error.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self.length = length
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """To the database: NUL becomes the replacement character, a lone surrogate a question mark."""
+        if value is None:
+            return None
+        return (
+            value.encode("utf-8", "replace")
+            .decode("utf-8")
+            .replace("\0", "\N{REPLACEMENT CHARACTER}")[: self.length]
+        )
+
+
+def _enum(words: type[StrEnum], name: str) -> Enum:
+    """A column of one of these words: text with a check, because a native enum is hard to migrate."""
+    return Enum(
+        words,
+        name=name,
+        native_enum=False,
+        length=16,
+        create_constraint=True,
+        values_callable=lambda members: [member.value for member in members],
+    )
+
+
+class Base(DeclarativeBase):
+    """Base of all tables; names every constraint so that migrations can refer to it."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON}  # noqa: RUF012 - SQLAlchemy's own name
+
+
+class StudyRow(Base):
+    """A study. ``settle_at`` is set exactly while ``state`` is receiving."""
+
+    __tablename__ = "studies"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_instance_uid: Mapped[str] = mapped_column(String(UID_LENGTH), unique=True)
+    state: Mapped[StudyState] = mapped_column(_enum(StudyState, "state"), index=True)
+    received_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    settle_at: Mapped[datetime | None] = mapped_column(index=True)
+
+
+class InstanceRow(Base):
+    """A received object. Other bytes under a UID already known make a second row."""
+
+    __tablename__ = "instances"
+    __table_args__ = (UniqueConstraint("sop_instance_uid", "sha256"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
+    sop_instance_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
+    sop_class_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
+    series_instance_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
+    transfer_syntax_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
+    sha256: Mapped[str] = mapped_column(String(64))
+    file_name: Mapped[str] = mapped_column(String(36), unique=True)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    calling_ae_title: Mapped[str] = mapped_column(String(AE_TITLE_LENGTH))
+    received_at: Mapped[datetime]
+
+
+class JobRow(Base):
+    """The task of reading a study. The two partial indexes hold what the queue promises."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        # Deduplicated while to do, and never two workers on one study.
+        Index(
+            "uq_jobs_study_id_todo",
+            "study_id",
+            unique=True,
+            sqlite_where=text(WHERE_TODO),
+            postgresql_where=text(WHERE_TODO),
+        ),
+        Index(
+            "uq_jobs_study_id_doing",
+            "study_id",
+            unique=True,
+            sqlite_where=text(_WHERE_DOING),
+            postgresql_where=text(_WHERE_DOING),
+        ),
+        Index(None, "status", "scheduled_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
+    status: Mapped[Status] = mapped_column(_enum(Status, "status"))
+    attempts: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime]
+    scheduled_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    leased_until: Mapped[datetime | None]
+    worker: Mapped[str | None] = mapped_column(FreeText(128))
+    last_error: Mapped[str | None] = mapped_column(FreeText(2000))
+
+
+class ReportRow(Base):
+    """What was found out about a study. Its SOP Instance UID derives from what was read, hence unique."""
+
+    __tablename__ = "reports"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
+    instance_id: Mapped[int | None] = mapped_column(ForeignKey("instances.id"), index=True)
+    kind: Mapped[ReportKind] = mapped_column(_enum(ReportKind, "kind"))
+    sop_class_uid: Mapped[str | None] = mapped_column(String(UID_LENGTH))
+    sop_instance_uid: Mapped[str] = mapped_column(String(UID_LENGTH), unique=True)
+    file_name: Mapped[str | None] = mapped_column(String(36), unique=True)
+    result: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+
+
+class DeliveryRow(Base):
+    """The task of sending one report to one destination, ``AE@host:port``."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        UniqueConstraint("report_id", "destination"),
+        # One at a time for a study and a destination: the order of a study's reports is kept.
+        Index(
+            "uq_deliveries_study_id_destination_doing",
+            "study_id",
+            "destination",
+            unique=True,
+            sqlite_where=text(_WHERE_DOING),
+            postgresql_where=text(_WHERE_DOING),
+        ),
+        Index(None, "status", "scheduled_at"),
+        Index(None, "study_id", "destination"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    report_id: Mapped[int] = mapped_column(ForeignKey("reports.id"))
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
+    destination: Mapped[str] = mapped_column(String(DESTINATION_LENGTH))
+    status: Mapped[Status] = mapped_column(_enum(Status, "status"))
+    attempts: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime]
+    scheduled_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    leased_until: Mapped[datetime | None]
+    last_error: Mapped[str | None] = mapped_column(FreeText(2000))
+
+
+class EventRow(Base):
+    """One line of history. ``detail`` names rows by their id and never holds patient data."""
+
+    __tablename__ = "events"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    study_id: Mapped[int | None] = mapped_column(ForeignKey("studies.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    detail: Mapped[str] = mapped_column(FreeText(500))
