@@ -126,8 +126,10 @@ def insert_if_new(
     insert: Callable[..., Any] = postgresql.insert if engine == "postgresql" else sqlite.insert
     condition = text(where) if where else None
     result: Any = session.execute(
-        insert(table).values(**values).on_conflict_do_nothing(index_elements=unique, index_where=condition)
+        insert(table).values(**values).on_conflict_do_nothing(index_elements=unique, index_where=condition),
+        execution_options={"preserve_rowcount": True},  # Else unknown (-1) where SQLAlchemy asks for the key.
     )
+    assert result.rowcount in (0, 1)
     return bool(result.rowcount)
 
 
