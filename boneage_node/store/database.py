@@ -61,7 +61,8 @@ def open_engine(url: str) -> Engine:
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
         engine = create_engine(parsed, pool_pre_ping=True, json_serializer=serialize)
-        event.listen(engine, "connect", _prepare_postgresql)
+        # Before SQLAlchemy's own first look at the server, which stumbles over bytes for text.
+        event.listen(engine, "connect", _prepare_postgresql, insert=True)
     else:
         raise ValueError(f"{parsed.get_backend_name()} is not supported: SQLite or PostgreSQL")
     return engine
@@ -82,6 +83,11 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _prepare_postgresql(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    encoding = connection.pgconn.parameter_status(b"server_encoding")
+    if encoding != b"UTF8":
+        connection.close()
+        found = encoding.decode() if encoding else "unknown"
+        raise SchemaMismatch(f"The database's encoding is {found}; create it with ENCODING 'UTF8'.")
     cursor = connection.cursor()
     cursor.execute(
         "SELECT set_config('synchronous_commit', 'on', false)"
@@ -146,11 +152,6 @@ def migrate(engine: Engine) -> None:
         # SQLite: BEGIN IMMEDIATE keeps the other processes out. Both engines roll back a half migration.
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
-            encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
-            if encoding != "UTF8":
-                raise SchemaMismatch(
-                    f"The database's encoding is {encoding}; create it with ENCODING 'UTF8'."
-                )
         _known_revision(connection, config)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -160,7 +161,7 @@ def check_schema(engine: Engine) -> str | None:
     """Revision of the database's schema; None when nothing has been created yet.
 
     Raises:
-        SchemaMismatch: The database was made by a later version of the program.
+        SchemaMismatch: The database was made by a later version of the program, or cannot hold Unicode.
     """
     with engine.connect() as connection:
         return _known_revision(connection, _alembic_config())

@@ -71,11 +71,15 @@ class Store:
             ValueError: The URL is of an unsupported engine.
         """
         engine = database.open_engine(database_url)
-        if migrate:
-            database.migrate(engine)
-        else:
-            database.require_current_schema(engine)
-        return cls(engine, Spool(spool_dir, reserve_bytes))
+        try:
+            if migrate:
+                database.migrate(engine)
+            else:
+                database.require_current_schema(engine)
+            return cls(engine, Spool(spool_dir, reserve_bytes))
+        except BaseException:
+            engine.dispose()
+            raise
 
     def sweep_orphans(self, older_than_seconds: float = 3600.0) -> int:
         """Remove files of the spool that no row refers to: left by a process killed before its commit.

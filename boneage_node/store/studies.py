@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from .database import Transactions
+from .history import record
 from .outbox import reopen
 from .queue import enqueue
 from .spool import Spool
@@ -19,6 +20,7 @@ from .tables import (
     UID,
     Base,
     DeliveryRow,
+    EventKind,
     EventRow,
     InstanceRow,
     JobRow,
@@ -222,6 +224,7 @@ class Studies:
             at_rest = {StudyState.REPORTED, StudyState.REFUSED, StudyState.SET_ASIDE}
             reading = row.state == StudyState.SET_ASIDE or (not dead and row.state in at_rest)
             if reading:
+                record(session, EventKind.STUDY_RETRIED, now, row.id)
                 enqueue(session, row, now)
             return Retried(reading=reading, deliveries=len(dead))
 

@@ -1,0 +1,157 @@
+"""The database: schema and migrations agree, and what does not fit is refused in words."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from peers import PostgreSQL
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import StatementError
+
+from boneage_node.store import SchemaMismatch, Store, check_schema, migrate, open_engine
+from boneage_node.store.tables import Base, EventKind, EventRow
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = open_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+def sqlite_schema(path: Path) -> list[list[str]]:
+    """Every statement that made the schema, its constraints sorted, for their order means nothing."""
+    connection = sqlite3.connect(path)
+    query = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'alembic%'"
+    statements = [re.sub(r"\s+", " ", sql).removesuffix(" )") for (sql,) in connection.execute(query)]
+    connection.close()
+    return sorted(sorted(statement.split(", CONSTRAINT ")) for statement in statements)
+
+
+def test_the_models_and_the_migrations_agree(engine: Engine) -> None:
+    migrate(engine)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_the_migrations_make_exactly_the_schema_of_the_models(tmp_path: Path, postgresql: PostgreSQL) -> None:
+    def both(new_url: Callable[[str], str]) -> tuple[str, str]:
+        migrated, created = new_url("migrated"), new_url("created")
+        for url, make in [(migrated, migrate), (created, Base.metadata.create_all)]:
+            engine = open_engine(url)
+            make(engine)
+            engine.dispose()
+        return migrated, created
+
+    both(lambda name: f"sqlite:///{tmp_path}/{name}.sqlite3")
+    assert sqlite_schema(tmp_path / "migrated.sqlite3") == sqlite_schema(tmp_path / "created.sqlite3")
+    migrated, created = both(lambda _: postgresql.new_database())
+    # The dump begins with a random key in newer releases.
+    dumps = [re.sub(r"\\(un)?restrict .*", "", postgresql.dump_schema(url)) for url in (migrated, created)]
+    assert dumps[0] == dumps[1]
+    assert "CREATE TABLE public.studies" in dumps[0]
+
+
+def test_migrating_twice_is_harmless_and_keeps_what_is_there(engine: Engine) -> None:
+    assert check_schema(engine) is None
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO events (at, kind, detail) VALUES ('2026-01-01', 'kept', '')"))
+    migrate(engine)
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT kind FROM events")).scalar_one() == "kept"
+    assert check_schema(engine) == "0001"
+
+
+def test_a_database_of_a_later_version_is_refused_and_left_alone(engine: Engine, tmp_path: Path) -> None:
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    url = engine.url.render_as_string(hide_password=False)
+    for open_store in (
+        lambda: migrate(engine),
+        lambda: check_schema(engine),
+        lambda: Store.open(url, tmp_path / "spool"),
+        lambda: Store.open(url, tmp_path / "spool", migrate=False),
+    ):
+        with pytest.raises(SchemaMismatch, match=r"9999.*last used by a later version"):
+            open_store()
+
+
+def test_without_migrating_an_empty_database_is_refused(database_url: str, tmp_path: Path) -> None:
+    with pytest.raises(SchemaMismatch, match="is empty; `boneage-node start` brings it up to date"):
+        Store.open(database_url, tmp_path / "spool", migrate=False)
+    Store.open(database_url, tmp_path / "spool").close()
+    Store.open(database_url, tmp_path / "spool", migrate=False).close()
+
+
+def test_a_postgresql_database_without_unicode_is_refused(postgresql: PostgreSQL) -> None:
+    engine = open_engine(postgresql.new_database(encoding="SQL_ASCII"))
+    with pytest.raises(SchemaMismatch, match="ENCODING 'UTF8'"):
+        migrate(engine)
+    engine.dispose()
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://localhost/boneage"])
+def test_other_databases_are_refused(url: str) -> None:
+    with pytest.raises(ValueError):
+        open_engine(url)
+
+
+def test_a_postgresql_url_needs_no_driver(postgresql: PostgreSQL) -> None:
+    engine = open_engine(postgresql.new_database().replace("+psycopg", ""))
+    migrate(engine)
+    engine.dispose()
+
+
+def test_sqlite_is_durable(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/b.sqlite3")
+    migrate(engine)
+    with engine.connect() as connection:
+        pragmas = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        }
+    engine.dispose()
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+
+def test_postgresql_is_durable_whatever_its_default(postgresql: PostgreSQL) -> None:
+    url = postgresql.new_database()
+    engine = open_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(f"ALTER DATABASE {engine.url.database} SET synchronous_commit = off"))
+    engine.dispose()
+    with engine.connect() as connection:
+        assert connection.execute(text("SHOW synchronous_commit")).scalar_one() == "on"
+    engine.dispose()
+
+
+def test_times_are_aware_and_utc_on_both_engines(store: Store) -> None:
+    local = datetime(2026, 3, 29, 3, 30, 0, 123456, tzinfo=timezone(timedelta(hours=2)))
+    with store._transactions.writing() as session:
+        session.add(EventRow(at=local, kind=EventKind.STUDY_QUEUED.value, detail=""))
+    with store._transactions.reading() as session:
+        (at,) = session.query(EventRow.at).one()
+    assert at == local
+    assert at.tzinfo is UTC
+
+
+def test_a_time_without_a_zone_is_refused(store: Store) -> None:
+    with store._transactions.writing() as session:
+        query = session.query(EventRow).filter(EventRow.at == datetime(2026, 1, 1))
+        with pytest.raises(StatementError, match="without a time zone"):
+            query.all()
+
+
+def test_a_reader_is_not_held_up_by_a_writer(store: Store) -> None:
+    with store._transactions.writing(), store._transactions.reading() as session:
+        assert session.query(EventRow).count() == 0

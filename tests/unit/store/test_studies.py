@@ -1,0 +1,86 @@
+"""Studies as an operator sees them."""
+
+from __future__ import annotations
+
+import pytest
+from store_help import STUDY, Clock, claim_one, new_report, no_wait, queue_study, receive
+
+from boneage_node.store import NoSuchStudy, Retried, Status, Store, StudyState
+
+HERE = "ARCHIVE@127.0.0.1:104"
+
+
+def read(store: Store, study: str = STUDY) -> None:
+    queue_study(store, study)
+    job = claim_one(store)
+    store.queue.complete(job, "worker-1", [new_report(store, job, f"{study}.9")], [HERE])
+
+
+def test_finds_a_study_by_id_digits_or_uid(store: Store) -> None:
+    study_id = receive(store).study_id
+    assert store.studies.show(study_id) == store.studies.show(str(study_id)) == store.studies.show(STUDY)
+
+
+@pytest.mark.parametrize(
+    "study", [7, -1, 2**80, "7", "9" * 40, "1.2.3", "1.2.3\0", "", "²", "x'; --", "\ud800"]
+)
+def test_says_when_there_is_no_such_study(store: Store, study: int | str) -> None:
+    for ask in (store.studies.show, store.studies.retry):
+        with pytest.raises(NoSuchStudy):
+            ask(study)
+
+
+def test_lists_the_latest_first_with_what_came_of_them(store: Store, clock: Clock) -> None:
+    read(store)
+    clock.go_on(5)
+    receive(store, study="1.2.9", instance="1.2.9.1")
+    newest, oldest = store.studies.list()
+    assert (newest.study_instance_uid, newest.state, newest.result) == ("1.2.9", StudyState.RECEIVING, None)
+    assert (newest.instances, newest.deliveries, newest.received_at) == (1, {}, clock.now)
+    assert (oldest.state, oldest.deliveries) == (StudyState.REPORTED, {"todo": 1})
+    assert oldest.result is not None
+    assert oldest.result["bone_age_months"] == 120.5
+    assert store.studies.list(limit=1) == [newest]
+    assert store.studies.list(state=StudyState.REPORTED) == [oldest]
+
+
+def test_counts_every_state(store: Store) -> None:
+    assert set(store.studies.counts().values()) == {0}
+    read(store)
+    assert store.studies.counts()["reported"] == 1
+    assert set(store.studies.counts()) == {state.value for state in StudyState}
+
+
+def test_retrying_a_study_set_aside_reads_it_again(store: Store) -> None:
+    queue_study(store)
+    store.queue.fail(claim_one(store), "worker-1", "no", max_attempts=1, backoff=no_wait)
+    assert store.studies.retry(STUDY) == Retried(reading=True, deliveries=0)
+    assert claim_one(store).attempts == 1
+
+
+def test_retrying_sends_dead_letters_again_without_reading(store: Store) -> None:
+    read(store)
+    (task,) = store.outbox.claim(None, 10, 60)
+    store.outbox.failed(task.id, "no", permanent=True, max_attempts=3, backoff=no_wait)
+    assert store.studies.retry(STUDY) == Retried(reading=False, deliveries=1)
+    assert store.queue.counts()["todo"] == 0
+    assert store.studies.show(STUDY).deliveries[0].status == Status.TODO
+
+
+def test_retrying_a_reported_study_reads_it_again(store: Store) -> None:
+    read(store)
+    assert store.studies.retry(STUDY) == Retried(reading=True, deliveries=0)
+    assert store.studies.show(STUDY).state == StudyState.QUEUED
+    assert "study-retried" in [event.kind for event in store.studies.show(STUDY).events]
+
+
+def test_a_study_on_its_way_is_left_alone(store: Store) -> None:
+    nothing = Retried(reading=False, deliveries=0)
+    receive(store)
+    assert store.studies.retry(STUDY) == nothing
+    store.intake.association_released([store.studies.show(STUDY).id])
+    store.intake.settle()
+    assert store.studies.retry(STUDY) == nothing
+    claim_one(store)
+    assert store.studies.retry(STUDY) == nothing
+    assert len(store.studies.show(STUDY).jobs) == 1
