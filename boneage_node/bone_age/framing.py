@@ -38,7 +38,11 @@ class Frame:
         left, top, right, bottom = box_px
         scale = min(width_px / (right - left), height_px / (bottom - top)) / (1 + margin)
         return cls(
-            (left + right - width_px / scale) / 2, (top + bottom - height_px / scale) / 2, scale, height_px, width_px
+            (left + right - width_px / scale) / 2,
+            (top + bottom - height_px / scale) / 2,
+            scale,
+            height_px,
+            width_px,
         )
 
     def cut(self, image: Grey) -> Grey:

@@ -74,7 +74,9 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(file.read_bytes())
     except OSError as error:
-        raise ModelError(f"{file} cannot be read ({error.strerror}): name a folder of the model zoo") from error
+        raise ModelError(
+            f"{file} cannot be read ({error.strerror}): name a folder of the model zoo"
+        ) from error
     except ValidationError as error:
         raise ModelError(f"{file} is not a model manifest: {error.errors()[0]['msg']}") from error
 

@@ -42,4 +42,6 @@ def default_model_dir() -> Path:
 
 def list_models() -> list[tuple[Path, Manifest]]:
     """Every model of the zoo: its folder and manifest, by name."""
-    return [(file.parent, read_manifest(file.parent)) for file in sorted(zoo_dir().glob(f"*/{MANIFEST_FILE}"))]
+    return [
+        (file.parent, read_manifest(file.parent)) for file in sorted(zoo_dir().glob(f"*/{MANIFEST_FILE}"))
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -29,12 +31,11 @@ class HandUNet(nn.Module):
 
     def __init__(self, widths: tuple[int, ...] = (12, 24, 48, 96, 96)) -> None:
         super().__init__()
+        self.widths = widths
         self.down = nn.ModuleList(
             _block(2 if level == 0 else widths[level - 1], width) for level, width in enumerate(widths)
         )
-        self.up = nn.ModuleList(
-            _block(deep + shallow, shallow) for shallow, deep in zip(widths[:-1], widths[1:], strict=True)
-        )
+        self.up = nn.ModuleList(_block(deep + shallow, shallow) for shallow, deep in pairwise(widths))
         self.pool = nn.MaxPool2d(2)
         self.head = nn.Conv2d(widths[0], 1, 1)
 

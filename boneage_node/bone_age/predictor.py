@@ -32,7 +32,9 @@ def choose_device(device: str) -> torch.device:
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     chosen = torch.device(device)
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise ModelError(f"device {device} is not there: {torch.cuda.device_count()} GPU found; try --device auto")
+        raise ModelError(
+            f"device {device} is not there: {torch.cuda.device_count()} GPU found; try --device auto"
+        )
     return chosen
 
 
@@ -52,15 +54,22 @@ class Predictor:
         segmentation: Hand-mask network.
         age: Age network.
         device: Where both compute.
+
+    Attributes:
+        identity: Name, version and sha256 that go into every report.
     """
 
     def __init__(
-        self, manifest: Manifest, segmentation: HandUNet, age: AgeVgg, device: torch.device = torch.device("cpu")
+        self,
+        manifest: Manifest,
+        segmentation: HandUNet,
+        age: AgeVgg,
+        device: torch.device,
     ) -> None:
         self.manifest = manifest
         self.device = device
         self.identity = ModelIdentity(manifest.name, manifest.version, manifest.weights.sha256)
-        self._segmentation = segmentation.to(device).eval()
+        self.segmentation = segmentation.to(device).eval()
         self._age = age.to(device).eval()
 
     @classmethod
@@ -74,7 +83,11 @@ class Predictor:
         Raises:
             ModelError: Where the model or the device cannot be used.
         """
-        manifest = read_manifest(folder)
+        return cls.of_manifest(folder, read_manifest(folder), device)
+
+    @classmethod
+    def of_manifest(cls, folder: Path, manifest: Manifest, device: str = "auto") -> Predictor:
+        """As ``load``, for a manifest that is not, or not yet, the one in the folder."""
         file = verified_weights(folder, manifest)
         segmentation, age = HandUNet(manifest.segmentation.widths), AgeVgg(manifest.age.widths)
         try:
@@ -124,7 +137,7 @@ class Predictor:
 
     def _locate(self, pixels: Grey) -> _Found:
         image, scale = working_image(pixels)
-        mask = segment(self._segmentation, image, self.device)
+        mask = segment(self.segmentation, image, self.device)
         shape = self.manifest.age
         outline_px = (outline(mask) + 0.5) / scale - 0.5
         return _Found(crop_hand(image, mask, shape.height_px, shape.width_px), outline_px.astype(np.float32))

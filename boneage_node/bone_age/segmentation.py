@@ -75,7 +75,9 @@ def refuse_implausible(mask: Mask) -> None:
         raise Refusal(ReasonCode.NO_HAND_FOUND, f"the hand would cover {area:.0%} of the image")
     solidity = float(measure.regionprops(mask.astype(np.uint8))[0].solidity)
     if not _PLAUSIBLE_SOLIDITY[0] <= solidity <= _PLAUSIBLE_SOLIDITY[1]:
-        raise Refusal(ReasonCode.NO_HAND_FOUND, f"the shape found fills {solidity:.0%} of its hull, no hand does")
+        raise Refusal(
+            ReasonCode.NO_HAND_FOUND, f"the shape found fills {solidity:.0%} of its hull, no hand does"
+        )
 
 
 def outline(mask: Mask, tolerance_px: float = 0.7) -> npt.NDArray[np.float32]:

@@ -58,7 +58,9 @@ def vary_exposure(images: Tensor, generator: torch.Generator, strength: float = 
     return (varied + noise).clamp(0, 1)
 
 
-def lower_resolution(images: Tensor, generator: torch.Generator, probability: float, shortest_px: int) -> Tensor:
+def lower_resolution(
+    images: Tensor, generator: torch.Generator, probability: float, shortest_px: int
+) -> Tensor:
     """Some images with the detail of a thumbnail, so that sharp and coarse ones look alike."""
     chosen = torch.rand(images.shape[0], generator=generator) < probability
     if not chosen.any():

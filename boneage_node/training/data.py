@@ -23,6 +23,9 @@ HIGH_RESOLUTION_PX = 400
 """An image whose longer side reaches this is reported as high resolution."""
 
 
+SPLITS = ("train", "calibration", "validation")
+
+
 class DataError(Exception):
     """The folder is not what training expects; the text says how to mend it."""
 
@@ -82,7 +85,9 @@ def read_examples(folder: Path) -> list[Example]:
         for row in csv.DictReader(file):
             path = images / f"{row['id']}.png"
             if not path.is_file():
-                raise DataError(f"{path} is listed in {table.name} but not there. Unpack the images beside it.")
+                raise DataError(
+                    f"{path} is listed in {table.name} but not there. Unpack the images beside it."
+                )
             native = (int(row["native_width"]), int(row["native_height"])) if "native_width" in row else None
             sex = Sex.MALE if row["male"].strip().lower() == "true" else Sex.FEMALE
             examples.append(
@@ -95,8 +100,8 @@ def read_image(path: Path) -> npt.NDArray[np.float32]:
     """A PNG as float32 grey in [0, 1], shape (height, width)."""
     with Image.open(path) as image:
         if image.mode.startswith("I"):
-            return np.asarray(image, dtype=np.float32) / 65535
-        return np.asarray(image.convert("L"), dtype=np.float32) / 255
+            return np.asarray(image, dtype=np.float32) / np.float32(65535)
+        return np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255)
 
 
 @dataclass(frozen=True)

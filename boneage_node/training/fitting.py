@@ -36,7 +36,7 @@ class Averaged(Generic[Network]):
     """
 
     def __init__(self, network: Network, decay: float) -> None:
-        self.network = copy.deepcopy(network).eval()
+        self.network: Network = copy.deepcopy(network).eval()
         self.decay = decay
         self.updates = 0
 

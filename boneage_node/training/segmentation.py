@@ -56,7 +56,7 @@ def fit_segmentation(
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     warp = Warp(rotation_degrees=180, scale=0.35, shift=0.15)
-    network = HandUNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network: HandUNet = HandUNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = Averaged(network, decay=0.99)
     optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, cosine(steps, warm_up=50))
@@ -68,7 +68,9 @@ def fit_segmentation(
             logits = network(seen.contiguous(memory_format=torch.channels_last))
         logits = logits.float()
         share = logits.sigmoid()
-        overlap = (2 * (share * target).sum((1, 2, 3)) + 1) / (share.sum((1, 2, 3)) + target.sum((1, 2, 3)) + 1)
+        overlap = (2 * (share * target).sum((1, 2, 3)) + 1) / (
+            share.sum((1, 2, 3)) + target.sum((1, 2, 3)) + 1
+        )
         loss = functional.binary_cross_entropy_with_logits(logits, target) + (1 - overlap).mean()
         optimiser.zero_grad()
         loss.backward()
@@ -76,7 +78,7 @@ def fit_segmentation(
         optimiser.step()
         schedule.step()
         average.update(network)
-        progress(step, float(loss))
+        progress(step, float(loss.detach()))
     return average.network
 
 
