@@ -1,0 +1,23 @@
+"""DICOM in, a radiograph out: pixels in grey, bone bright, spacing, sex, age, laterality; or a refusal."""
+
+from .dataset import MAX_FILE_BYTES, read_dataset
+from .eligibility import ADULT_FROM_MONTHS, STORAGE_CLASSES, check_eligibility
+from .header import Header, read_header
+from .radiograph import Radiograph, read_radiograph
+from .study import Candidate, Choice, choose_hand_image, rank_instances
+
+__all__ = [
+    "ADULT_FROM_MONTHS",
+    "MAX_FILE_BYTES",
+    "STORAGE_CLASSES",
+    "Candidate",
+    "Choice",
+    "Header",
+    "Radiograph",
+    "check_eligibility",
+    "choose_hand_image",
+    "rank_instances",
+    "read_dataset",
+    "read_header",
+    "read_radiograph",
+]

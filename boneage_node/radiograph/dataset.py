@@ -1,0 +1,143 @@
+"""Safe reading of DICOM files and of single attributes, whatever a peer wrote into them."""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_file_meta_info
+from pydicom.multival import MultiValue
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
+
+from boneage_node.bone_age import ReasonCode, Refusal
+
+MAX_FILE_BYTES = 512 * 2**20
+"""Larger files are refused unread: twice what the largest image that is decoded needs."""
+
+# pydicom's log lines and warnings quote the values that they complain of, and those are patients'.
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+
+
+@contextmanager
+def quiet_pydicom() -> Iterator[None]:
+    """Keep pydicom's warnings, which quote the values they are about, from reaching a terminal or a log."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def read_dataset(path: Path, *, pixels: bool = True) -> Dataset:
+    """Read a DICOM file (PS3.10) of any transfer syntax but the deflated one.
+
+    Args:
+        path: The file.
+        pixels: False leaves Pixel Data and what follows it unread.
+
+    Raises:
+        Refusal: UNREADABLE_FILE, TOO_LARGE, or UNSUPPORTED_PIXELS for a deflated file.
+        OSError: The file cannot be opened: the machine's fault, not the image's.
+    """
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise Refusal(ReasonCode.TOO_LARGE, f"the file is larger than {MAX_FILE_BYTES // 2**20} MiB")
+    # Read whole, so that an OSError is the disk's and any other exception is the content's.
+    content = path.read_bytes()
+    with quiet_pydicom():
+        try:
+            syntax = read_file_meta_info(path).get("TransferSyntaxUID")
+            # Inflating has no bound on its output, so it is refused before pydicom begins.
+            if syntax == DeflatedExplicitVRLittleEndian:
+                raise Refusal(ReasonCode.UNSUPPORTED_PIXELS, "deflated transfer syntax")
+            return dcmread(io.BytesIO(content), stop_before_pixels=not pixels)
+        except (Refusal, MemoryError):
+            raise
+        except Exception as error:  # a malformed file raises almost anything in a parser
+            raise Refusal(ReasonCode.UNREADABLE_FILE, type(error).__name__) from None
+
+
+class Attributes:
+    """Attributes of a dataset as plain Python values; a malformed one counts as absent, with a note.
+
+    Args:
+        dataset: Any dataset; it is not changed.
+        notes: Sentences about what was odd are appended here. They name attributes, never values.
+        word_type: numpy's type of a 16-bit word in OW values, by the byte order of the file; an item takes it
+            from the dataset it is in.
+    """
+
+    def __init__(self, dataset: Dataset, notes: list[str], word_type: str = "") -> None:
+        self._dataset = dataset
+        self.notes = notes
+        syntax = getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID")
+        self.word_type = word_type or (">u2" if syntax == ExplicitVRBigEndian else "<u2")
+
+    def has(self, keyword: str) -> bool:
+        """Whether the attribute is there, even if empty or malformed."""
+        return keyword in self._dataset
+
+    def value(self, keyword: str) -> Any:
+        """The value as pydicom converts it, or None where absent, empty or beyond conversion."""
+        try:
+            value = self._dataset.get(keyword)
+        except MemoryError:
+            raise
+        except Exception:  # pydicom's converters raise almost anything on malformed values
+            self.notes.append(f"{keyword} is malformed.")
+            return None
+        return None if value is None or value == "" or value == b"" else value
+
+    def texts(self, keyword: str) -> tuple[str, ...]:
+        """All values as text, stripped of padding."""
+        value = self.value(keyword)
+        if value is None:
+            return ()
+        values = value if isinstance(value, MultiValue | list | tuple) else (value,)
+        return tuple(str(each).strip(" \0") for each in values)
+
+    def text(self, keyword: str) -> str:
+        """The single value as text, stripped of padding; empty where absent or where there are several."""
+        texts = self.texts(keyword)
+        if len(texts) > 1:
+            self.notes.append(f"{keyword} has several values.")
+            return ""
+        return texts[0] if texts else ""
+
+    def numbers(self, keyword: str) -> tuple[float, ...]:
+        """All values as finite floats; empty where any of them is not one."""
+        numbers = []
+        for text in self.texts(keyword):
+            try:
+                number = float(text)
+            except ValueError:
+                number = math.nan
+            if not math.isfinite(number):
+                self.notes.append(f"{keyword} is not a finite number.")
+                return ()
+            numbers.append(number)
+        return tuple(numbers)
+
+    def number(self, keyword: str) -> float | None:
+        """The first value as a finite float."""
+        numbers = self.numbers(keyword)
+        return numbers[0] if numbers else None
+
+    def integer(self, keyword: str) -> int | None:
+        """The single value as an integer."""
+        numbers = self.numbers(keyword)
+        if len(numbers) != 1 or not numbers[0].is_integer():
+            return None
+        return int(numbers[0])
+
+    def items(self, keyword: str) -> Sequence[Attributes]:
+        """The items of a sequence."""
+        value = self.value(keyword)
+        if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+            return ()
+        return [Attributes(item, self.notes, self.word_type) for item in value if isinstance(item, Dataset)]

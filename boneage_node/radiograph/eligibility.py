@@ -1,0 +1,89 @@
+"""Which radiographs may be read at all, by their headers."""
+
+from __future__ import annotations
+
+from pydicom.uid import (
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    MultiFrameTrueColorSecondaryCaptureImageStorage,
+    SecondaryCaptureImageStorage,
+)
+
+from boneage_node.bone_age import ReasonCode, Refusal, Sex
+
+from .anatomy import BodyPart, View
+from .header import Header
+
+ADULT_FROM_MONTHS = 228.0
+"""The oldest radiograph of the training data (RSNA Pediatric Bone Age Challenge) is 19 years."""
+
+_RADIOGRAPHS = (
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+)
+_SECONDARY_CAPTURES = (
+    SecondaryCaptureImageStorage,
+    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    MultiFrameTrueColorSecondaryCaptureImageStorage,
+)
+STORAGE_CLASSES: tuple[str, ...] = (*_RADIOGRAPHS, *_SECONDARY_CAPTURES)
+"""SOP classes that can hold a radiograph of a hand. Multi-frame ones are read where they hold one frame."""
+
+# XR is no defined term, but archives and converters write it. A capture of a film is often "other".
+_RADIOGRAPH_MODALITIES = frozenset({"", "CR", "DX", "RG", "XR"})
+_CAPTURE_MODALITIES = _RADIOGRAPH_MODALITIES | {"OT", "SC"}
+
+_MAX_ASPECT = 1.1
+_OWN_NAME = "boneage-node"
+
+
+def check_eligibility(header: Header) -> Sex:
+    """Refuse what must not be read. Of several reasons, that which is least curable by the sender is given.
+
+    The order: wrong kind of object, not a hand, pixels far from square, adult, sex unknown. What only
+    decoding shows (``pixels``) comes after all of these.
+
+    Lateral and oblique views are refused, not ranked last: the reference atlases and the training images are
+    postero-anterior, and carpals that overlap read older or younger, not merely less exactly.
+
+    Returns:
+        The patient's sex, which is known now.
+
+    Raises:
+        Refusal: UNSUPPORTED_OBJECT, NOT_A_HAND, UNSUPPORTED_PIXELS, ADULT or SEX_UNKNOWN.
+    """
+    _check_object(header)
+    if header.body_part is BodyPart.OTHER:
+        raise Refusal(ReasonCode.NOT_A_HAND, "another body part")
+    if header.view is View.NOT_FRONTAL:
+        raise Refusal(ReasonCode.NOT_A_HAND, "a lateral or oblique view")
+    if not 1 / _MAX_ASPECT <= header.pixel_aspect <= _MAX_ASPECT:
+        raise Refusal(ReasonCode.UNSUPPORTED_PIXELS, "pixels that are not square")
+    if header.chronological_age_months is not None and header.chronological_age_months >= ADULT_FROM_MONTHS:
+        raise Refusal(ReasonCode.ADULT)
+    if header.sex is None:
+        raise Refusal(ReasonCode.SEX_UNKNOWN)
+    return header.sex
+
+
+def is_secondary_capture(header: Header) -> bool:
+    """Whether the object is a capture of an image rather than the image of a modality."""
+    return header.sop_class_uid in _SECONDARY_CAPTURES
+
+
+def _check_object(header: Header) -> None:
+    if header.sop_class_uid not in STORAGE_CLASSES:
+        raise Refusal(ReasonCode.UNSUPPORTED_OBJECT, "SOP class")
+    modalities = _CAPTURE_MODALITIES if is_secondary_capture(header) else _RADIOGRAPH_MODALITIES
+    if header.modality not in modalities:
+        raise Refusal(ReasonCode.UNSUPPORTED_OBJECT, "modality")
+    if "LOCALIZER" in header.image_type:
+        raise Refusal(ReasonCode.UNSUPPORTED_OBJECT, "a localizer")
+    # A PACS that forwards what it receives would otherwise have the node read its own pictures for ever.
+    if _OWN_NAME in header.made_by:
+        raise Refusal(ReasonCode.UNSUPPORTED_OBJECT, "made by this node")

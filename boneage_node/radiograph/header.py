@@ -1,0 +1,223 @@
+"""What the header says of the patient and the image: nothing guessed, everything odd noted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+
+from boneage_node.bone_age import Laterality, Sex
+
+from .anatomy import BodyPart, View, mentions_hand, read_body_part, read_view
+from .dataset import Attributes, quiet_pydicom
+
+DAYS_PER_MONTH = 30.4375
+MAX_AGE_YEARS = 130
+
+STUDY_DATES = ("StudyDate", "AcquisitionDate", "SeriesDate", "ContentDate")
+"""Where the day of the study is looked for, first to last."""
+
+_MONTHS_PER_UNIT = {"D": 1 / DAYS_PER_MONTH, "W": 7 / DAYS_PER_MONTH, "M": 1.0, "Y": 12.0}
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the header of one instance says.
+
+    Attributes:
+        sop_instance_uid: As written; empty where absent, as for the other identifiers.
+        sop_class_uid: Kind of object.
+        series_instance_uid: Series.
+        study_instance_uid: Study.
+        modality: Upper case; empty where absent.
+        image_type: Values of ImageType, upper case.
+        made_by: Manufacturer and model name, to tell the node's own pictures.
+        sex: None unless PatientSex is exactly ``M`` or ``F``.
+        chronological_age_months: Age at the study, or None.
+        laterality: Which hand; None where it is absent, both, or contradictory.
+        body_part: What was imaged, by codes and words.
+        view: The projection.
+        mentions_hand: A free text speaks of a hand. Only for ranking.
+        spacing_mm: (row, column) spacing of the pixels in mm, or None. ImagerPixelSpacing is taken as it is,
+            at the detector: a hand lies on it.
+        pixel_aspect: Height of a pixel divided by its width; 1 where the header is silent.
+        rows: Height in pixels, 0 where absent.
+        columns: Width in pixels, 0 where absent.
+        acquired_at: Sortable text (date and time as written) for ranking; empty where absent.
+        notes: Sentences on what was odd, without patient data.
+    """
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+    modality: str
+    image_type: tuple[str, ...]
+    made_by: tuple[str, str]
+    sex: Sex | None
+    chronological_age_months: float | None
+    laterality: Laterality | None
+    body_part: BodyPart
+    view: View
+    mentions_hand: bool
+    spacing_mm: tuple[float, float] | None
+    pixel_aspect: float
+    rows: int
+    columns: int
+    acquired_at: str
+    notes: tuple[str, ...]
+
+
+def read_header(dataset: Dataset) -> Header:
+    """Read a header. Never raises: what is malformed counts as absent and is noted."""
+    notes: list[str] = []
+    attributes = Attributes(dataset, notes)
+    with quiet_pydicom():
+        spacing_mm = _spacing_mm(attributes)
+        return Header(
+            sop_instance_uid=attributes.text("SOPInstanceUID"),
+            sop_class_uid=attributes.text("SOPClassUID"),
+            series_instance_uid=attributes.text("SeriesInstanceUID"),
+            study_instance_uid=attributes.text("StudyInstanceUID"),
+            modality=attributes.text("Modality").upper(),
+            image_type=tuple(value.upper() for value in attributes.texts("ImageType")),
+            made_by=(attributes.text("Manufacturer"), attributes.text("ManufacturerModelName")),
+            sex=_sex(attributes),
+            chronological_age_months=_chronological_age_months(attributes),
+            laterality=_laterality(attributes),
+            body_part=read_body_part(attributes),
+            view=read_view(attributes),
+            mentions_hand=mentions_hand(attributes),
+            spacing_mm=spacing_mm,
+            pixel_aspect=_pixel_aspect(attributes, spacing_mm),
+            rows=attributes.integer("Rows") or 0,
+            columns=attributes.integer("Columns") or 0,
+            acquired_at=_acquired_at(attributes),
+            notes=tuple(dict.fromkeys(notes)),
+        )
+
+
+def _sex(attributes: Attributes) -> Sex | None:
+    text = attributes.text("PatientSex")
+    if text in tuple(Sex):
+        return Sex(text)
+    if text not in ("", "O"):
+        attributes.notes.append("PatientSex is none of M, F and O.")
+    return None
+
+
+def _chronological_age_months(attributes: Attributes) -> float | None:
+    """Age at the study from PatientBirthDate and the day of the study, else from PatientAge."""
+    born = _date(attributes, "PatientBirthDate")
+    studied = next(filter(None, (_date(attributes, keyword) for keyword in STUDY_DATES)), None)
+    stated = _stated_age(attributes)
+    if born is None or studied is None:
+        if stated is None:
+            return None
+        months, unit = stated
+        if unit == "Y":
+            attributes.notes.append("The age is PatientAge's, in whole years.")
+        return _plausible(attributes, months)
+    months = (studied - born).days / DAYS_PER_MONTH
+    if months < 0:
+        attributes.notes.append("PatientBirthDate is after the study.")
+        return None
+    # PatientAge is rounded down, and often that of an earlier visit: less than two years apart is not odd.
+    if stated is not None and abs(months - stated[0]) > 24:
+        attributes.notes.append("PatientAge contradicts PatientBirthDate, which is believed.")
+    return _plausible(attributes, months)
+
+
+def _plausible(attributes: Attributes, months: float) -> float | None:
+    if months > MAX_AGE_YEARS * 12:
+        attributes.notes.append(f"The age is over {MAX_AGE_YEARS} years.")
+        return None
+    return months
+
+
+def _date(attributes: Attributes, keyword: str) -> date | None:
+    """A DA value: YYYYMMDD, or YYYY.MM.DD as before 1993 (PS3.5 6.2)."""
+    text = attributes.text(keyword)
+    if not text:
+        return None
+    match = re.fullmatch(r"([0-9]{4})(\.?)([0-9]{2})\2([0-9]{2})", text)
+    try:
+        if match:
+            return date(int(match[1]), int(match[3]), int(match[4]))
+    except ValueError:
+        pass  # no such day: noted below, like any other text
+    attributes.notes.append(f"{keyword} is not a date.")
+    return None
+
+
+def _stated_age(attributes: Attributes) -> tuple[float, str] | None:
+    """PatientAge (nnnD, nnnW, nnnM, nnnY) as (months, unit)."""
+    text = attributes.text("PatientAge")
+    if not text:
+        return None
+    match = re.fullmatch(r"([0-9]{1,3})([DWMY])", text)
+    if match is None:
+        attributes.notes.append("PatientAge is not an age.")
+        return None
+    return int(match[1]) * _MONTHS_PER_UNIT[match[2]], match[2]
+
+
+def _laterality(attributes: Attributes) -> Laterality | None:
+    said = set(_stated_lateralities(attributes))
+    if len(said) == 1:
+        only = said.pop()
+        return Laterality(only) if only in tuple(Laterality) else None
+    if said:
+        attributes.notes.append("The header contradicts itself on the laterality.")
+    return None
+
+
+def _stated_lateralities(attributes: Attributes) -> Iterator[str]:
+    """Every statement of a side: L, R, or B for both."""
+    holders = [attributes]
+    for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for group in attributes.items(groups):
+            holders += group.items("FrameAnatomySequence")
+    for holder in holders:
+        for keyword in ("ImageLaterality", "Laterality", "FrameLaterality"):
+            text = holder.text(keyword)
+            if text in ("L", "R", "B"):
+                yield text
+            elif text not in ("", "U"):
+                attributes.notes.append(f"{keyword} is none of L, R, B and U.")
+        for region in holder.items("AnatomicRegionSequence"):
+            for modifier in region.items("AnatomicRegionModifierSequence"):
+                code = Code(modifier.text("CodeValue"), modifier.text("CodingSchemeDesignator"), "")
+                for letter, name in (("L", "Left"), ("R", "Right"), ("B", "Bilateral")):
+                    if code == codes.CID244.concepts[name]:
+                        yield letter
+
+
+def _spacing_mm(attributes: Attributes) -> tuple[float, float] | None:
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+        values = attributes.numbers(keyword)
+        if len(values) == 2 and min(values) > 0:
+            return values[0], values[1]
+        if values:
+            attributes.notes.append(f"{keyword} is not two positive numbers.")
+    return None
+
+
+def _pixel_aspect(attributes: Attributes, spacing_mm: tuple[float, float] | None) -> float:
+    ratio = spacing_mm or attributes.numbers("PixelAspectRatio")
+    if len(ratio) != 2 or min(ratio) <= 0:
+        return 1.0
+    return ratio[0] / ratio[1]
+
+
+def _acquired_at(attributes: Attributes) -> str:
+    for event in ("Acquisition", "Content", "Series", "Study"):
+        day = attributes.text(f"{event}Date")
+        if day:
+            return f"{day.replace('.', '')} {attributes.text(f'{event}Time')}"
+    return ""
