@@ -40,7 +40,14 @@ class PostgreSQL:
             "initdb", "-D", data, "-U", "tests", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"
         )
         # Durability is PostgreSQL's own to test; without it the tests spare the disk.
-        options = f"-c listen_addresses= -c unix_socket_directories={self._folder} -c fsync=off"
+        # Its time zone is nobody's, so that a test fails where one is taken for UTC.
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": self._folder,
+            "fsync": "off",
+            "timezone": "Asia/Kathmandu",
+        }
+        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
         self._run("pg_ctl", "-D", data, "-w", "-l", self._folder / "log", "-o", options, "start")
         return self
 

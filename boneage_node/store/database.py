@@ -47,13 +47,15 @@ def open_engine(url: str) -> Engine:
         url: ``sqlite:///path`` or ``postgresql+psycopg://user@host/name``.
 
     Raises:
-        ValueError: The URL is of another engine, or an SQLite database in memory (processes share it).
+        ValueError: The URL is of another engine, or of an SQLite database in memory.
+        OSError: The folder of an SQLite database cannot be made.
     """
     parsed = make_url(url)
     serialize = partial(json.dumps, allow_nan=False)  # NaN is no JSON, and PostgreSQL would say so later
     if parsed.get_backend_name() == "sqlite":
-        if parsed.database in (None, "", ":memory:"):
-            raise ValueError("the processes of a node meet in the database: it must be a file, not in memory")
+        if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
+            raise ValueError("the processes of a node meet in the database: it must be the path of a file")
+        _make_private_file(Path(parsed.database))
         engine = create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS}, json_serializer=serialize)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -66,6 +68,12 @@ def open_engine(url: str) -> Engine:
     else:
         raise ValueError(f"{parsed.get_backend_name()} is not supported: SQLite or PostgreSQL")
     return engine
+
+
+def _make_private_file(path: Path) -> None:
+    """Make what is missing of a path, for this user alone: the results in it are a patient's."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)  # SQLite gives its journal the same permissions.
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:

@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from peers import PostgreSQL
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import StatementError
+from store_help import receive
 
 from boneage_node.store import SchemaMismatch, Store, check_schema, migrate, open_engine
 from boneage_node.store.tables import Base, EventKind, EventRow
@@ -100,7 +101,10 @@ def test_a_postgresql_database_without_unicode_is_refused(postgresql: PostgreSQL
     engine.dispose()
 
 
-@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://localhost/boneage"])
+@pytest.mark.parametrize(
+    "url",
+    ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true", "mysql://localhost/boneage"],
+)
 def test_other_databases_are_refused(url: str) -> None:
     with pytest.raises(ValueError):
         open_engine(url)
@@ -122,6 +126,15 @@ def test_sqlite_is_durable(tmp_path: Path) -> None:
         }
     engine.dispose()
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+
+def test_sqlite_files_are_closed_to_other_users(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "data"
+    with Store.open(f"sqlite:///{folder}/b.sqlite3", tmp_path / "spool") as store:
+        receive(store)
+        files = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+    assert files == dict.fromkeys(("b.sqlite3", "b.sqlite3-wal", "b.sqlite3-shm"), 0o600)
+    assert folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_postgresql_is_durable_whatever_its_default(postgresql: PostgreSQL) -> None:
