@@ -62,6 +62,14 @@ def read_dataset(path: Path, *, pixels: bool = True) -> Dataset:
             raise Refusal(ReasonCode.UNREADABLE_FILE, type(error).__name__) from None
 
 
+def transfer_syntax_uid(dataset: Dataset) -> str:
+    """Transfer syntax by the file meta information; empty where there is none."""
+    file_meta = getattr(dataset, "file_meta", None)
+    if not isinstance(file_meta, Dataset):
+        return ""
+    return Attributes(file_meta, notes=[], word_type="<u2").text("TransferSyntaxUID")
+
+
 class Attributes:
     """Attributes of a dataset as plain Python values; a malformed one counts as absent, with a note.
 
@@ -75,8 +83,8 @@ class Attributes:
     def __init__(self, dataset: Dataset, notes: list[str], word_type: str = "") -> None:
         self._dataset = dataset
         self.notes = notes
-        syntax = getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID")
-        self.word_type = word_type or (">u2" if syntax == ExplicitVRBigEndian else "<u2")
+        is_big_endian = not word_type and transfer_syntax_uid(dataset) == ExplicitVRBigEndian
+        self.word_type = word_type or (">u2" if is_big_endian else "<u2")
 
     def has(self, keyword: str) -> bool:
         """Whether the attribute is there, even if empty or malformed."""

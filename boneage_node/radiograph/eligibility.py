@@ -85,5 +85,5 @@ def _check_object(header: Header) -> None:
     if "LOCALIZER" in header.image_type:
         raise Refusal(ReasonCode.UNSUPPORTED_OBJECT, "a localizer")
     # A PACS that forwards what it receives would otherwise have the node read its own pictures for ever.
-    if _OWN_NAME in header.made_by:
+    if is_secondary_capture(header) and _OWN_NAME in header.made_by:
         raise Refusal(ReasonCode.UNSUPPORTED_OBJECT, "made by this node")

@@ -18,6 +18,8 @@ Values = npt.NDArray[np.float64]
 # A window of which the image fills less than this, or that clips more than this to one end, is a mistake.
 _MIN_CONTRAST = 0.05
 _MAX_CLIPPED = 0.995
+# Beyond this, arithmetic on the outputs overflows.
+_MAX_OUTPUT = 1e30
 # Of the image's pixels, when there is no usable window.
 _PERCENTILES = (0.1, 99.9)
 _ROWS_AT_ONCE = 256
@@ -91,10 +93,11 @@ def _modality(values: Values, attributes: Attributes) -> tuple[Values, bool]:
     if slope is None and intercept is None:
         return values, False
     slope = 1.0 if slope is None else slope
-    if slope == 0:
-        attributes.notes.append("RescaleSlope is zero.")
+    outputs = values * slope + (intercept or 0.0)
+    if np.abs(outputs).max() > _MAX_OUTPUT or not np.ptp(outputs):
+        attributes.notes.append("RescaleSlope and RescaleIntercept are absurd and not used.")
         return values, False
-    return values * slope + (intercept or 0.0), slope < 0
+    return outputs, slope < 0
 
 
 def _read_lut(keyword: str, values: Values, attributes: Attributes) -> Values | None:
@@ -147,7 +150,9 @@ def _voi(outputs: Values, counts: npt.NDArray[np.int64], attributes: Attributes)
     low, high = _weighted_percentiles(outputs, counts, _PERCENTILES)
     if high <= low:
         low, high = _weighted_percentiles(outputs, counts, (0, 100))
-    return np.clip((outputs - low) / max(high - low, 1e-12), 0, 1)
+    if high <= low:  # one value everywhere
+        return np.zeros_like(outputs)
+    return np.clip((outputs - low) / (high - low), 0, 1)
 
 
 def _window(outputs: Values, attributes: Attributes) -> Values | None:

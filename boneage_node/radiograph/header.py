@@ -20,7 +20,9 @@ DAYS_PER_MONTH = 30.4375
 MAX_AGE_YEARS = 130
 
 STUDY_DATES = ("StudyDate", "AcquisitionDate", "SeriesDate", "ContentDate")
-"""Where the day of the study is looked for, first to last."""
+"""Where the day of the study is looked for, first to last. The first three must agree."""
+
+MAX_DAYS_APART = 31
 
 _MONTHS_PER_UNIT = {"D": 1 / DAYS_PER_MONTH, "W": 7 / DAYS_PER_MONTH, "M": 1.0, "Y": 12.0}
 
@@ -114,8 +116,14 @@ def _sex(attributes: Attributes) -> Sex | None:
 def _chronological_age_months(attributes: Attributes) -> float | None:
     """Age at the study from PatientBirthDate and the day of the study, else from PatientAge."""
     born = _date(attributes, "PatientBirthDate")
-    studied = next(filter(None, (_date(attributes, keyword) for keyword in STUDY_DATES)), None)
+    dates = [_date(attributes, keyword) for keyword in STUDY_DATES]
+    studied = next(filter(None, dates), None)
     stated = _stated_age(attributes)
+    days = [day for day in dates[:3] if day]
+    if days and (max(days) - min(days)).days > MAX_DAYS_APART:
+        # Archives restamp studies on import, by years: then nobody knows the age at exposure.
+        attributes.notes.append("The dates of study, series and acquisition contradict each other.")
+        return None
     if born is None or studied is None:
         if stated is None:
             return None

@@ -28,7 +28,7 @@ from pydicom.uid import (
 from boneage_node.bone_age import ReasonCode, Refusal
 
 from .codestream import DamagedStreamError, StreamSize, check_rle, read_stream_size
-from .dataset import Attributes
+from .dataset import Attributes, transfer_syntax_uid
 
 MAX_PIXELS = 100_000_000
 """Rows times columns beyond which an image is not decoded: three times the largest detector there is."""
@@ -142,7 +142,7 @@ def read_pixel_format(dataset: Dataset) -> PixelFormat:
     """
     attributes = Attributes(dataset, notes=[])
     _check_pixel_data(dataset, attributes)
-    syntax = str(getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID", ""))
+    syntax = transfer_syntax_uid(dataset)
     if syntax not in (*_NATIVE, *_PLUGINS, JPEGExtended12Bit):
         raise Refusal(ReasonCode.UNSUPPORTED_PIXELS, "transfer syntax")
     pixel_format = PixelFormat(
