@@ -1,0 +1,20 @@
+"""An assessment or a refusal, with the image it came from, as DICOM objects and as pictures."""
+
+from .document import to_bytes
+from .identity import DeviceIdentity, Kind, derive_uid
+from .months import years_and_months
+from .picture import draw_picture, draw_refusal_picture
+from .refusal import refusal_sr
+from .sr import assessment_sr
+
+__all__ = [
+    "DeviceIdentity",
+    "Kind",
+    "assessment_sr",
+    "derive_uid",
+    "draw_picture",
+    "draw_refusal_picture",
+    "refusal_sr",
+    "to_bytes",
+    "years_and_months",
+]

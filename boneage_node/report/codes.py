@@ -1,0 +1,45 @@
+"""Every coded concept of the reports, once.
+
+DCM, SCT, LN and UCUM are the coding schemes of DICOM PS3.16. DICOM's own dictionaries have no concept for
+bone age; LOINC has. Meanings are kept short because viewers print them on the image.
+"""
+
+from __future__ import annotations
+
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+
+from boneage_node.bone_age import Laterality
+
+# The documents
+IMAGING_MEASUREMENT_REPORT = codes.DCM.ImagingMeasurementReport
+X_RAY_REPORT = codes.cid7000.XRayReport
+ENGLISH = Code("en-US", "RFC5646", "English (United States)")
+# The one code for the procedure that all validators accept; PixelMed rejects LOINC's own for bone age.
+IMAGING_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
+DEVICE = codes.DCM.Device
+
+# What was measured, and where (TID 1410)
+BONE_AGE = Code("85151-9", "LN", "XR Bone age")
+HAND = Code("85562004", "SCT", "Hand")
+LATERALITIES = {
+    Laterality.LEFT: Code("7771000", "SCT", "Left"),
+    Laterality.RIGHT: Code("24028007", "SCT", "Right"),
+}
+GREULICH_AND_PYLE = Code("252956001", "SCT", "Greulich and Pyle bone age assessment")
+UNCERTAINTY = Code("371884006", "SCT", "+/-, range of measurement uncertainty")
+SUBJECT_AGE = codes.DCM.SubjectAge
+Z_SCORE = codes.DCM.ZScoreOfMeasurement
+
+# Units
+MONTH = Code("mo", "UCUM", "month")
+NO_UNITS = Code("1", "UCUM", "no units")
+
+# A refusal
+FINDINGS = codes.cid7001.Findings
+FINDING = codes.DCM.Finding
+CONCLUSION = codes.DCM.Conclusion
+COMMENT = codes.DCM.Comment
+SUMMARY_OF_ANALYSES = codes.DCM.SummaryOfAnalyses
+FAILED = codes.DCM.Failed
+SOURCE = Code("260753009", "SCT", "Source")

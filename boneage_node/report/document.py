@@ -1,0 +1,148 @@
+"""The header that every SR document of ours has (PS3.3 A.35), and how it is written."""
+
+from __future__ import annotations
+
+import warnings
+from datetime import datetime, timedelta, timezone
+from io import BytesIO
+
+import pydicom
+from highdicom.sr import (
+    CodedConcept,
+    DeviceObserverIdentifyingAttributes,
+    LanguageOfContentItemAndDescendants,
+    ObserverContext,
+)
+from pydicom import Dataset
+from pydicom.charset import convert_encodings, default_encoding
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from . import codes
+from .identity import (
+    IMPLEMENTATION_CLASS_UID,
+    IMPLEMENTATION_VERSION_NAME,
+    DeviceIdentity,
+    Kind,
+    report_series_uid,
+)
+from .source import SourceImage, copy_patient_and_study
+
+
+def sr_document(
+    source: Dataset,
+    content: Dataset,
+    *,
+    kind: Kind,
+    sop_class_uid: str,
+    sop_instance_uid: str,
+    device: DeviceIdentity,
+    created_at: datetime,
+) -> Dataset:
+    """An SR document in the study of the image it speaks of.
+
+    Args:
+        source: The image's data set; patient and study are taken from it byte for byte.
+        content: Root container of the content tree.
+        kind: Chooses the series.
+        sop_class_uid: SOP class of the document.
+        sop_instance_uid: SOPInstanceUID of the document.
+        device: The station that makes it.
+        created_at: When it was made, with a time zone.
+
+    Returns:
+        The document, complete and preliminary: its content is all there is, and nobody has verified it.
+    """
+    image = SourceImage.of(source)
+    report = Dataset()
+    for element in content:
+        if element.keyword != "RelationshipType":  # the root has no parent to relate to
+            report.add(element)
+    copy_patient_and_study(source, report)
+
+    report.SOPClassUID = sop_class_uid
+    report.SOPInstanceUID = sop_instance_uid
+    report.Modality = "SR"
+    report.SeriesInstanceUID = report_series_uid(image.study_instance_uid, kind)
+    report.SeriesNumber = kind.series_number
+    report.SeriesDescription = "Bone age (AI)"
+    report.ReferencedPerformedProcedureStepSequence = []
+    report.Manufacturer = device.manufacturer
+    report.ManufacturerModelName = device.model_name
+    report.SoftwareVersions = device.software_version
+    report.StationName = device.name[:16]
+    report.InstanceNumber = 1
+    report.CompletionFlag = "COMPLETE"
+    report.VerificationFlag = "UNVERIFIED"
+    report.PreliminaryFlag = "PRELIMINARY"
+    report.PerformedProcedureCodeSequence = []
+    if image.can_be_referenced:
+        report.CurrentRequestedProcedureEvidenceSequence = [_evidence(image)]
+    _set_times(report, created_at.astimezone(_zone(image.timezone_offset)))
+
+    report.preamble = b"\0" * 128
+    report.file_meta = FileMetaDataset()
+    report.file_meta.MediaStorageSOPClassUID = UID(sop_class_uid)
+    report.file_meta.MediaStorageSOPInstanceUID = UID(sop_instance_uid)
+    report.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    report.file_meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
+    report.file_meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
+    return report
+
+
+def context(device: DeviceIdentity) -> tuple[LanguageOfContentItemAndDescendants, ObserverContext]:
+    """Language of a document and the device that observed (TID 1204, TID 1002, TID 1004)."""
+    observer = DeviceObserverIdentifyingAttributes(
+        uid=device.uid,
+        name=device.name,
+        manufacturer_name=device.manufacturer,
+        model_name=device.model_name,
+    )
+    return LanguageOfContentItemAndDescendants(CodedConcept.from_code(codes.ENGLISH)), ObserverContext(
+        codes.DEVICE, observer
+    )
+
+
+def to_bytes(report: Dataset) -> bytes:
+    """A report as a DICOM file (PS3.10), Explicit VR Little Endian."""
+    with warnings.catch_warnings():
+        # An image that names a character set nobody knows has a report all the same; our own text is ASCII.
+        warnings.filterwarnings("ignore", module="pydicom.charset")
+        warnings.filterwarnings("ignore", message=".*(encoding|character set)")
+        character_set = report.get("SpecificCharacterSet")
+        encodings = convert_encodings(character_set) if character_set else default_encoding
+        # Undecoded elements are in the encoding that is to be written: pydicom then copies their bytes.
+        report.set_original_encoding(False, True, encodings)
+        file = BytesIO()
+        pydicom.dcmwrite(file, report, enforce_file_format=True)
+    return file.getvalue()
+
+
+def _evidence(image: SourceImage) -> Dataset:
+    """Item of CurrentRequestedProcedureEvidenceSequence for the image."""
+    instance = Dataset()
+    instance.ReferencedSOPClassUID = image.sop_class_uid
+    instance.ReferencedSOPInstanceUID = image.sop_instance_uid
+    series = Dataset()
+    series.SeriesInstanceUID = image.series_instance_uid
+    series.ReferencedSOPSequence = [instance]
+    study = Dataset()
+    study.StudyInstanceUID = image.study_instance_uid
+    study.ReferencedSeriesSequence = [series]
+    return study
+
+
+def _set_times(report: Dataset, at: datetime) -> None:
+    """The one time of a report: made, content and series."""
+    date, time = at.strftime("%Y%m%d"), at.strftime("%H%M%S.%f")
+    report.InstanceCreationDate = report.ContentDate = report.SeriesDate = date
+    report.InstanceCreationTime = report.ContentTime = report.SeriesTime = time
+
+
+def _zone(offset: str) -> timezone | None:
+    """Zone of an image's TimezoneOffsetFromUTC, which the report inherits; None, the local one, if none."""
+    try:
+        at = datetime.strptime(offset, "%z")
+    except ValueError:
+        return None
+    return timezone(at.utcoffset() or timedelta())

@@ -1,0 +1,95 @@
+"""Who made a report, and the UIDs of what is made.
+
+Every UID derives from what was read, so that a study read twice by the same model makes the same object, and
+sending it twice is the same object sent twice.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from enum import StrEnum
+
+from boneage_node import __version__
+
+# Random, and never to be changed: all UIDs of all installations are derived under it.
+_NAMESPACE = uuid.UUID("6f0e4d6c-3c1b-4c53-9d0b-6a1d3b0f7c52")
+
+IMPLEMENTATION_CLASS_UID = f"2.25.{uuid.uuid5(_NAMESPACE, 'implementation class').int}"
+IMPLEMENTATION_VERSION_NAME = f"BONEAGE_{__version__}"[:16]
+
+# Raised whenever the same reading would be said in other words or with other content items.
+REVISION = "1"
+
+
+class Kind(StrEnum):
+    """The kinds of report. Each has a series of its own in the study."""
+
+    ASSESSMENT = "assessment"
+    REFUSAL = "refusal"
+
+    @property
+    def series_number(self) -> int:
+        """SeriesNumber: high, so that viewers list reports after the images."""
+        return 9001 if self is Kind.ASSESSMENT else 9002
+
+
+@dataclass(frozen=True)
+class DeviceIdentity:
+    """The station that makes the reports.
+
+    Attributes:
+        name: Name of the station, usually its AE title; ASCII.
+        manufacturer: Manufacturer, as in General Equipment (PS3.3 C.7.5.1).
+        model_name: ManufacturerModelName.
+        software_version: SoftwareVersions.
+    """
+
+    name: str = "BONEAGE"
+    manufacturer: str = "boneage-node"
+    model_name: str = "boneage-node"
+    software_version: str = __version__
+
+    @property
+    def uid(self) -> str:
+        """Device Observer UID (TID 1004): the same for the same name, over restarts and versions."""
+        return derive_uid("device", self.manufacturer, self.model_name, self.name)
+
+
+DEFAULT_DEVICE = DeviceIdentity()
+
+
+def derive_uid(*parts: str) -> str:
+    """A UID that is a function of its parts: a UUID of version 5 under ``2.25`` (PS3.5 B.2).
+
+    Args:
+        parts: What the UID stands for, in order. The order and the division into parts matter.
+    """
+    return f"2.25.{uuid.uuid5(_NAMESPACE, chr(0).join(parts)).int}"
+
+
+def report_series_uid(study_instance_uid: str, kind: Kind) -> str:
+    """SeriesInstanceUID of a study's reports of one kind: a re-read goes to the same series."""
+    return derive_uid("series", study_instance_uid, kind)
+
+
+def report_instance_uid(
+    study_instance_uid: str,
+    image_sop_instance_uid: str,
+    source_sha256: str,
+    kind: Kind,
+    said: tuple[str, ...],
+    device: DeviceIdentity,
+) -> str:
+    """SOPInstanceUID of a report.
+
+    Args:
+        study_instance_uid: The study that was read.
+        image_sop_instance_uid: The image that was read; empty where it has no UID.
+        source_sha256: Hex digest of the image's file: other bytes under the same UID make another report.
+        kind: Assessment or refusal.
+        said: What else the content depends on: model and sex of an assessment, reason of a refusal.
+        device: Its software version counts, as the same weights may read otherwise in another version.
+    """
+    source = (study_instance_uid, image_sop_instance_uid, source_sha256)
+    return derive_uid("instance", *source, kind, *said, device.software_version, REVISION)

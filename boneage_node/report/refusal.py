@@ -1,0 +1,102 @@
+"""A refusal as a report: a Basic Text SR that says why no bone age was read."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from highdicom.sr import (
+    CodeContentItem,
+    CompositeContentItem,
+    ContainerContentItem,
+    ContentItem,
+    ContentSequence,
+    ImageContentItem,
+    RelationshipTypeValues,
+    TextContentItem,
+)
+from pydicom import Dataset
+from pydicom.config import disable_value_validation
+from pydicom.uid import UID, BasicTextSRStorage
+
+from boneage_node.bone_age import Refusal
+
+from . import codes
+from .document import context, sr_document
+from .identity import DEFAULT_DEVICE, DeviceIdentity, Kind, report_instance_uid
+from .source import SourceImage
+
+STATEMENT = "Result of software (AI), not verified by a physician. For research use only."
+
+_CONTAINS = RelationshipTypeValues.CONTAINS
+
+
+def refusal_sr(
+    source: Dataset,
+    refusal: Refusal,
+    *,
+    source_sha256: str,
+    created_at: datetime,
+    device: DeviceIdentity = DEFAULT_DEVICE,
+) -> Dataset:
+    """The text report of a refusal: never a measurement group, which has no graphics here and blanks OHIF.
+
+    Args:
+        source: Data set of the object that was refused, as ``pydicom.dcmread`` returned it. Nothing but
+            StudyInstanceUID has to be in it.
+        refusal: The reason.
+        source_sha256: Hex digest of the object's file.
+        created_at: When it was refused, with a time zone.
+        device: The station that refused it.
+
+    Returns:
+        The report. The same arguments make the same UIDs.
+
+    Raises:
+        ValueError: The source has no StudyInstanceUID.
+    """
+    image = SourceImage.of(source)
+    # What is invalid in the image must not keep it from having a report.
+    with disable_value_validation():
+        return sr_document(
+            source,
+            _content(image, refusal, device),
+            kind=Kind.REFUSAL,
+            sop_class_uid=BasicTextSRStorage,
+            sop_instance_uid=report_instance_uid(
+                image.study_instance_uid,
+                image.sop_instance_uid,
+                source_sha256,
+                Kind.REFUSAL,
+                (refusal.code,),
+                device,
+            ),
+            device=device,
+            created_at=created_at,
+        )
+
+
+def _content(image: SourceImage, refusal: Refusal, device: DeviceIdentity) -> ContentItem:
+    """The content tree: context, then one section with the reason."""
+    root = ContainerContentItem(name=codes.X_RAY_REPORT)
+    language, observer = context(device)
+    section = ContainerContentItem(name=codes.FINDINGS, relationship_type=_CONTAINS)
+    sentence = refusal.sentence.encode("ascii", "replace").decode("ascii")
+    section.ContentSequence = ContentSequence(
+        [
+            TextContentItem(codes.FINDING, f"No bone age was read. {sentence}", _CONTAINS),
+            CodeContentItem(codes.SUMMARY_OF_ANALYSES, codes.FAILED, _CONTAINS),
+            TextContentItem(codes.COMMENT, f"Reason code: {refusal.code}", _CONTAINS),
+            TextContentItem(codes.COMMENT, STATEMENT, _CONTAINS),
+        ]
+    )
+    if image.can_be_referenced:
+        section.ContentSequence.append(_reference(image))
+    root.ContentSequence = ContentSequence([*language, *observer, section])
+    return root
+
+
+def _reference(image: SourceImage) -> ContentItem:
+    """The refused object, which need not be an image."""
+    is_image = "Image Storage" in UID(image.sop_class_uid).name
+    item = ImageContentItem if is_image else CompositeContentItem
+    return item(codes.SOURCE, image.sop_class_uid, image.sop_instance_uid, relationship_type=_CONTAINS)

@@ -1,0 +1,200 @@
+"""What a report takes from the image it speaks of, whatever state the image's header is in.
+
+Patient and study attributes are copied byte for byte: a PACS files the report by them, and decoding a name
+only to encode it again can change it. Values that are wrong in the image are as wrong in its report, on
+purpose.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from copy import deepcopy
+from dataclasses import dataclass
+from io import BytesIO
+
+import structlog
+from pydicom import Dataset
+from pydicom.config import disable_value_validation
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.filebase import DicomIO
+from pydicom.filewriter import write_data_element
+from pydicom.tag import Tag
+
+_log = structlog.get_logger(__name__)
+
+# Attributes of type 2 in the Patient and General Study modules: present in the report, empty if need be.
+_TYPE_2 = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "StudyID",
+)
+
+# Patient, General Study, Patient Study, Clinical Trial Subject and Clinical Trial Study (PS3.3 A.35.3.3), as
+# far as systems file, match or show reports by them.
+_COPIED = (
+    "SpecificCharacterSet",
+    "TimezoneOffsetFromUTC",
+    *_TYPE_2,
+    "IssuerOfPatientID",
+    "TypeOfPatientID",
+    "PatientBirthTime",
+    "OtherPatientNames",
+    "EthnicGroup",
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+    "StudyInstanceUID",
+    "StudyDescription",
+    "PatientAge",
+    "PatientSize",
+    "PatientWeight",
+    "ClinicalTrialSponsorName",
+    "ClinicalTrialProtocolID",
+    "ClinicalTrialProtocolName",
+    "ClinicalTrialSiteID",
+    "ClinicalTrialSiteName",
+    "ClinicalTrialSubjectID",
+    "ClinicalTrialSubjectReadingID",
+    "ClinicalTrialTimePointID",
+    "ClinicalTrialTimePointDescription",
+)
+_COPIED_SEQUENCES = (
+    "IssuerOfPatientIDQualifiersSequence",
+    "OtherPatientIDsSequence",
+    "IssuerOfAccessionNumberSequence",
+)
+_LONGEST_VALUE = 0xFFFE  # of a value with a 16-bit length, in bytes
+
+
+@dataclass(frozen=True)
+class SourceImage:
+    """The references and descriptors of an image; an empty text is an unknown value.
+
+    Attributes:
+        study_instance_uid: StudyInstanceUID.
+        series_instance_uid: SeriesInstanceUID.
+        sop_instance_uid: SOPInstanceUID.
+        sop_class_uid: SOPClassUID.
+        patient_orientation: Directions of the rows and columns (for example ``("L", "F")``), or None.
+        spacing_mm: (row, column) ImagerPixelSpacing, or None where missing or not two positive numbers.
+        timezone_offset: TimezoneOffsetFromUTC, ``+HHMM``, or empty.
+    """
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    patient_orientation: tuple[str, str] | None
+    spacing_mm: tuple[float, float] | None
+    timezone_offset: str
+
+    @classmethod
+    def of(cls, source: Dataset) -> SourceImage:
+        """Read from a data set of any quality.
+
+        Raises:
+            ValueError: The source has no StudyInstanceUID, so that no report can be filed with it.
+        """
+        study_instance_uid = _text(source, "StudyInstanceUID")
+        if not study_instance_uid:
+            raise ValueError("a source without StudyInstanceUID cannot have a report")
+        orientation = _text(source, "PatientOrientation").split("\\")
+        directed = len(orientation) == 2 and all(re.fullmatch("[A-Z]{1,6}", way) for way in orientation)
+        return cls(
+            study_instance_uid=study_instance_uid,
+            series_instance_uid=_text(source, "SeriesInstanceUID"),
+            sop_instance_uid=_text(source, "SOPInstanceUID"),
+            sop_class_uid=_text(source, "SOPClassUID"),
+            patient_orientation=(orientation[0], orientation[1]) if directed else None,
+            spacing_mm=_spacing(_text(source, "ImagerPixelSpacing")),
+            timezone_offset=_text(source, "TimezoneOffsetFromUTC"),
+        )
+
+    @property
+    def can_be_referenced(self) -> bool:
+        """Whether the image has all the UIDs that a reference needs."""
+        return bool(self.series_instance_uid and self.sop_instance_uid and self.sop_class_uid)
+
+
+def copy_patient_and_study(source: Dataset, report: Dataset) -> None:
+    """Copy the patient's and the study's attributes from an image to its report, byte for byte.
+
+    The bytes are those of the file as long as nobody has read the attribute from ``source``: pydicom decodes
+    a value when it is first asked for. Attributes of type 2 that the image lacks become empty.
+
+    Args:
+        source: The image, as ``pydicom.dcmread`` returned it. Not changed.
+        report: The report, to be written as Explicit VR Little Endian.
+    """
+    for keyword in _COPIED:
+        element = _element(source, keyword)
+        if element is not None:
+            report[element.tag] = element
+    for keyword in _TYPE_2:
+        if keyword not in report:
+            setattr(report, keyword, None)
+    for keyword in _COPIED_SEQUENCES:
+        sequence = _sequence(source, keyword)
+        if sequence is not None:
+            report[sequence.tag] = sequence
+
+
+def _element(source: Dataset, keyword: str) -> DataElement | RawDataElement | None:
+    """A copy of an element that holds text: its bytes where pydicom has not decoded them yet."""
+    tag = Tag(keyword)
+    element = source.get_item(tag)
+    if not isinstance(element, RawDataElement):
+        return deepcopy(element)
+    value = element.value or b""
+    if len(value) > _LONGEST_VALUE:
+        return None
+    if len(value) % 2:
+        value += b"\0" if dictionary_VR(tag) == "UI" else b" "
+    # The VR is the dictionary's: an implicit VR file has none, and an explicit one may have UN.
+    return RawDataElement(tag, dictionary_VR(tag), len(value), value, 0, False, True)
+
+
+def _sequence(source: Dataset, keyword: str) -> DataElement | None:
+    """A copy of a sequence, or None where it is missing or too damaged to be read and written."""
+    if keyword not in source:
+        return None
+    try:
+        with disable_value_validation():
+            element = deepcopy(source[keyword])
+            trial = DicomIO(BytesIO())
+            trial.is_little_endian, trial.is_implicit_VR = True, False
+            write_data_element(trial, element)
+    except Exception as error:  # a parser of foreign bytes may raise anything; the report matters more
+        _log.warning("sequence left out of report", attribute=keyword, error=type(error).__name__)
+        return None
+    return element
+
+
+def _text(source: Dataset, keyword: str) -> str:
+    """A value as plain text without padding, several joined by backslashes; empty where there is none."""
+    element = source.get_item(Tag(keyword))
+    if element is None or element.value is None:
+        return ""
+    if isinstance(element.value, bytes):
+        return element.value.decode("ascii", "ignore").strip(" \0")
+    if isinstance(element.value, str):
+        return element.value.strip(" \0")
+    return "\\".join(str(value) for value in element.value)
+
+
+def _spacing(text: str) -> tuple[float, float] | None:
+    """(row, column) spacing in mm, or None where the text is not two positive numbers."""
+    try:
+        spacing_mm = [float(number) for number in text.split("\\")]
+    except ValueError:
+        return None
+    if len(spacing_mm) != 2 or not all(math.isfinite(mm) and mm > 0 for mm in spacing_mm):
+        return None
+    return spacing_mm[0], spacing_mm[1]

@@ -1,0 +1,174 @@
+"""The bone age as a structured report: Comprehensive SR, TID 1500 with one group of TID 1410."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+from highdicom.sr import (
+    AlgorithmIdentification,
+    FindingSite,
+    ImageRegion,
+    Measurement,
+    MeasurementReport,
+    ObservationContext,
+    PlanarROIMeasurementsAndQualitativeEvaluations,
+    SourceImageForRegion,
+    TrackingIdentifier,
+)
+from pydicom import Dataset
+from pydicom.config import disable_value_validation
+from pydicom.uid import ComprehensiveSRStorage
+
+from boneage_node.bone_age import Assessment
+
+from . import codes
+from .document import context, sr_document
+from .identity import DEFAULT_DEVICE, DeviceIdentity, Kind, derive_uid, report_instance_uid
+from .outline import outline_polyline
+from .source import SourceImage
+
+ALGORITHM_NAME = "boneage-node"
+
+
+def assessment_sr(
+    source: Dataset,
+    assessment: Assessment,
+    *,
+    source_sha256: str,
+    created_at: datetime,
+    device: DeviceIdentity = DEFAULT_DEVICE,
+    sop_class_uid: str = ComprehensiveSRStorage,
+) -> Dataset:
+    """The structured report of an assessment.
+
+    All numbers are in one measurement group that has the outline of the hand: a group without graphics blanks
+    the whole report in OHIF.
+
+    Args:
+        source: Data set of the image that was read, as ``pydicom.dcmread`` returned it (pixels not needed).
+            Nothing but StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, SOPClassUID, Rows and Columns has
+            to be in it.
+        assessment: The reading; its outline in pixels of that image.
+        source_sha256: Hex digest of the image's file.
+        created_at: When the reading was made, with a time zone.
+        device: The station that made it.
+        sop_class_uid: Comprehensive SR, or Comprehensive 3D SR as IHE AI Results asks for.
+
+    Returns:
+        The report. The same arguments make the same UIDs.
+
+    Raises:
+        ValueError: The source lacks a UID that the report must refer to, or the outline is no outline.
+    """
+    image = SourceImage.of(source)
+    if not image.can_be_referenced:
+        raise ValueError("an image without its UIDs cannot have an assessment")
+    sop_instance_uid = report_instance_uid(
+        image.study_instance_uid,
+        image.sop_instance_uid,
+        source_sha256,
+        Kind.ASSESSMENT,
+        (assessment.model.sha256, assessment.sex),
+        device,
+    )
+    rows, columns = int(source.Rows), int(source.Columns)
+    polyline = outline_polyline(assessment.outline_px, rows, columns)
+    # What is invalid in the image must not keep it from having a report.
+    with disable_value_validation():
+        language, observer = context(device)
+        content = MeasurementReport(
+            observation_context=ObservationContext(observer_device_context=observer),
+            procedure_reported=codes.IMAGING_PROCEDURE,
+            imaging_measurements=[_group(image, assessment, polyline, device, sop_instance_uid)],
+            title=codes.IMAGING_MEASUREMENT_REPORT,
+            language_of_content_item_and_descendants=language,
+            referenced_images=[_library_entry(image, rows, columns)],
+        )
+        return sr_document(
+            source,
+            content[0],
+            kind=Kind.ASSESSMENT,
+            sop_class_uid=sop_class_uid,
+            sop_instance_uid=sop_instance_uid,
+            device=device,
+            created_at=created_at,
+        )
+
+
+def _group(
+    image: SourceImage,
+    assessment: Assessment,
+    polyline: npt.NDArray[np.float64],
+    device: DeviceIdentity,
+    sop_instance_uid: str,
+) -> PlanarROIMeasurementsAndQualitativeEvaluations:
+    """The measurement group: outline, algorithm and numbers (TID 1410)."""
+    laterality = codes.LATERALITIES[assessment.laterality] if assessment.laterality else None
+    return PlanarROIMeasurementsAndQualitativeEvaluations(
+        # Its own in each report: OHIF keys annotations by it, and two reports of a study must not collide.
+        tracking_identifier=TrackingIdentifier(
+            identifier="Bone age", uid=derive_uid("tracking", sop_instance_uid)
+        ),
+        referenced_region=ImageRegion(
+            graphic_type="POLYLINE",
+            graphic_data=polyline,
+            source_image=SourceImageForRegion(image.sop_class_uid, image.sop_instance_uid),
+        ),
+        finding_type=codes.BONE_AGE,
+        finding_sites=[FindingSite(codes.HAND, laterality=laterality)],
+        algorithm_id=_algorithm(assessment, device),
+        measurements=_measurements(assessment),
+    )
+
+
+def _algorithm(assessment: Assessment, device: DeviceIdentity) -> AlgorithmIdentification:
+    """What read the hand, and what the reading depends on (TID 4019)."""
+    model = assessment.model
+    return AlgorithmIdentification(
+        name=ALGORITHM_NAME,
+        version=device.software_version,
+        parameters=[
+            f"model={model.name} {model.version}",
+            f"weights_sha256={model.sha256}",
+            f"sex={assessment.sex}",
+            f"interval_coverage={assessment.interval_coverage:.2f}",
+        ],
+    )
+
+
+def _measurements(assessment: Assessment) -> list[Measurement]:
+    """The numbers; those that are not known are not there."""
+    low_months, high_months = assessment.interval_months
+    bone_age_months = assessment.bone_age_months
+    # One number must stand for both sides of the interval: the wider side.
+    uncertainty_months = max(high_months - bone_age_months, bone_age_months - low_months)
+    measurements = [
+        Measurement(codes.BONE_AGE, round(bone_age_months, 2), codes.MONTH, method=codes.GREULICH_AND_PYLE),
+        Measurement(codes.UNCERTAINTY, round(uncertainty_months, 2), codes.MONTH),
+    ]
+    if assessment.chronological_age_months is not None:
+        age_months = round(assessment.chronological_age_months, 2)
+        measurements.append(Measurement(codes.SUBJECT_AGE, age_months, codes.MONTH))
+    if assessment.z_score is not None:
+        measurements.append(Measurement(codes.Z_SCORE, round(assessment.z_score, 2), codes.NO_UNITS))
+    return measurements
+
+
+def _library_entry(image: SourceImage, rows: int, columns: int) -> Dataset:
+    """The little that highdicom's image library reads of an image.
+
+    highdicom describes a projection radiograph by its orientation and spacing and fails without them; as any
+    other kind of image it is described by kind and size alone.
+    """
+    entry = Dataset()
+    entry.SOPClassUID = image.sop_class_uid
+    entry.SOPInstanceUID = image.sop_instance_uid
+    entry.Rows, entry.Columns = rows, columns
+    entry.Modality = "OT"
+    if image.patient_orientation and image.spacing_mm:
+        entry.Modality = "DX"
+        entry.PatientOrientation = list(image.patient_orientation)
+        entry.ImagerPixelSpacing = list(image.spacing_mm)
+    return entry
