@@ -7,7 +7,8 @@ from .backoff import backoff
 from .database import SchemaMismatch, check_schema, migrate, open_engine
 from .intake import Accepted, Intake, NotAcceptable, Received
 from .outbox import DeliveryTask, Outbox
-from .queue import Job, LeaseLost, NewReport, Queue, StoredInstance
+from .queue import Job, LeaseLost, Queue, StoredInstance
+from .reports import NewReport
 from .spool import Spool, SpoolFull
 from .store import Store
 from .studies import NoSuchStudy, Retried, Studies, StudyDetail, StudySummary

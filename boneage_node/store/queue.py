@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,16 +13,15 @@ from sqlalchemy.orm import Session, aliased
 
 from .database import Transactions, insert_if_new
 from .history import record
+from .reports import NewReport, store_report
 from .spool import Spool
 from .tables import (
     DESTINATION_LENGTH,
     WHERE_TODO,
-    DeliveryRow,
     EventKind,
     InstanceRow,
     JobRow,
     ReportKind,
-    ReportRow,
     Status,
     StudyRow,
     StudyState,
@@ -77,27 +76,6 @@ class Job:
     attempts: int
     leased_until: datetime
     instances: tuple[StoredInstance, ...]
-
-
-@dataclass(frozen=True)
-class NewReport:
-    """What a worker found out, to be stored by ``Queue.complete``.
-
-    Attributes:
-        instance_id: The image that was read; None when a study is refused for want of one.
-        kind: Assessment or refusal.
-        sop_instance_uid: Derived from what was read: the same reading has the same UID.
-        result: The object that ``assess --json`` prints.
-        file_name: Name in the spool of the DICOM object to be sent; None when nothing is sent.
-        sop_class_uid: SOP Class UID of that object; None when nothing is sent.
-    """
-
-    instance_id: int | None
-    kind: ReportKind
-    sop_instance_uid: str
-    result: Mapping[str, Any]
-    file_name: str | None = None
-    sop_class_uid: str | None = None
 
 
 class Queue:
@@ -206,7 +184,7 @@ class Queue:
             row, study = _held(session, job, worker)
             now = self._clock()
             for outcome in outcomes:
-                if not _store_report(session, study, outcome, destinations, now) and outcome.file_name:
+                if not store_report(session, study, outcome, destinations, now) and outcome.file_name:
                     superfluous.append(outcome.file_name)
             row.status = Status.DONE
             row.finished_at = now
@@ -383,41 +361,6 @@ def _end(session: Session, study: StudyRow, state: StudyState, now: datetime) ->
         state = StudyState.QUEUED
     study.state = state
     study.updated_at = now
-
-
-def _store_report(
-    session: Session, study: StudyRow, outcome: NewReport, destinations: Sequence[str], now: datetime
-) -> bool:
-    """Store a report and what is to be done with it; False when the same reading is there already."""
-    is_new = insert_if_new(
-        session,
-        ReportRow,
-        ["sop_instance_uid"],
-        study_id=study.id,
-        instance_id=outcome.instance_id,
-        kind=outcome.kind,
-        sop_class_uid=outcome.sop_class_uid,
-        sop_instance_uid=outcome.sop_instance_uid,
-        file_name=outcome.file_name,
-        result=dict(outcome.result),
-        created_at=now,
-    )
-    if is_new and outcome.file_name is not None:
-        report_id = session.scalars(
-            select(ReportRow.id).where(ReportRow.sop_instance_uid == outcome.sop_instance_uid)
-        ).one()
-        for destination in dict.fromkeys(destinations):
-            session.add(
-                DeliveryRow(
-                    report_id=report_id,
-                    study_id=study.id,
-                    destination=destination,
-                    status=Status.TODO,
-                    created_at=now,
-                    scheduled_at=now,
-                )
-            )
-    return is_new
 
 
 def _job(job: JobRow, study: StudyRow, instances: tuple[StoredInstance, ...]) -> Job:

@@ -135,6 +135,17 @@ def test_refuses_to_end_in_silence_or_to_nowhere(store: Store, outcomes: int, de
     assert state(store) == StudyState.READING
 
 
+@pytest.mark.parametrize(
+    ("uid", "file_name", "sop_class_uid"),
+    [("2.25.1", "name.dcm", None), ("2.25.1", None, SR), ("2.25.x", None, None), ("2.25.1", "a", "1." * 40)],
+)
+def test_a_report_that_could_not_be_sent_is_none(
+    uid: str, file_name: str | None, sop_class_uid: str | None
+) -> None:
+    with pytest.raises(ValueError, match=r"report"):
+        NewReport(None, ReportKind.ASSESSMENT, uid, {}, file_name, sop_class_uid)
+
+
 def lose(store: Store, clock: Clock) -> tuple[Job, Job]:
     """A job whose lease ran out, as its first worker knows it and as its second does."""
     queue_study(store)
