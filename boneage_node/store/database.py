@@ -18,6 +18,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -47,22 +48,29 @@ def open_engine(url: str) -> Engine:
         url: ``sqlite:///path`` or ``postgresql+psycopg://user@host/name``.
 
     Raises:
-        ValueError: The URL is of another engine, or of an SQLite database in memory.
+        ValueError: The URL is none, or of another engine, or of an SQLite database in memory.
         OSError: The folder of an SQLite database cannot be made.
     """
-    parsed = make_url(url)
-    serialize = partial(json.dumps, allow_nan=False)  # NaN is no JSON, and PostgreSQL would say so later
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ValueError("that is no URL of a database, such as sqlite:///path/to/file") from error
+    options: dict[str, Any] = {
+        # NaN is no JSON, and PostgreSQL would say so later.
+        "json_serializer": partial(json.dumps, allow_nan=False),
+        # An error message of SQLAlchemy quotes the row: it would carry a patient's result into the log.
+        "hide_parameters": True,
+    }
     if parsed.get_backend_name() == "sqlite":
         if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
             raise ValueError("the processes of a node meet in the database: it must be the path of a file")
         _make_private_file(Path(parsed.database))
-        engine = create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS}, json_serializer=serialize)
+        engine = create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS}, **options)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     elif parsed.get_backend_name() == "postgresql":
-        if parsed.drivername == "postgresql":
-            parsed = parsed.set(drivername="postgresql+psycopg")
-        engine = create_engine(parsed, pool_pre_ping=True, json_serializer=serialize)
+        parsed = parsed.set(drivername="postgresql+psycopg")
+        engine = create_engine(parsed, pool_pre_ping=True, **options)
         # Before SQLAlchemy's own first look at the server, which stumbles over bytes for text.
         event.listen(engine, "connect", _prepare_postgresql, insert=True)
     else:
@@ -171,7 +179,7 @@ def check_schema(engine: Engine) -> str | None:
     Raises:
         SchemaMismatch: The database was made by a later version of the program, or cannot hold Unicode.
     """
-    with engine.connect() as connection:
+    with engine.connect().execution_options(**{_READ_ONLY: True}) as connection:
         return _known_revision(connection, _alembic_config())
 
 

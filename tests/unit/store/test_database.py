@@ -13,10 +13,18 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from peers import PostgreSQL
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import StatementError
-from store_help import receive
+from sqlalchemy.exc import IntegrityError, StatementError
+from store_help import claim_one, queue_study, receive
 
-from boneage_node.store import SchemaMismatch, Store, check_schema, migrate, open_engine
+from boneage_node.store import (
+    NewReport,
+    ReportKind,
+    SchemaMismatch,
+    Store,
+    check_schema,
+    migrate,
+    open_engine,
+)
 from boneage_node.store.tables import Base, EventKind, EventRow
 
 
@@ -103,7 +111,13 @@ def test_a_postgresql_database_without_unicode_is_refused(postgresql: PostgreSQL
 
 @pytest.mark.parametrize(
     "url",
-    ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true", "mysql://localhost/boneage"],
+    [
+        "sqlite://",
+        "sqlite:///:memory:",
+        "sqlite:///file:x?mode=memory&uri=true",
+        "mysql://localhost/boneage",
+        "nonsense",
+    ],
 )
 def test_other_databases_are_refused(url: str) -> None:
     with pytest.raises(ValueError):
@@ -165,6 +179,16 @@ def test_a_time_without_a_zone_is_refused(store: Store) -> None:
             query.all()
 
 
+def test_an_error_never_quotes_the_row(store: Store) -> None:
+    queue_study(store)
+    job = claim_one(store)
+    secret = NewReport(99, ReportKind.REFUSAL, "2.25.1", {"patient": "DOE^JOHN"})  # There is no instance 99.
+    with pytest.raises(IntegrityError) as error:
+        store.queue.complete(job, "worker-1", [secret], [])
+    assert "DOE" not in str(error.value)
+
+
 def test_a_reader_is_not_held_up_by_a_writer(store: Store) -> None:
     with store._transactions.writing(), store._transactions.reading() as session:
         assert session.query(EventRow).count() == 0
+        assert check_schema(store.engine) == "0001"
