@@ -50,7 +50,10 @@ class Interval(_Part):
 
 
 class Manifest(_Part):
-    """``manifest.json``. ``training`` and ``metrics`` are for people and programs to read, not for the node."""
+    """``manifest.json``.
+
+    ``training`` and ``metrics`` are for people and programs to read; the node does not depend on them.
+    """
 
     name: str
     version: str

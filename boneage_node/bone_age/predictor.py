@@ -121,7 +121,10 @@ class Predictor:
         return self._locate(pixels).crop
 
     def read_crops(self, crops: npt.NDArray[np.float32], sexes: Sequence[Sex]) -> npt.NDArray[np.float32]:
-        """Bone ages in months, shape (n,), of crops (n, height_px, width_px): mean of a hand and its mirror image."""
+        """Bone ages in months, shape (n,), of crops of shape (n, height_px, width_px).
+
+        Each is the mean over the hand and its mirror image, so that left and right hands read alike.
+        """
         images = torch.from_numpy(crops)[:, None]
         views = torch.cat([images, images.flip(3)]).to(self.device)
         male = torch.tensor([float(sex is Sex.MALE) for sex in sexes]).repeat(2).to(self.device)

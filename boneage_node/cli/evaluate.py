@@ -34,8 +34,8 @@ def evaluate(
 ) -> None:
     """Read every image of a split and print the errors, in months.
 
-    High-resolution images come first: they are what a node sees. Each image is read through the same door that the
-    node uses, from the whole radiograph to the interval.
+    High-resolution images come first: they are what a node sees. Each image is read through the same door
+    that the node uses, from the whole radiograph to the interval.
 
     Example: boneage-node evaluate --data ~/rsna --json
     """

@@ -63,8 +63,9 @@ def whole_hand(
 ) -> None:
     """Train the whole-hand model: hand mask, crops, age network, intervals, figures, model card.
 
-    An interrupted run goes on where it was when the same command is given again. Progress is shown, and measured
-    every 250 steps into OUT/metrics.jsonl. The finished model is OUT/model: use it with --model OUT/model.
+    An interrupted run goes on where it was when the same command is given again. Progress is shown, and
+    measured every 250 steps into OUT/metrics.jsonl. The finished model is OUT/model: use it with
+    --model OUT/model.
 
     Example: boneage-node train whole-hand --data ~/rsna --out runs/whole-hand
     """

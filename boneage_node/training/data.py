@@ -51,16 +51,23 @@ class Example:
     native_size_px: tuple[int, int] | None
 
 
-def _share(identity: str, salt: str) -> float:
+def share_of(identity: str, salt: str) -> float:
     """A number in [0, 1) that depends on the id alone, so that a split never moves."""
     digest = hashlib.sha256(f"{salt}:{identity}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def _split(identity: str, given: dict[str, str]) -> str:
-    if given.get(identity, "train") == "validation" or (not given and _share(identity, "validation") < 0.08):
-        return "validation"
-    return "calibration" if _share(identity, "calibration") < 0.06 else "train"
+    """The split of ``splits.csv`` where there is one, else one that depends on the id.
+
+    A calibration split is taken from the training split where ``splits.csv`` names none.
+    """
+    split = given.get(identity, "train")
+    if not given and share_of(identity, "validation") < 0.08:
+        split = "validation"
+    if split == "train" and "calibration" not in given.values() and share_of(identity, "calibration") < 0.06:
+        split = "calibration"
+    return split
 
 
 def read_examples(folder: Path) -> list[Example]:
@@ -80,7 +87,7 @@ def read_examples(folder: Path) -> list[Example]:
     if splits_file.is_file():
         with splits_file.open(newline="") as file:
             given = {row["id"]: row["split"] for row in csv.DictReader(file)}
-    examples = []
+    examples: list[Example] = []
     with table.open(newline="") as file:
         for row in csv.DictReader(file):
             path = images / f"{row['id']}.png"

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from boneage_node.bone_age import Assessment, Hand, Sex
 from boneage_node.bone_age.predictor import Predictor
 
-from .data import HIGH_RESOLUTION_PX, Example, read_image
+from .data import HIGH_RESOLUTION_PX, DataError, Example, read_image
 
 _BATCH = 16
 
@@ -79,6 +79,26 @@ def summary(readings: list[Reading]) -> dict[str, Any]:
     }
 
 
+def conformal_rank(count: int, coverage: float) -> int:
+    """Which of ``count`` sorted errors is the half width of a split-conformal interval, from 1."""
+    return int(np.ceil((count + 1) * coverage))
+
+
+def refuse_small_calibration(examples: list[Example], coverage: float) -> None:
+    """Say before an hour of training, not after it, that the intervals could not be calibrated.
+
+    Raises:
+        DataError: Where a sex has too few calibration images for the coverage.
+    """
+    for sex in Sex:
+        count = sum(e.split == "calibration" and e.sex is sex for e in examples)
+        if conformal_rank(count, coverage) > count:
+            raise DataError(
+                f"{count} calibration images of sex {sex} are too few for a {coverage:.0%} interval: "
+                "name more in splits.csv (id,split) as 'calibration'."
+            )
+
+
 def half_width_months(readings: list[Reading], coverage: float) -> dict[Sex, float]:
     """Half width of a split-conformal interval for each sex.
 
@@ -86,13 +106,13 @@ def half_width_months(readings: list[Reading], coverage: float) -> dict[Sex, flo
     (Lei et al., J Am Stat Assoc 2018;113:1094-1111).
 
     Raises:
-        ValueError: Where a sex has too few readings for the coverage.
+        DataError: Where too few hands of a sex were found for the coverage.
     """
     widths = {}
     for sex in Sex:
         errors = np.sort(np.abs(errors_months([r for r in readings if r.example.sex is sex])))
-        rank = int(np.ceil((len(errors) + 1) * coverage))
+        rank = conformal_rank(len(errors), coverage)
         if rank > len(errors):
-            raise ValueError(f"{len(errors)} calibration images of sex {sex} are too few for {coverage:.0%}")
+            raise DataError(f"a hand was found in only {len(errors)} calibration images of sex {sex}")
         widths[sex] = round(float(errors[rank - 1]), 2)
     return widths

@@ -14,7 +14,7 @@ from boneage_node.bone_age.segmentation import network_input, segment
 from boneage_node.bone_age.words import Refusal
 
 from .augment import Warp, vary_exposure
-from .data import Example, Outline, _share, read_image
+from .data import Example, Outline, read_image, share_of
 from .fitting import Averaged, autocast, cosine
 
 HELD_OUT = 16
@@ -25,7 +25,7 @@ BATCH = 12
 
 def split_outlines(outlines: list[Outline]) -> tuple[list[Outline], list[Outline]]:
     """(training, held out): the same ones every time, whatever order they come in."""
-    ordered = sorted(outlines, key=lambda outline: _share(outline.id, "outline"))
+    ordered = sorted(outlines, key=lambda outline: share_of(outline.id, "outline"))
     return ordered[HELD_OUT:], ordered[:HELD_OUT]
 
 

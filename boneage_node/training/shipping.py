@@ -15,9 +15,10 @@ WEIGHTS_FILE = "weights.safetensors"
 CARD_FILE = "MODEL_CARD.md"
 
 RSNA_TERMS = (
-    "Research use only. Trained on the RSNA 2017 Pediatric Bone Age images, which RSNA makes available for academic "
-    "research and education and other non-commercial purposes. Cite: Halabi SS, Prevedello LM, Kalpathy-Cramer J, et "
-    "al. The RSNA Pediatric Bone Age Machine Learning Challenge. Radiology 2018;290(2):498-503."
+    "Research use only. Trained on the RSNA 2017 Pediatric Bone Age images, which RSNA makes available for "
+    "academic research and education and other non-commercial purposes. Cite: Halabi SS, Prevedello LM, "
+    "Kalpathy-Cramer J, et al. The RSNA Pediatric Bone Age Machine Learning Challenge. "
+    "Radiology 2018;290(2):498-503."
 )
 
 
@@ -63,32 +64,34 @@ def _card(manifest: Manifest) -> str:
     )
     overlap = manifest.metrics.get("segmentation")
     segmentation = (
-        f"Hand mask: mean IoU {overlap['mean_iou']} (least {overlap['least_iou']}) on {overlap['images']} hand-drawn "
-        "outlines kept out of training.\n"
+        f"Hand mask: mean IoU {overlap['mean_iou']} (least {overlap['least_iou']}) on {overlap['images']} "
+        "hand-drawn outlines kept out of training."
         if overlap
-        else "Hand mask: taken from the model named under training.\n"
+        else "Hand mask: taken from the model named under training."
     )
     return f"""# Model card: {manifest.name} {manifest.version}
 
 {manifest.summary}
 
 ## Use
-Bone age (Greulich and Pyle) from a PA radiograph of a child's hand, sex known from the header. A second opinion for
-research, never a diagnosis. Not for adults, not for hands that are cut off or deformed.
+Bone age (Greulich and Pyle) from a PA radiograph of a child's hand, sex known from the header. A second
+opinion for research, never a diagnosis. Not for adults, not for hands that are cut off or deformed.
 
 ## Terms
 {manifest.terms}
 
 ## Figures
-Measured by `boneage-node evaluate --data RSNA --model {manifest.name}` on the validation split, which neither the weights
-nor the intervals depend on. Errors in months against the challenge's labels; coverage of the
-{manifest.interval.coverage:.0%} interval.
+`boneage-node evaluate --data RSNA --model {manifest.name}` on the validation split, which neither the weights
+nor the intervals depend on. Errors in months against the challenge's labels; coverage is that of the
+{manifest.interval.coverage:.0%} interval. High-resolution images (400 pixels or more) are what a node sees;
+the others are thumbnails.
 
 | images | n | refused | MAE | median | RMSE | bias | coverage |
 |---|---|---|---|---|---|---|---|
 {rows}
 
 {segmentation}
+
 Interval: split-conformal, {widths}, from calibration images that no weight depends on.
 
 ## Training
@@ -99,8 +102,9 @@ Interval: split-conformal, {widths}, from calibration images that no weight depe
 ```
 
 ## What is weak
-- The same interval for every age: it is too wide for some ages and too narrow for others.
-- A mask and a whole-hand crop, no registration: a strongly rotated hand, or one with a long forearm, is read less well.
-- Most training images were thumbnails; the networks are small.
+- One interval for every age: too wide for some ages and too narrow for others.
+- A mask and a whole-hand crop, no registration: a strongly rotated hand, or one with a long forearm, is
+  read less well.
+- Most training images were thumbnails, and the networks are small.
 - Under 2 and over 17 years there were few examples.
 """

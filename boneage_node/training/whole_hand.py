@@ -19,7 +19,7 @@ from boneage_node.bone_age.predictor import Predictor, choose_device
 
 from .age import AgeFit, AgeRecipe, Crops, cut_crops, load_or_cut_crops
 from .data import SPLITS, Example, read_examples, read_outlines
-from .evaluation import Reading, half_width_months, read_all, summary
+from .evaluation import Reading, half_width_months, read_all, refuse_small_calibration, summary
 from .segmentation import fit_segmentation, overlap, split_outlines
 from .shipping import RSNA_TERMS, write_manifest, write_weights
 
@@ -60,6 +60,7 @@ class WholeHandRun:
             ModelError: Where the hand-mask network is to come from a model that cannot be used.
         """
         examples = read_examples(self.data)
+        refuse_small_calibration(examples, _COVERAGE)
         self.out.mkdir(parents=True, exist_ok=True)
         segmentation, training, metrics = self._segmentation(examples, stage)
         fit = self._fit(examples, segmentation, stage)

@@ -1,0 +1,120 @@
+"""The default model through its one door, on drawn hands whose mask is known."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from boneage_node.bone_age import Assessment, Hand, Laterality, ReasonCode, Refusal, Sex, model_zoo
+from boneage_node.bone_age.manifest import ModelError
+from boneage_node.bone_age.predictor import Predictor
+from boneage_node.phantom import PhantomHand, draw_hand
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return Predictor.load(model_zoo.default_model_dir(), "cpu")
+
+
+@pytest.fixture(scope="module")
+def drawn() -> PhantomHand:
+    return draw_hand(120, Sex.MALE, seed=4, height_px=700)
+
+
+def overlap(assessment: Assessment, mask: np.ndarray) -> float:
+    canvas = Image.new("1", (mask.shape[1], mask.shape[0]))
+    ImageDraw.Draw(canvas).polygon([tuple(point) for point in assessment.outline_px.tolist()], fill=1)
+    found = np.asarray(canvas)
+    return float((found & mask).sum() / (found | mask).sum())
+
+
+def read(predictor: Predictor, hand: Hand) -> Assessment:
+    (answer,) = predictor.assess([hand])
+    assert isinstance(answer, Assessment), answer
+    return answer
+
+
+def test_a_drawn_hand_is_found_and_read(predictor: Predictor, drawn: PhantomHand) -> None:
+    answer = read(predictor, Hand(drawn.pixels, Sex.MALE, 120.0, Laterality.LEFT))
+    assert overlap(answer, drawn.mask) > 0.85
+    low, high = answer.interval_months
+    assert low < answer.bone_age_months < high
+    assert answer.z_score == pytest.approx((answer.bone_age_months - 120) / 9.79)
+    assert answer.model == predictor.identity
+
+
+def test_the_reading_depends_on_sex_and_not_on_mirroring(predictor: Predictor, drawn: PhantomHand) -> None:
+    boy = read(predictor, Hand(drawn.pixels, Sex.MALE))
+    girl = read(predictor, Hand(drawn.pixels, Sex.FEMALE))
+    mirrored = read(predictor, Hand(np.ascontiguousarray(drawn.pixels[:, ::-1]), Sex.MALE))
+    assert abs(boy.bone_age_months - girl.bone_age_months) > 1
+    assert mirrored.bone_age_months == pytest.approx(boy.bone_age_months, abs=3)
+
+
+def test_older_hands_read_older(predictor: Predictor) -> None:
+    hands = [
+        Hand(draw_hand(age, Sex.FEMALE, seed=7, height_px=600).pixels, Sex.FEMALE) for age in (24, 96, 168)
+    ]
+    ages = [read(predictor, hand).bone_age_months for hand in hands]
+    assert ages == sorted(ages)
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.zeros((400, 300), dtype=np.float32),
+        np.ones((400, 300), dtype=np.float32),
+        np.random.default_rng(1).random((400, 300), dtype=np.float32),
+    ],
+    ids=["black", "white", "noise"],
+)
+def test_what_holds_no_hand_is_refused(predictor: Predictor, pixels: np.ndarray) -> None:
+    (answer,) = predictor.assess([Hand(pixels, Sex.MALE)])
+    assert isinstance(answer, Refusal)
+    assert answer.code is ReasonCode.NO_HAND_FOUND
+
+
+def test_a_batch_answers_in_order_and_as_one_by_one(predictor: Predictor, drawn: PhantomHand) -> None:
+    blank = Hand(np.zeros((300, 200), dtype=np.float32), Sex.MALE)
+    other = Hand(draw_hand(60, Sex.FEMALE, seed=2, height_px=500).pixels, Sex.FEMALE)
+    first, refused, second = predictor.assess([Hand(drawn.pixels, Sex.MALE), blank, other])
+    assert isinstance(first, Assessment)
+    assert isinstance(refused, Refusal)
+    assert isinstance(second, Assessment)
+    assert second.bone_age_months == pytest.approx(read(predictor, other).bone_age_months, abs=0.01)
+    assert predictor.assess([]) == []
+    assert all(isinstance(answer, Refusal) for answer in predictor.assess([blank, blank]))
+
+
+def test_the_outline_is_in_pixels_of_the_original(predictor: Predictor) -> None:
+    large = draw_hand(96, Sex.FEMALE, seed=3, height_px=1900)
+    assert overlap(read(predictor, Hand(large.pixels, Sex.FEMALE)), large.mask) > 0.85
+
+
+def test_changed_weights_are_not_loaded(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model_zoo.default_model_dir(), folder)
+    weights = folder / "weights.safetensors"
+    damaged = bytearray(weights.read_bytes())
+    damaged[-1] ^= 1
+    weights.write_bytes(damaged)
+    with pytest.raises(ModelError, match="sha256"):
+        Predictor.load(folder, "cpu")
+    weights.unlink()
+    with pytest.raises(ModelError, match="missing"):
+        Predictor.load(folder, "cpu")
+
+
+def test_a_model_that_is_not_there_is_said_with_those_that_are() -> None:
+    with pytest.raises(ModelError, match="whole-hand"):
+        model_zoo.model_dir("no-such-model")
+    assert "whole-hand" in [manifest.name for _, manifest in model_zoo.list_models()]
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ModelError, match="cuda:99"):
+        Predictor.load(model_zoo.default_model_dir(), "cuda:99")
