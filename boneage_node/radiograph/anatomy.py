@@ -93,19 +93,19 @@ def read_body_part(attributes: Attributes) -> BodyPart:
     """The body part by AnatomicRegionSequence and BodyPartExamined together.
 
     A hand in either of them is a hand: devices leave a default in one and set the other. That they contradict
-    each other is noted, and the image decides.
+    each other is noted, and the image decides. Where both are silent, the exam that was chosen at the device
+    (AcquisitionDeviceProcessingDescription) is asked.
     """
-    said = {_region(attributes), _body_part_examined(attributes)} - {BodyPart.UNSTATED}
+    said = {_region(attributes), _by_words(attributes, "BodyPartExamined")} - {BodyPart.UNSTATED}
+    if not said:
+        return _by_words(attributes, "AcquisitionDeviceProcessingDescription")
     if BodyPart.OTHER in said and len(said) > 1:
         attributes.notes.append("BodyPartExamined and AnatomicRegionSequence contradict each other.")
-    for part in (BodyPart.HAND, BodyPart.WRIST, BodyPart.OTHER):
-        if part in said:
-            return part
-    return BodyPart.UNSTATED
+    return next(part for part in (BodyPart.HAND, BodyPart.WRIST, BodyPart.OTHER) if part in said)
 
 
-def _body_part_examined(attributes: Attributes) -> BodyPart:
-    text = " ".join(attributes.texts("BodyPartExamined")).upper()
+def _by_words(attributes: Attributes, keyword: str) -> BodyPart:
+    text = " ".join(attributes.texts(keyword)).upper()
     words = set(re.findall(r"\w+", text.replace("_", " "))) | {re.sub(r"[\W_]+", "", text)}
     for part, table in (
         (BodyPart.HAND, _HAND_WORDS),

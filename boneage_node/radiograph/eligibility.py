@@ -39,7 +39,7 @@ _RADIOGRAPH_MODALITIES = frozenset({"", "CR", "DX", "RG", "XR"})
 _CAPTURE_MODALITIES = _RADIOGRAPH_MODALITIES | {"OT", "SC"}
 
 _MAX_ASPECT = 1.1
-_OWN_NAME = "boneage-node"
+_OWN_MODEL_NAME = "boneage-node"
 
 
 def check_eligibility(header: Header) -> Sex:
@@ -85,5 +85,5 @@ def _check_object(header: Header) -> None:
     if "LOCALIZER" in header.image_type:
         raise Refusal(ReasonCode.UNSUPPORTED_OBJECT, "a localizer")
     # A PACS that forwards what it receives would otherwise have the node read its own pictures for ever.
-    if is_secondary_capture(header) and _OWN_NAME in header.made_by:
+    if is_secondary_capture(header) and header.model_name == _OWN_MODEL_NAME:
         raise Refusal(ReasonCode.UNSUPPORTED_OBJECT, "made by this node")

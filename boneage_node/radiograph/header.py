@@ -38,7 +38,7 @@ class Header:
         study_instance_uid: Study.
         modality: Upper case; empty where absent.
         image_type: Values of ImageType, upper case.
-        made_by: Manufacturer and model name, to tell the node's own pictures.
+        model_name: ManufacturerModelName, to tell the node's own pictures.
         sex: None unless PatientSex is exactly ``M`` or ``F``.
         chronological_age_months: Age at the study, or None.
         laterality: Which hand; None where it is absent, both, or contradictory.
@@ -60,7 +60,7 @@ class Header:
     study_instance_uid: str
     modality: str
     image_type: tuple[str, ...]
-    made_by: tuple[str, str]
+    model_name: str
     sex: Sex | None
     chronological_age_months: float | None
     laterality: Laterality | None
@@ -88,7 +88,7 @@ def read_header(dataset: Dataset) -> Header:
             study_instance_uid=attributes.text("StudyInstanceUID"),
             modality=attributes.text("Modality").upper(),
             image_type=tuple(value.upper() for value in attributes.texts("ImageType")),
-            made_by=(attributes.text("Manufacturer"), attributes.text("ManufacturerModelName")),
+            model_name=attributes.text("ManufacturerModelName"),
             sex=_sex(attributes),
             chronological_age_months=_chronological_age_months(attributes),
             laterality=_laterality(attributes),

@@ -282,6 +282,7 @@ def _decoding_options(pixel_format: PixelFormat) -> dict[str, Any]:
         "planar_configuration": pixel_format.planar,
         "pixel_keyword": "PixelData",
         "pixel_vr": pixel_format.vr,
+        "correct_unused_bits": False,  # it takes no heed of High Bit
         "apply_j2k_sign_correction": True,
         "apply_jls_sign_correction": True,
     }

@@ -1,0 +1,106 @@
+import itertools
+
+import numpy as np
+import pytest
+from pydicom.uid import (
+    BasicTextSRStorage,
+    DigitalXRayImageStorageForProcessing,
+    SecondaryCaptureImageStorage,
+)
+
+from boneage_node.bone_age import ReasonCode
+from boneage_node.radiograph import choose_hand_image, rank_instances
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        ({}, {"BodyPartExamined": "WRIST"}),
+        ({"BodyPartExamined": "WRIST"}, {"BodyPartExamined": ""}),
+        ({"BodyPartExamined": "", "SeriesDescription": "Left hand PA"}, {"BodyPartExamined": ""}),
+        ({"BodyPartExamined": "", "StudyDescription": "Bone age"}, {"BodyPartExamined": ""}),
+        ({}, {"BodyPartExamined": "CHEST"}),
+        ({}, {"ViewPosition": "AP"}),
+        ({"ViewPosition": "AP"}, {"ViewPosition": ""}),
+        ({"ViewPosition": ""}, {"ViewPosition": "LL"}),
+        ({}, {"SOPClassUID": DigitalXRayImageStorageForProcessing}),
+        (
+            {"SOPClassUID": DigitalXRayImageStorageForProcessing},
+            {"SOPClassUID": SecondaryCaptureImageStorage},
+        ),
+        ({}, {"ImageType": ["DERIVED", "PRIMARY"]}),
+        ({}, {"ImageLaterality": None}),
+        ({"ImageLaterality": None}, {"ImageLaterality": "R"}),
+        ({"pixels": np.zeros((20, 20), np.uint16)}, {"pixels": np.zeros((20, 19), np.uint16)}),
+        ({"ContentDate": "20200102"}, {"ContentDate": "20200101"}),
+        (
+            {"ContentDate": "20200101", "ContentTime": "1200"},
+            {"ContentDate": "20200101", "ContentTime": "1100"},
+        ),
+        ({"SOPInstanceUID": "2.25.7"}, {"SOPInstanceUID": "2.25.8"}),
+    ],
+)
+def test_which_goes_before_which(make_image, save, better, worse):
+    first, second = save(make_image(**better)), save(make_image(**worse))
+    for paths in [(first, second), (second, first)]:
+        assert [candidate.path for candidate in rank_instances(paths)] == [first, second]
+        assert choose_hand_image(paths).path == first
+
+
+def test_the_choice_is_the_same_in_every_order(make_image, save):
+    paths = [save(make_image(SOPInstanceUID=f"2.25.{number}")) for number in range(4)]
+    chosen = {choose_hand_image(order).path for order in itertools.permutations(paths)}
+    assert chosen == {paths[0]}
+
+
+def test_the_chosen_image_comes_decoded(make_image, save, ramp):
+    path = save(make_image())
+    choice = choose_hand_image([path])
+    assert choice.radiograph.pixels.shape == ramp.shape
+    assert choice.header == choice.radiograph.header
+    assert choice.refusal is None
+
+
+def test_an_image_that_does_not_decode_gives_way_to_the_next(make_image, save, ramp):
+    damaged = save(make_image(PixelData=ramp.tobytes()[:100]))
+    whole = save(make_image(ViewPosition="AP"))
+    choice = choose_hand_image([damaged, whole])
+    assert (choice.path, choice.refusal) == (whole, None)
+
+
+def test_when_none_decodes_the_best_ranked_one_is_refused(make_image, save, ramp):
+    cut = ramp.tobytes()[:100]
+    best, other = save(make_image(PixelData=cut)), save(make_image(PixelData=cut, ViewPosition="AP"))
+    choice = choose_hand_image([other, best])
+    assert (choice.path, choice.refusal.code) == (best, ReasonCode.DAMAGED_PIXELS)
+    assert choice.radiograph is None
+
+
+def test_a_study_without_a_readable_image_is_refused_for_its_nearest_one(make_image, save, tmp_path):
+    report = save(make_image(SOPClassUID=BasicTextSRStorage, Modality="SR"))
+    chest = save(make_image(BodyPartExamined="CHEST"))
+    garbage = tmp_path / "garbage"
+    garbage.write_bytes(b"garbage")
+    choice = choose_hand_image([garbage, report, chest])
+    assert (choice.path, choice.refusal.code) == (chest, ReasonCode.NOT_A_HAND)
+    hand = save(make_image(PatientSex=""))
+    assert choose_hand_image([chest, hand]).refusal.code == ReasonCode.SEX_UNKNOWN
+
+
+def test_a_file_that_cannot_be_read_has_no_header(tmp_path):
+    garbage = tmp_path / "garbage"
+    garbage.write_bytes(b"garbage")
+    choice = choose_hand_image([garbage])
+    assert (choice.header, choice.refusal.code) == (None, ReasonCode.UNREADABLE_FILE)
+
+
+def test_of_one_instance_received_twice_the_later_counts(make_image, save):
+    first = save(make_image(SOPInstanceUID="2.25.7", PatientSex=""))
+    second = save(make_image(SOPInstanceUID="2.25.7"))
+    assert choose_hand_image([first, second]).path == second
+    assert choose_hand_image([second, first]).refusal.code == ReasonCode.SEX_UNKNOWN
+
+
+def test_no_instances(tmp_path):
+    with pytest.raises(ValueError, match="without instances"):
+        choose_hand_image([])
