@@ -1,0 +1,131 @@
+"""Who may open an association: settings, and the decision, without any network."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from dataclasses import dataclass
+from enum import Enum
+
+from pynetdicom.pdu import A_ASSOCIATE_RQ
+
+from .contexts import VERIFICATION
+
+ECHO_RESERVE = 4
+"""Associations above the limit that are kept for C-ECHO alone, so that a busy node still answers health
+checks."""
+
+
+class UnsafeSettingsError(ValueError):
+    """The receiver would listen to machines that nobody allowed to send."""
+
+
+@dataclass(frozen=True)
+class ReceiverSettings:
+    """How the receiver listens and whom it lets in.
+
+    Attributes:
+        ae_title: The node's AE title.
+        host: Address to listen on.
+        port: TCP port; 0 takes a free one.
+        quiet_seconds: A study settles when nothing of it has come for so long.
+        allowed_ae_titles: Calling AE titles that may open an association; empty allows all.
+        allowed_addresses: Addresses or networks (CIDR) that may; empty allows all.
+        open_to_all: Listen beyond loopback without an allow-list.
+        require_called_ae_title: Reject callers that address another AE title than ``ae_title``. On by
+            default: a study that reaches the wrong station is noticed at the modality, at once, instead of
+            being read here.
+        max_associations: Associations at one time, besides a few more that may only C-ECHO.
+        idle_timeout_seconds: An association, or one PDU on its way, that makes no progress for so long is
+            aborted.
+        request_timeout_seconds: A connection that has sent no complete association request by then is closed.
+        max_instance_bytes: Data sets larger than this are refused.
+        reserve_bytes: Space on the incoming folder's file system below which nothing is taken in.
+    """
+
+    ae_title: str = "BONEAGE"
+    host: str = "127.0.0.1"
+    port: int = 11112
+    quiet_seconds: float = 10.0
+    allowed_ae_titles: tuple[str, ...] = ()
+    allowed_addresses: tuple[str, ...] = ()
+    open_to_all: bool = False
+    require_called_ae_title: bool = True
+    max_associations: int = 32
+    idle_timeout_seconds: float = 60.0
+    request_timeout_seconds: float = 15.0
+    max_instance_bytes: int = 512 * 2**20
+    reserve_bytes: int = 512 * 2**20
+
+    def check(self) -> None:
+        """Raise where these settings would let in callers that nobody named.
+
+        Raises:
+            UnsafeSettingsError: Listening beyond loopback without an allow-list of both AE titles and
+            addresses: an AE
+                title alone is whatever the caller says it is.
+        """
+        if self.open_to_all or is_loopback(self.host) or (self.allowed_ae_titles and self.allowed_addresses):
+            return
+        raise UnsafeSettingsError(
+            f"Listening on {self.host or 'all addresses'} would take images from any machine on the network. "
+            "Name the calling AE titles and the addresses that may send, or listen on 127.0.0.1, "
+            "or say explicitly that the node is open to all."
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether every address of a host name is reachable from this machine only."""
+    if not host:
+        return False
+    try:
+        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
+    except OSError:
+        return False
+    return all(ipaddress.ip_address(address.partition("%")[0]).is_loopback for address in found)
+
+
+class Rejection(Enum):
+    """Why an association is rejected: (result, source, reason) as DICOM PS3.8 Table 9-21 numbers them."""
+
+    CALLING_AE_TITLE_NOT_RECOGNISED = (1, 1, 3)
+    CALLED_AE_TITLE_NOT_RECOGNISED = (1, 1, 7)
+    ADDRESS_NOT_ALLOWED = (1, 1, 1)
+    """No reason code names an address, hence "no reason given"."""
+    TOO_MANY_ASSOCIATIONS = (2, 3, 2)
+
+    def to_pdu(self) -> bytes:
+        """The A-ASSOCIATE-RJ PDU, 10 bytes."""
+        return bytes((3, 0, 0, 0, 0, 4, 0, *self.value))
+
+
+def admit(
+    settings: ReceiverSettings, request: A_ASSOCIATE_RQ, address: str, open_associations: int
+) -> Rejection | None:
+    """Decide on an association request.
+
+    Args:
+        settings: Whom to let in.
+        request: The decoded A-ASSOCIATE-RQ PDU.
+        address: The caller's IP address.
+        open_associations: How many associations there are already.
+
+    Returns:
+        Why to reject it, or None to let it in.
+    """
+    if settings.allowed_addresses and not _is_in(address, settings.allowed_addresses):
+        return Rejection.ADDRESS_NOT_ALLOWED
+    if settings.allowed_ae_titles and request.calling_ae_title.strip() not in settings.allowed_ae_titles:
+        return Rejection.CALLING_AE_TITLE_NOT_RECOGNISED
+    if settings.require_called_ae_title and request.called_ae_title.strip() != settings.ae_title:
+        return Rejection.CALLED_AE_TITLE_NOT_RECOGNISED
+    only_echo = all(context.abstract_syntax == VERIFICATION for context in request.presentation_context)
+    limit = settings.max_associations + (ECHO_RESERVE if only_echo else 0)
+    return Rejection.TOO_MANY_ASSOCIATIONS if open_associations >= limit else None
+
+
+def _is_in(address: str, networks: tuple[str, ...]) -> bool:
+    caller = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(caller, ipaddress.IPv6Address) and caller.ipv4_mapped:
+        caller = caller.ipv4_mapped
+    return any(caller in ipaddress.ip_network(network) for network in networks)

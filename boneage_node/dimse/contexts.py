@@ -1,0 +1,63 @@
+"""Which SOP classes and transfer syntaxes the receiver accepts."""
+
+from __future__ import annotations
+
+from pydicom import uid
+from pynetdicom import build_context
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at import
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    SecondaryCaptureImageStorage,
+    Verification,
+)
+
+RADIOGRAPHS: tuple[uid.UID, ...] = (
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+    SecondaryCaptureImageStorage,
+    # Film digitisers and PACS that convert old archives write radiographs as grayscale multi-frame captures.
+    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+)
+"""SOP classes in which a radiograph of a hand arrives.
+
+Left out on purpose: mammography and intra-oral X-ray (never a hand); XA and RF (series of frames from a
+C-arm, of unknown geometry and exposure); multi-frame true colour and single-bit captures (no grey
+radiograph); presentation states, dose reports and key objects, which some modalities send along with a study.
+Their contexts are rejected, so that the sender knows, instead of being stored for nothing.
+"""
+
+TRANSFER_SYNTAXES: tuple[uid.UID, ...] = (
+    uid.ExplicitVRLittleEndian,
+    uid.ImplicitVRLittleEndian,
+    uid.JPEGLosslessSV1,
+    uid.JPEGLossless,
+    uid.JPEGLSLossless,
+    uid.JPEG2000Lossless,
+    uid.RLELossless,
+    uid.JPEG2000,
+    uid.JPEGLSNearLossless,
+    uid.JPEGExtended12Bit,
+    uid.JPEGBaseline8Bit,
+    # Retired in 2006, and still all that some old CR readers offer beside the default.
+    uid.ExplicitVRBigEndian,
+)
+"""In the order of preference where one context offers several: what needs no decoder, then lossless, then
+lossy.
+
+Deflated is not among them and must not be: a few kilobytes of it inflate to gigabytes before a header can be
+read.
+"""
+
+VERIFICATION: uid.UID = Verification
+
+
+def accepted_contexts() -> list[PresentationContext]:
+    """The receiver's presentation contexts: Verification and every class of :data:`RADIOGRAPHS`."""
+    verification = build_context(VERIFICATION, [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian])
+    return [verification, *(build_context(radiograph, list(TRANSFER_SYNTAXES)) for radiograph in RADIOGRAPHS)]
