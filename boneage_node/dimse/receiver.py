@@ -7,7 +7,6 @@ own zeros.
 
 from __future__ import annotations
 
-import logging
 import tempfile
 import threading
 import time
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 import structlog
-from pynetdicom import AE, _config, evt
+from pynetdicom import AE, evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 
@@ -28,6 +27,7 @@ from .contexts import accepted_contexts
 from .identifiers import read_uids
 from .server import OpenAssociations, Server
 from .status import Status, StoreError
+from .toolkit import configure_pynetdicom
 
 _log = structlog.get_logger(__name__)
 
@@ -102,7 +102,7 @@ def serve(settings: ReceiverSettings, sink: InstanceSink, incoming_dir: Path) ->
         OSError: The address cannot be listened on.
     """
     settings.check()
-    _configure_pynetdicom()
+    configure_pynetdicom()
     ae = AE(ae_title=settings.ae_title)
     ae.maximum_pdu_size = MAX_PDU_BYTES
     ae.network_timeout = settings.idle_timeout_seconds
@@ -209,22 +209,3 @@ def _store(event: Event, settings: ReceiverSettings, sink: InstanceSink) -> Acce
         return sink.accept(path, received, settings.quiet_seconds)
     except Exception as error:  # disk or database, whichever: the sender keeps the image and tries again
         raise StoreError(Status.OUT_OF_RESOURCES, "The node cannot store at the moment") from error
-
-
-class _WhereOnly(logging.Handler):
-    """Passes pynetdicom's complaints on without their text, which may quote what a peer sent."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        error = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
-        _log.warning("pynetdicom", where=f"{record.module}:{record.lineno}", error=error)
-
-
-def _configure_pynetdicom() -> None:
-    """Receive in chunks, and log no PDU, no message and no data set."""
-    _config.STORE_RECV_CHUNKED_DATASET = True
-    _config.LOG_HANDLER_LEVEL = "none"
-    logger = logging.getLogger("pynetdicom")
-    logger.setLevel(logging.WARNING)
-    logger.propagate = False
-    if not any(isinstance(handler, _WhereOnly) for handler in logger.handlers):
-        logger.addHandler(_WhereOnly())
