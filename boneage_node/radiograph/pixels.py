@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
-import gdcm
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
@@ -27,6 +26,7 @@ from pydicom.uid import (
 
 from boneage_node.bone_age import ReasonCode, Refusal
 
+from . import gdcm_process
 from .codestream import DamagedStreamError, StreamSize, check_rle, read_stream_size
 from .dataset import Attributes, transfer_syntax_uid
 
@@ -43,17 +43,13 @@ _NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 # Of the decoders that pydicom knows, those that raise on damage rather than fill up in silence.
 _PLUGINS: dict[str, str] = {
     JPEGBaseline8Bit: "pillow",
-    JPEGLossless: "gdcm",
-    JPEGLosslessSV1: "gdcm",
     RLELossless: "pydicom",
     **dict.fromkeys(JPEGLSTransferSyntaxes, "pyjpegls"),
     **dict.fromkeys(JPEG2000TransferSyntaxes, "pylibjpeg"),
 }
 
-# GDCM prints to the terminal whatever it finds odd in a stream.
-gdcm.Trace.DebugOff()
-gdcm.Trace.WarningOff()
-gdcm.Trace.ErrorOff()
+# The only decoder there is, and it dies of damage, so it gets a process.
+_BY_GDCM = (JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
 
 
 @dataclass(frozen=True)
@@ -143,7 +139,7 @@ def read_pixel_format(dataset: Dataset) -> PixelFormat:
     attributes = Attributes(dataset, notes=[])
     _check_pixel_data(dataset, attributes)
     syntax = transfer_syntax_uid(dataset)
-    if syntax not in (*_NATIVE, *_PLUGINS, JPEGExtended12Bit):
+    if syntax not in (*_NATIVE, *_PLUGINS, *_BY_GDCM):
         raise Refusal(ReasonCode.UNSUPPORTED_PIXELS, "transfer syntax")
     pixel_format = PixelFormat(
         transfer_syntax_uid=syntax,
@@ -257,8 +253,8 @@ def _decode(content: bytes, pixel_format: PixelFormat) -> Decoded:
     """Decode into shape (rows, columns) or (rows, columns, 3); integers of any kind and byte order."""
     syntax = UID(pixel_format.transfer_syntax_uid)
     try:
-        if syntax == JPEGExtended12Bit:
-            return _decode_extended_jpeg(content, pixel_format)
+        if syntax in _BY_GDCM:
+            return _decode_by_gdcm(content, pixel_format)
         array, _ = get_decoder(syntax).as_array(content, index=0, **_decoding_options(pixel_format))
     except MemoryError:
         raise
@@ -288,33 +284,16 @@ def _decoding_options(pixel_format: PixelFormat) -> dict[str, Any]:
     }
 
 
-def _decode_extended_jpeg(content: bytes, pixel_format: PixelFormat) -> Decoded:
-    """Decode JPEG Extended (process 4, 8 or 12 bits) with GDCM, which pydicom does not let it do."""
-    fragment = gdcm.Fragment()
-    fragment.SetByteStringValue(get_frame(content, 0, number_of_frames=1))
-    fragments = gdcm.SequenceOfFragments.New()
-    fragments.AddFragment(fragment)
-    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
-    element.SetValue(fragments.__ref__())
-    image = gdcm.Image()
-    image.SetNumberOfDimensions(2)
-    image.SetDimensions((pixel_format.columns, pixel_format.rows, 1))
-    image.SetDataElement(element)
-    photometric = gdcm.PhotometricInterpretation.GetPIType(pixel_format.photometric)
-    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(photometric))
-    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGExtendedProcess2_4))
-    bits = pixel_format.bits_stored
-    image.SetPixelFormat(
-        gdcm.PixelFormat(
-            pixel_format.samples, pixel_format.bits_allocated, bits, bits - 1, int(pixel_format.signed)
-        )
-    )
-    # The binding hands bytes over as a str with escapes.
-    buffer = image.GetBuffer().encode("utf-8", "surrogateescape")
-    shape = (pixel_format.rows, pixel_format.columns)
-    return np.frombuffer(buffer, f"<u{pixel_format.bits_allocated // 8}").reshape(
-        shape if pixel_format.samples == 1 else (*shape, 3)
-    )
+def _decode_by_gdcm(content: bytes, pixel_format: PixelFormat) -> Decoded:
+    described = {
+        field.name: getattr(pixel_format, field.name) for field in fields(gdcm_process.FrameDescription)
+    }
+    frame = get_frame(content, 0, number_of_frames=1)
+    decoded = gdcm_process.decode(frame, gdcm_process.FrameDescription(**described))
+    shape: tuple[int, ...] = (pixel_format.rows, pixel_format.columns)
+    if pixel_format.samples > 1:
+        shape = (*shape, pixel_format.samples)
+    return np.frombuffer(decoded, f"<u{pixel_format.bits_allocated // 8}").reshape(shape)
 
 
 def _stored_bits(array: Decoded, bits: int, shift: int) -> Codes:

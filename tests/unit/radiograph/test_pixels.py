@@ -111,6 +111,24 @@ def test_what_dcmtk_encodes(require_peer, make_image, save, textured, program, o
         assert np.abs(stored.codes.astype(int) - textured).max() <= tolerance
 
 
+@pytest.mark.parametrize("option", ["+e1", "+el", "+ee"])
+def test_damage_that_the_jpeg_decoder_would_pass_over_or_die_of(
+    require_peer, make_image, save, textured, option
+):
+    folder = Path(require_peer("dcmtk")).parent
+    path = save(make_image(textured))
+    encoded = path.with_suffix(".encoded")
+    subprocess.run([folder / "dcmcjpeg", option, path, encoded], check=True)
+    dataset = dcmread(encoded)
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1).rstrip(b"\0")
+    for damaged in (
+        frame[: len(frame) * 2 // 3] + b"\xff\xd9",
+        frame.replace(b"\xff\xc4\0", b"\xff\xc4\xf0"),
+    ):
+        dataset.PixelData = encapsulate([damaged])
+        assert refusal_of(dataset).code == ReasonCode.DAMAGED_PIXELS
+
+
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 def test_dcmtk_shows_the_same_picture(require_peer, make_image, save, textured, photometric):
     folder = Path(require_peer("dcmtk")).parent
