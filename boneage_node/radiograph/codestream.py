@@ -16,13 +16,11 @@ from pydicom.uid import (
     RLELossless,
 )
 
-_SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
+_SOI = b"\xff\xd8"
 _JPEG_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
 _JPEG_LS_FRAME = frozenset({0xF7})
 _J2K_START = b"\xff\x4f\xff\x51"
 _JP2_SIGNATURE = b"\x00\x00\x00\x0cjP  "
-# Encapsulation pads a frame to even length; some devices pad it further.
-_MAX_PADDING = 64
 
 
 class DamagedStreamError(Exception):
@@ -47,13 +45,10 @@ def read_stream_size(frame: bytes, transfer_syntax_uid: str) -> StreamSize | Non
         transfer_syntax_uid: Of the dataset.
 
     Raises:
-        DamagedStreamError: No such header, or the end of the image is missing.
+        DamagedStreamError: There is no such header.
     """
     if transfer_syntax_uid == RLELossless:
         return None
-    # EOI of JPEG and JPEG-LS, EOC of JPEG 2000: the same two bytes. Decoders fill a cut image up in silence.
-    if _EOI not in frame[-_MAX_PADDING:]:
-        raise DamagedStreamError("the compressed image is cut short")
     try:
         if transfer_syntax_uid in JPEGTransferSyntaxes:
             return _jpeg_size(frame, _JPEG_FRAMES)

@@ -100,6 +100,7 @@ def test_adult_from_nineteen_years(make_image):
         study = (birth + timedelta(days=days)).strftime("%Y%m%d")
         result = outcome(make_image(PatientBirthDate="20000101", StudyDate=study))
         assert result == reason if reason else result.pixels.shape == (64, 64)
+    assert outcome(make_image(PatientBirthDate=None, PatientAge="019Y")) == ReasonCode.ADULT
 
 
 def test_the_node_s_own_pictures_are_not_read_again(make_image):

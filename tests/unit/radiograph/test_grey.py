@@ -163,6 +163,14 @@ def test_a_window_that_clips_a_large_background_is_used(make_image):
     assert radiograph.notes == ()
 
 
+def test_a_window_that_leaves_a_few_pixels_is_not_used(make_image):
+    pixels = np.tile(np.arange(2000, dtype=np.uint16), (100, 1))
+    pixels[0, :600] = 4000 + np.arange(600) % 90
+    radiograph = read(make_image(pixels, WindowCenter=4045, WindowWidth=91))
+    assert radiograph.pixels[50, 1000] == pytest.approx(0.25, abs=0.01)
+    assert radiograph.notes == ("The window shows next to nothing of the image and is not used.",)
+
+
 @pytest.mark.parametrize("vr", ["US", "OW"])
 def test_voi_lut_goes_before_the_window(make_image, vr):
     entries = (np.arange(4096, dtype=np.uint16) // 1024) * 1000
@@ -214,6 +222,8 @@ def test_modality_lut_comes_before_the_window(make_image):
 def test_signed_values_and_a_lut_whose_first_value_is_negative(make_image, ramp):
     signed = ramp.astype(np.int16) - 2048
     dataset = make_image(signed, VOILUTSequence=lut(np.arange(4096, dtype=np.uint16), -2048, 16))
+    np.testing.assert_allclose(grey(dataset), np.arange(4096) / 4095, atol=1e-6)
+    dataset.VOILUTSequence[0].add_new("LUTDescriptor", "US", [4096, 65536 - 2048, 16])
     np.testing.assert_allclose(grey(dataset), np.arange(4096) / 4095, atol=1e-6)
 
 

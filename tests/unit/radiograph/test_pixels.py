@@ -122,6 +122,7 @@ def test_damage_that_the_jpeg_decoder_would_pass_over_or_die_of(
     dataset = dcmread(encoded)
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1).rstrip(b"\0")
     for damaged in (
+        frame[: len(frame) * 2 // 3],
         frame[: len(frame) * 2 // 3] + b"\xff\xd9",
         frame.replace(b"\xff\xc4\0", b"\xff\xc4\xf0"),
     ):
@@ -372,7 +373,8 @@ def test_a_deflated_file_is_never_inflated(make_image, save):
     dataset = make_image(PixelData=b"\0" * 10_000_000)
     dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     path = save(dataset)
-    assert path.stat().st_size < 100_000
+    # Cut short, so that inflating would fail.
+    path.write_bytes(path.read_bytes()[:2000])
     assert refusal_of(path).code == ReasonCode.UNSUPPORTED_PIXELS
 
 

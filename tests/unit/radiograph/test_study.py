@@ -41,7 +41,9 @@ from boneage_node.radiograph import choose_hand_image, rank_instances
     ],
 )
 def test_which_goes_before_which(make_image, save, better, worse):
-    first, second = save(make_image(**better)), save(make_image(**worse))
+    # The identifiers would have it the other way round.
+    first = save(make_image(**{"SOPInstanceUID": "2.25.6", **better}))
+    second = save(make_image(**{"SOPInstanceUID": "2.25.5", **worse}))
     for paths in [(first, second), (second, first)]:
         assert [candidate.path for candidate in rank_instances(paths)] == [first, second]
         assert choose_hand_image(paths).path == first
