@@ -3,6 +3,7 @@
 from .document import to_bytes
 from .identity import DeviceIdentity, Kind, derive_uid
 from .months import years_and_months
+from .outline import read_outline
 from .picture import draw_picture, draw_refusal_picture
 from .refusal import refusal_sr
 from .sr import assessment_sr
@@ -14,6 +15,7 @@ __all__ = [
     "derive_uid",
     "draw_picture",
     "draw_refusal_picture",
+    "read_outline",
     "refusal_sr",
     "to_bytes",
     "years_and_months",

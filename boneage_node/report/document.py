@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from datetime import datetime, timedelta, timezone
 from io import BytesIO
 
-import pydicom
 from highdicom.sr import (
     CodedConcept,
     DeviceObserverIdentifyingAttributes,
@@ -14,8 +12,11 @@ from highdicom.sr import (
     ObserverContext,
 )
 from pydicom import Dataset
-from pydicom.charset import convert_encodings, default_encoding
+from pydicom.charset import default_encoding
 from pydicom.dataset import FileMetaDataset
+from pydicom.filebase import DicomIO
+from pydicom.filewriter import write_data_element, write_dataset, write_file_meta_info
+from pydicom.tag import Tag
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from . import codes
@@ -27,6 +28,8 @@ from .identity import (
     report_series_uid,
 )
 from .source import SourceImage, copy_patient_and_study
+
+_SPECIFIC_CHARACTER_SET = Tag("SpecificCharacterSet")
 
 
 def sr_document(
@@ -104,18 +107,27 @@ def context(device: DeviceIdentity) -> tuple[LanguageOfContentItemAndDescendants
 
 
 def to_bytes(report: Dataset) -> bytes:
-    """A report as a DICOM file (PS3.10), Explicit VR Little Endian."""
-    with warnings.catch_warnings():
-        # An image that names a character set nobody knows has a report all the same; our own text is ASCII.
-        warnings.filterwarnings("ignore", module="pydicom.charset")
-        warnings.filterwarnings("ignore", message=".*(encoding|character set)")
-        character_set = report.get("SpecificCharacterSet")
-        encodings = convert_encodings(character_set) if character_set else default_encoding
-        # Undecoded elements are in the encoding that is to be written: pydicom then copies their bytes.
-        report.set_original_encoding(False, True, encodings)
-        file = BytesIO()
-        pydicom.dcmwrite(file, report, enforce_file_format=True)
-    return file.getvalue()
+    """A report as a DICOM file (PS3.10), Explicit VR Little Endian.
+
+    What came from the image is still encoded, in whatever character set the image names, known or not; our
+    own text is ASCII, which is the same in all of them. So pydicom is not told of the character set: it would
+    decode and encode everything by it.
+    """
+    buffer = BytesIO()
+    file = DicomIO(buffer)
+    file.is_little_endian, file.is_implicit_VR = True, False
+    file.write(report.preamble + b"DICM")
+    write_file_meta_info(file, report.file_meta)
+    body = Dataset()
+    for tag in report.keys():  # noqa: SIM118 - iterating over a Dataset decodes it
+        element = report.get_item(tag)
+        if element.tag == _SPECIFIC_CHARACTER_SET:
+            write_data_element(file, element)  # has the lowest tag of all
+        else:
+            body[tag] = element
+    body.set_original_encoding(False, True, default_encoding)
+    write_dataset(file, body)
+    return buffer.getvalue()
 
 
 def _evidence(image: SourceImage) -> Dataset:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from pydicom import Dataset
 from skimage.measure import approximate_polygon
 
 MOST_POINTS = 200
@@ -39,3 +40,25 @@ def outline_polyline(
     if len(polyline) < 4:
         raise ValueError("the outline encloses nothing")
     return polyline.round(2)
+
+
+def read_outline(report: Dataset) -> npt.NDArray[np.float32]:
+    """The outline in a report of ours, as ``Assessment.outline_px`` has it.
+
+    Args:
+        report: A structured report of an assessment.
+
+    Returns:
+        Shape (n, 2), float32, (column, row), pixel centres at whole numbers, the first point not repeated.
+
+    Raises:
+        ValueError: There is no graphic in the report.
+    """
+    waiting = [report]
+    while waiting:
+        item = waiting.pop()
+        if item.get("ValueType") == "SCOORD":
+            points = np.asarray(item.GraphicData, dtype=np.float32).reshape(-1, 2)
+            return points[:-1] - np.float32(0.5)
+        waiting.extend(item.get("ContentSequence", []))
+    raise ValueError("the report has no outline")

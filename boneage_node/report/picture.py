@@ -56,7 +56,7 @@ def draw_picture(pixels: npt.NDArray[np.float32], assessment: Assessment) -> Ima
         f"{years_and_months(low_months)} to {years_and_months(high_months)}",
     )
     panel.field("Chronological age", "not known" if age_months is None else years_and_months(age_months))
-    panel.field("Z-score", "not known" if assessment.z_score is None else f"{assessment.z_score:+.1f} SD")
+    panel.field("Z-score", "not available" if assessment.z_score is None else f"{assessment.z_score:+.1f} SD")
     panel.field("Read as", f"{_SEXES[assessment.sex]}, {_HANDS[assessment.laterality]}")
     panel.field(
         "Model", f"{assessment.model.name} {assessment.model.version}\n{assessment.model.sha256[:12]}"
@@ -153,9 +153,8 @@ def _wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width_p
                 lines.append(line)
                 longer = word
             while font.getlength(longer) > width_px:
-                fits = next(
-                    n for n in range(len(longer) - 1, 0, -1) if font.getlength(longer[:n]) <= width_px
-                )
+                too_wide = next(n for n in range(1, len(longer) + 1) if font.getlength(longer[:n]) > width_px)
+                fits = max(1, too_wide - 1)
                 lines.append(longer[:fits])
                 longer = longer[fits:]
             line = longer

@@ -15,11 +15,12 @@ from io import BytesIO
 
 import structlog
 from pydicom import Dataset
+from pydicom.charset import convert_encodings, default_encoding
 from pydicom.config import disable_value_validation
 from pydicom.datadict import dictionary_VR
-from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataelem import RawDataElement
 from pydicom.filebase import DicomIO
-from pydicom.filewriter import write_data_element
+from pydicom.filewriter import write_data_element, write_sequence
 from pydicom.tag import Tag
 
 _log = structlog.get_logger(__name__)
@@ -146,35 +147,53 @@ def copy_patient_and_study(source: Dataset, report: Dataset) -> None:
             report[sequence.tag] = sequence
 
 
-def _element(source: Dataset, keyword: str) -> DataElement | RawDataElement | None:
-    """A copy of an element that holds text: its bytes where pydicom has not decoded them yet."""
+def _element(source: Dataset, keyword: str) -> RawDataElement | None:
+    """A copy of an element that holds text, encoded; None where it is missing."""
     tag = Tag(keyword)
     element = source.get_item(tag)
-    if not isinstance(element, RawDataElement):
-        return deepcopy(element)
-    value = element.value or b""
+    if element is None:
+        return None
+    if isinstance(element, RawDataElement):
+        value = element.value or b""
+    else:
+        file, buffer = _little_endian(implicit_vr=True)
+        write_data_element(file, element, _encodings(source))
+        value = buffer.getvalue()[8:]  # after tag and length
     if len(value) > _LONGEST_VALUE:
         return None
-    if len(value) % 2:
-        value += b"\0" if dictionary_VR(tag) == "UI" else b" "
     # The VR is the dictionary's: an implicit VR file has none, and an explicit one may have UN.
-    return RawDataElement(tag, dictionary_VR(tag), len(value), value, 0, False, True)
+    vr = dictionary_VR(tag)
+    if len(value) % 2:
+        value += b"\0" if vr == "UI" else b" "
+    return RawDataElement(tag, vr, len(value), value, 0, False, True)
 
 
-def _sequence(source: Dataset, keyword: str) -> DataElement | None:
-    """A copy of a sequence, or None where it is missing or too damaged to be read and written."""
+def _sequence(source: Dataset, keyword: str) -> RawDataElement | None:
+    """A copy of a sequence, encoded; None where it is missing or too damaged to be read and written."""
     if keyword not in source:
         return None
+    file, buffer = _little_endian(implicit_vr=False)
     try:
         with disable_value_validation():
-            element = deepcopy(source[keyword])
-            trial = DicomIO(BytesIO())
-            trial.is_little_endian, trial.is_implicit_VR = True, False
-            write_data_element(trial, element)
+            write_sequence(file, deepcopy(source[keyword]), _encodings(source))
     except Exception as error:  # a parser of foreign bytes may raise anything; the report matters more
         _log.warning("sequence left out of report", attribute=keyword, error=type(error).__name__)
         return None
-    return element
+    value = buffer.getvalue()
+    return RawDataElement(Tag(keyword), "SQ", len(value), value, 0, False, True)
+
+
+def _little_endian(implicit_vr: bool) -> tuple[DicomIO, BytesIO]:
+    """A file in memory that pydicom writes to, and its bytes."""
+    buffer = BytesIO()
+    file = DicomIO(buffer)
+    file.is_little_endian, file.is_implicit_VR = True, implicit_vr
+    return file, buffer
+
+
+def _encodings(source: Dataset) -> list[str]:
+    """Python's names of the image's character sets."""
+    return convert_encodings(source.get("SpecificCharacterSet") or default_encoding)
 
 
 def _text(source: Dataset, keyword: str) -> str:

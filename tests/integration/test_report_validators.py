@@ -1,0 +1,110 @@
+"""Reports of images with headers of every quality, judged by the validators that exist."""
+
+import os
+import subprocess
+
+import pytest
+from pydicom.uid import Comprehensive3DSRStorage
+from report_help import (
+    ASSESSMENT,
+    BROKEN,
+    CREATED_AT,
+    NOTHING_KNOWN,
+    REFUSAL,
+    RIGHT_HAND,
+    SHA256,
+    SOUND,
+    radiograph,
+)
+
+from boneage_node.report import assessment_sr, refusal_sr, to_bytes
+
+# PixelMed's templates are larger than the limits that newer Java sets on XPath expressions.
+JAVA_OPTIONS = " ".join(
+    f"-Djdk.xml.xpath{limit}=0" for limit in ("ExprOpLimit", "TotalOpLimit", "ExprGrpLimit")
+)
+# Said of reports whose image lacks what a DICOMDIR would need, and of character sets the tool cannot check.
+TOLERATED = ("would be needed to build DICOMDIR", "SpecificCharacterSet", "Specific Character Set")
+
+
+@pytest.fixture
+def sr_file(tmp_path):
+    def write(source, assessment=ASSESSMENT, **arguments):
+        report = assessment_sr(source, assessment, source_sha256=SHA256, created_at=CREATED_AT, **arguments)
+        path = tmp_path / "sr.dcm"
+        path.write_bytes(to_bytes(report))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def refusal_file(tmp_path):
+    path = tmp_path / "refusal.dcm"
+
+    def write(source):
+        path.write_bytes(to_bytes(refusal_sr(source, REFUSAL, source_sha256=SHA256, created_at=CREATED_AT)))
+        return path
+
+    return write
+
+
+def run(*command, **environment):
+    finished = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=120,
+        env={**os.environ, **environment},
+        check=False,
+    )
+    return finished.returncode, (finished.stdout + finished.stderr).splitlines()
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_dciodvfy_finds_nothing(name, require_peer, sr_file, refusal_file):
+    dciodvfy = require_peer("dicom3tools")
+    source = radiograph(**SOUND[name])
+    for path, iod in ((sr_file(source), "ComprehensiveSR"), (refusal_file(source), "BasicTextSR")):
+        code, lines = run(dciodvfy, "-new", str(path))
+        assert code == 0
+        assert [line for line in lines if not any(words in line for words in TOLERATED)] == [iod]
+
+
+def test_a_complete_image_gives_a_report_of_which_dciodvfy_says_only_the_name(require_peer, sr_file):
+    dciodvfy = require_peer("dicom3tools")
+    for assessment in (ASSESSMENT, NOTHING_KNOWN, RIGHT_HAND):
+        assert run(dciodvfy, "-new", str(sr_file(radiograph(), assessment))) == (0, ["ComprehensiveSR"])
+    path = sr_file(radiograph(), sop_class_uid=Comprehensive3DSRStorage)
+    assert run(dciodvfy, "-new", str(path)) == (0, ["Comprehensive3DSR"])
+
+
+@pytest.mark.parametrize("name", [*SOUND, *BROKEN])
+def test_dsrdump_reads_every_report_of_a_readable_header(name, require_peer, sr_file, refusal_file):
+    require_peer("dcmtk")
+    source = radiograph(**{**SOUND, **BROKEN}[name])
+    for path in (sr_file(source), refusal_file(source)):
+        code, lines = run("dsrdump", str(path))
+        assert code == 0, lines
+        assert not [line for line in lines if line.startswith("E:")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["dx", "cr, type 2 missing", "japanese", "cyrillic"])
+def test_pixelmed_finds_no_error(name, require_peer, sr_file):
+    validator = require_peer("pixelmed")
+    assessment = NOTHING_KNOWN if name == "cr, type 2 missing" else ASSESSMENT
+    path = sr_file(radiograph(**SOUND[name]), assessment)
+    _, lines = run(validator, str(path), JDK_JAVA_OPTIONS=JAVA_OPTIONS)
+    assert any("Found Root Template TID_1500" in line for line in lines)
+    assert any("IOD validation complete" in line for line in lines)
+    assert not [line for line in lines if "Error" in line or "Warning" in line]
+
+
+@pytest.mark.slow
+def test_pixelmed_finds_no_error_in_a_refusal(require_peer, refusal_file):
+    _, lines = run(require_peer("pixelmed"), str(refusal_file(radiograph())), JDK_JAVA_OPTIONS=JAVA_OPTIONS)
+    assert any("Found BasicTextSR IOD" in line for line in lines)
+    assert any("IOD validation complete" in line for line in lines)
+    assert not [line for line in lines if "Error" in line]

@@ -1,0 +1,79 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from report_help import ASSESSMENT, COLUMNS, NOTHING_KNOWN, REFUSAL, RIGHT_HAND, ROWS
+
+from boneage_node.bone_age import ModelIdentity, ReasonCode, Refusal
+from boneage_node.report import draw_picture, draw_refusal_picture
+
+PANEL_WIDTH_PX = 620
+OUTLINE = (64, 200, 255)
+
+
+def ramp(rows=ROWS, columns=COLUMNS):
+    return np.linspace(0, 1, rows * columns, dtype=np.float32).reshape(rows, columns)
+
+
+def test_the_outline_is_where_the_hand_is():
+    picture = np.asarray(draw_picture(ramp(), ASSESSMENT))
+    drawn = np.argwhere((picture == OUTLINE).all(axis=2))[:, ::-1]  # (column, row)
+    expected = ASSESSMENT.outline_px + 0.5  # the image is shown at its own size
+    assert np.abs(drawn.min(axis=0) - expected.min(axis=0)).max() < 4
+    assert np.abs(drawn.max(axis=0) - expected.max(axis=0)).max() < 4
+
+
+def test_contrast_is_stretched():
+    dim = 0.4 + 0.05 * ramp()
+    picture = np.asarray(draw_picture(dim, ASSESSMENT))[:, :COLUMNS]
+    assert picture[:5].max() < 10
+    assert picture[-5:].min() > 245
+
+
+@pytest.mark.parametrize(
+    "shape", [(1200, 900), (900, 1200), (3000, 2500), (40, 30), (4000, 50), (50, 4000), (1, 1)], ids=str
+)
+def test_every_shape_of_image_makes_a_picture_of_a_size_to_read(shape):
+    picture = draw_picture(np.full(shape, 0.5, np.float32), ASSESSMENT)
+    assert picture.mode == "RGB"
+    assert picture.height == 1200
+    assert 1240 <= picture.width <= 1620
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        NOTHING_KNOWN,
+        RIGHT_HAND,
+        replace(ASSESSMENT, bone_age_months=99.4375),
+        replace(ASSESSMENT, interval_months=(80.0, 113.0)),
+        replace(ASSESSMENT, interval_coverage=0.95),
+        replace(ASSESSMENT, z_score=-0.71),
+        replace(ASSESSMENT, model=replace(ASSESSMENT.model, sha256="cd" * 32)),
+    ],
+    ids=["nothing known", "hand", "bone age", "interval", "coverage", "z-score", "model"],
+)
+def test_the_panel_shows_each_fact(changed):
+    first, second = (np.asarray(draw_picture(ramp(), a))[:, -PANEL_WIDTH_PX:] for a in (ASSESSMENT, changed))
+    assert (first != second).any()
+
+
+def test_nothing_is_written_over_the_disclaimer_or_beyond_the_panel():
+    endless = replace(ASSESSMENT, model=ModelIdentity("x" * 500, "1", "ab" * 32))
+    first, second = (np.asarray(draw_picture(ramp(), a))[:, -PANEL_WIDTH_PX:] for a in (ASSESSMENT, endless))
+    assert (first[-150:] == second[-150:]).all()
+    assert (second[:, -38:] == second[0, 0]).all()
+
+
+@pytest.mark.parametrize("code", ReasonCode)
+def test_a_refusal_has_a_picture_with_or_without_pixels(code):
+    refusal = Refusal(code, "PhotometricInterpretation is YBR_FULL_422")
+    with_pixels, without = draw_refusal_picture(ramp(), refusal), draw_refusal_picture(None, refusal)
+    assert with_pixels.mode == without.mode == "RGB"
+    panels = [np.asarray(picture)[:, -PANEL_WIDTH_PX:] for picture in (with_pixels, without)]
+    assert (panels[0] == panels[1]).all()
+
+
+def test_refusals_for_different_reasons_look_different():
+    other = draw_refusal_picture(None, Refusal(ReasonCode.ADULT))
+    assert (np.asarray(other) != np.asarray(draw_refusal_picture(None, REFUSAL))).any()

@@ -1,0 +1,212 @@
+from datetime import timedelta, timezone
+from io import BytesIO
+
+import highdicom as hd
+import pydicom
+import pytest
+from pydicom.sr.coding import Code
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, ExplicitVRLittleEndian
+from report_help import (
+    ASSESSMENT,
+    COLUMNS,
+    CREATED_AT,
+    NOTHING_KNOWN,
+    RIGHT_HAND,
+    ROWS,
+    SHA256,
+    SOUND,
+    radiograph,
+)
+
+from boneage_node.report import DeviceIdentity, assessment_sr, to_bytes
+
+BONE_AGE = Code("85151-9", "LN", "XR Bone age")
+UNCERTAINTY = Code("371884006", "SCT", "+/-, range of measurement uncertainty")
+SUBJECT_AGE = Code("121033", "DCM", "Subject Age")
+Z_SCORE = Code("121416", "DCM", "Z-Score of measurement")
+
+
+def file_of(source, assessment=ASSESSMENT, **arguments):
+    arguments = {"source_sha256": SHA256, "created_at": CREATED_AT, **arguments}
+    return to_bytes(assessment_sr(source, assessment, **arguments))
+
+
+def read(source, assessment=ASSESSMENT, **arguments):
+    return hd.sr.srread(BytesIO(file_of(source, assessment, **arguments)))
+
+
+def only_group(report):
+    (group,) = report.content.get_planar_roi_measurement_groups()
+    assert not report.content.get_image_measurement_groups()
+    assert not report.content.get_volumetric_roi_measurement_groups()
+    return group
+
+
+def numbers(report):
+    return {m.name.value: (m.value, m.unit.value) for m in only_group(report).get_measurements()}
+
+
+def test_the_header_says_what_the_report_is():
+    report = read(radiograph())
+    assert report.SOPClassUID == ComprehensiveSRStorage == report.file_meta.MediaStorageSOPClassUID
+    assert report.file_meta.MediaStorageSOPInstanceUID == report.SOPInstanceUID
+    assert report.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert report.Modality == "SR"
+    assert report.SeriesDescription == "Bone age (AI)"
+    assert (report.Manufacturer, report.ManufacturerModelName) == ("boneage-node", "boneage-node")
+    assert report.SoftwareVersions
+    assert (report.SeriesNumber, report.InstanceNumber) == (9001, 1)
+    assert (report.CompletionFlag, report.VerificationFlag, report.PreliminaryFlag) == (
+        "COMPLETE",
+        "UNVERIFIED",
+        "PRELIMINARY",
+    )
+
+
+def test_the_evidence_is_the_image():
+    source = radiograph()
+    assert read(source).get_evidence() == [
+        (source.StudyInstanceUID, source.SeriesInstanceUID, source.SOPInstanceUID, source.SOPClassUID)
+    ]
+
+
+def test_the_content_tree_is_a_measurement_report_in_the_agreed_order():
+    report = read(radiograph())
+    assert report.ContentTemplateSequence[0].TemplateIdentifier == "1500"
+    root = [(item.name.value, item.ValueType) for item in report.content[0].ContentSequence]
+    assert root == [
+        ("121049", "CODE"),
+        ("121005", "CODE"),
+        ("121012", "UIDREF"),
+        ("121013", "TEXT"),
+        ("121014", "TEXT"),
+        ("121015", "TEXT"),
+        ("121058", "CODE"),
+        ("111028", "CONTAINER"),
+        ("126010", "CONTAINER"),
+    ]
+    library, measurements = report.content[0].ContentSequence[-2:]
+    assert library.ContentSequence[0].name.value == "126200"
+    image = library.ContentSequence[0].ContentSequence[0]
+    assert image.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == radiograph().SOPInstanceUID
+    assert len(measurements.ContentSequence) == 1
+    assert measurements.ContentSequence[0].ContentTemplateSequence[0].TemplateIdentifier == "1410"
+
+
+def test_the_device_observes():
+    report = read(radiograph(), device=DeviceIdentity("HAND1"))
+    texts = {item.name.value: item.get("TextValue") for item in report.content[0].ContentSequence}
+    uids = {item.name.value: item.get("UID") for item in report.content[0].ContentSequence}
+    assert texts["121013"] == "HAND1" == report.StationName
+    assert uids["121012"] == DeviceIdentity("HAND1").uid
+
+
+def test_all_numbers_are_in_the_one_group():
+    report = read(radiograph())
+    group = only_group(report)
+    assert numbers(report) == {
+        BONE_AGE.value: (98.44, "mo"),
+        UNCERTAINTY.value: (14.56, "mo"),  # the wider side of the interval
+        SUBJECT_AGE.value: (92.3, "mo"),
+        Z_SCORE.value: (0.71, "1"),
+    }
+    assert group.get_measurements(BONE_AGE)[0].method.value == "252956001"
+    assert group.finding_type == BONE_AGE
+    assert group.tracking_identifier == "Bone age"
+    assert group.tracking_uid.startswith("2.25.")
+
+
+def test_what_is_not_known_is_not_said():
+    report = read(radiograph(PatientSex="", PatientBirthDate=""), NOTHING_KNOWN)
+    assert set(numbers(report)) == {BONE_AGE.value, UNCERTAINTY.value}
+    (site,) = only_group(report).finding_sites
+    assert site.value.value == "85562004"
+    assert site.laterality is None
+
+
+@pytest.mark.parametrize(("assessment", "code"), [(ASSESSMENT, "7771000"), (RIGHT_HAND, "24028007")])
+def test_the_finding_site_is_the_hand_that_was_read(assessment, code):
+    (site,) = only_group(read(radiograph(), assessment)).finding_sites
+    assert site.laterality.value == code
+
+
+def test_the_algorithm_is_identified():
+    group = only_group(read(radiograph()))
+    texts = [item.TextValue for item in group[0].ContentSequence if item.ValueType == "TEXT"]
+    assert texts[1:] == [
+        "boneage-node",
+        read(radiograph()).SoftwareVersions,
+        "model=hand-vgg 1.0",
+        f"weights_sha256={'ab' * 32}",
+        "sex=M",
+        "interval_coverage=0.90",
+    ]
+
+
+def test_the_outline_is_drawn_on_the_image():
+    roi = only_group(read(radiograph())).roi
+    assert roi.graphic_type == hd.sr.GraphicTypeValues.POLYLINE
+    polyline = roi.value
+    assert 20 < len(polyline) <= 200
+    assert (polyline[0] == polyline[-1]).all()
+    assert polyline.min() >= 0
+    assert (polyline.max(axis=0) <= (COLUMNS, ROWS)).all()
+    (image,) = roi.ContentSequence
+    assert image.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == radiograph().SOPInstanceUID
+
+
+def test_spacing_is_described_only_where_the_image_has_it():
+    def described(**changes):
+        library = read(radiograph(**changes)).content[0].ContentSequence[-2]
+        image = library.ContentSequence[0].ContentSequence[0]
+        return [item.name.meaning for item in image.ContentSequence]
+
+    assert "Vertical Pixel Spacing" in described()
+    assert described(PatientOrientation="") == ["Modality", "Pixel Data Rows", "Pixel Data Columns"]
+
+
+def test_all_times_are_those_of_the_reading_in_the_zone_of_the_image():
+    report = read(radiograph(TimezoneOffsetFromUTC="+0930"))
+    assert report.ContentDate == report.SeriesDate == report.InstanceCreationDate == "20260305"
+    assert report.ContentTime == report.SeriesTime == report.InstanceCreationTime == "004617.250000"
+    assert report.TimezoneOffsetFromUTC == "+0930"
+
+
+def test_without_a_zone_the_times_are_local():
+    local = CREATED_AT.astimezone()
+    elsewhere = CREATED_AT.astimezone(timezone(timedelta(hours=-7)))
+    report = read(radiograph(), created_at=elsewhere)
+    assert (report.ContentDate, report.ContentTime[:6]) == (
+        local.strftime("%Y%m%d"),
+        local.strftime("%H%M%S"),
+    )
+    assert "TimezoneOffsetFromUTC" not in report
+
+
+def test_comprehensive_3d_is_made_when_asked_for():
+    report = read(radiograph(), sop_class_uid=Comprehensive3DSRStorage)
+    assert report.SOPClassUID == Comprehensive3DSRStorage == report.file_meta.MediaStorageSOPClassUID
+    assert only_group(report)
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_the_same_arguments_make_the_same_bytes(name):
+    assert file_of(radiograph(**SOUND[name])) == file_of(radiograph(**SOUND[name]))
+
+
+def test_the_image_is_left_as_it_was():
+    source = radiograph(StudyID=None)
+    before = source.to_json()
+    file_of(source)
+    assert source.to_json() == before
+
+
+@pytest.mark.parametrize(
+    "keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"]
+)
+def test_an_image_that_cannot_be_referred_to_has_no_report(keyword):
+    source = pydicom.dcmread(BytesIO(file_of(radiograph())))  # any data set that can then lose its UIDs
+    source.Rows, source.Columns = ROWS, COLUMNS
+    del source[keyword]
+    with pytest.raises(ValueError, match="UID"):
+        file_of(source)
