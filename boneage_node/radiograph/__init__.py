@@ -3,7 +3,7 @@
 from .dataset import MAX_FILE_BYTES, read_dataset
 from .eligibility import ADULT_FROM_MONTHS, STORAGE_CLASSES, check_eligibility
 from .header import Header, read_header
-from .radiograph import Radiograph, read_radiograph
+from .radiograph import Radiograph, read_pixels, read_radiograph
 from .study import Candidate, Choice, choose_hand_image, rank_instances
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "rank_instances",
     "read_dataset",
     "read_header",
+    "read_pixels",
     "read_radiograph",
 ]

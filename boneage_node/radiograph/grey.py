@@ -102,18 +102,20 @@ def _modality(values: Values, attributes: Attributes) -> tuple[Values, bool]:
 
 def _read_lut(keyword: str, values: Values, attributes: Attributes) -> Values | None:
     """Look up in the first item of a LUT sequence (PS3.3 C.11.1.1, C.11.2.1.1); None where unusable."""
-    for item in attributes.items(keyword)[:1]:
-        descriptor = item.numbers("LUTDescriptor")
-        entries = _lut_entries(item, descriptor)
-        if entries is None:
-            attributes.notes.append(f"{keyword} is malformed.")
-            return None
+    items = attributes.items(keyword)
+    if not items:
+        return None
+    descriptor = items[0].numbers("LUTDescriptor")
+    entries = _lut_entries(items[0], descriptor)
+    if entries is not None:
         first = descriptor[1]
         # The VR of the descriptor is ambiguous: a negative first value may have been read as unsigned.
         if values.min() < 0 and first >= 2**15:
             first -= 2**16
-        index = np.clip(np.rint(values - first), 0, entries.size - 1).astype(np.intp)
-        return entries[index]
+        looked_up = entries[np.clip(np.rint(values - first), 0, entries.size - 1).astype(np.intp)]
+        if np.ptp(looked_up):
+            return looked_up
+    attributes.notes.append(f"{keyword} is malformed or flat and not used.")
     return None
 
 
@@ -125,10 +127,10 @@ def _lut_entries(item: Attributes, descriptor: tuple[float, ...]) -> Values | No
     if isinstance(data, bytes):
         # Bytes, or words of 16 bits; pydicom leaves the words of OW as they came.
         kind = "u1" if len(data) in (size, size + 1) and size > 1 else item.word_type
-        entries = np.frombuffer(data[: len(data) // np.dtype(kind).itemsize * np.dtype(kind).itemsize], kind)
+        entries = np.frombuffer(data, kind, count=len(data) // np.dtype(kind).itemsize)
     else:
         entries = np.asarray(item.numbers("LUTData"))
-    if entries.size < size or not np.ptp(entries[:size]):
+    if entries.size < size:
         return None
     return entries[:size].astype(np.float64)
 

@@ -65,3 +65,18 @@ def read_radiograph(source: Path | Dataset) -> Radiograph:
         sex = check_eligibility(header)
         pixels, notes = to_grey(decode_pixels(dataset), dataset)
     return Radiograph(header, pixels, sex, tuple(dict.fromkeys(header.notes + notes)))
+
+
+def read_pixels(source: Path | Dataset) -> npt.NDArray[np.float32]:
+    """Decode the pixels of an image, whatever it shows, for looking at.
+
+    Returns:
+        Shape (rows, columns), float32 in [0, 1], bone bright.
+
+    Raises:
+        Refusal: There are none, or they cannot be decoded.
+        OSError: The file cannot be opened.
+    """
+    dataset = source if isinstance(source, Dataset) else read_dataset(source)
+    with quiet_pydicom():
+        return to_grey(decode_pixels(dataset), dataset)[0]

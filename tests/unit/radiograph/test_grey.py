@@ -208,8 +208,9 @@ def test_voi_lut_words_of_a_big_endian_file(make_image, ramp, save):
         lut(np.arange(20, dtype=np.uint16), 60000, 16),
     ],
 )
-def test_a_useless_voi_lut_leaves_the_image_to_its_percentiles(make_image, sequence):
-    np.testing.assert_array_equal(grey(make_image(VOILUTSequence=sequence)), grey(make_image()))
+def test_a_useless_lut_leaves_the_image_to_its_percentiles(make_image, sequence):
+    for keyword in ("VOILUTSequence", "ModalityLUTSequence"):
+        np.testing.assert_array_equal(grey(make_image(**{keyword: sequence})), grey(make_image()))
 
 
 def test_modality_lut_comes_before_the_window(make_image):
