@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC
+from pathlib import Path
 
 import pytest
+from peers import PostgreSQL
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from store_help import DX, STUDY, Clock, claim_one, new_report, queue_study, receive
@@ -191,6 +193,24 @@ def test_more_images_of_a_queued_study_make_no_second_job(store: Store, clock: C
     assert store.intake.settle() == 1
     assert store.queue.counts()["todo"] == 1
     assert len(claim_one(store).instances) == 2
+
+
+def test_a_study_does_not_settle_while_an_instance_of_it_is_filed(
+    postgresql: PostgreSQL, tmp_path: Path
+) -> None:
+    # SQLite has one writer at a time; on PostgreSQL the study's row is locked.
+    settled: list[int] = []
+    with Store.open(postgresql.new_database(), tmp_path / "spool", reserve_bytes=0) as store:
+        receive(store, instance="1.2.1", quiet_seconds=0)
+
+        def settle(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+            if statement.startswith("INSERT INTO instances"):
+                settled.append(store.intake.settle())
+
+        event.listen(store.engine, "before_cursor_execute", settle)
+        receive(store, instance="1.2.2")
+        assert settled == [0]
+        assert store.studies.show(STUDY).state == StudyState.RECEIVING
 
 
 def test_settles_more_studies_than_one_batch(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
