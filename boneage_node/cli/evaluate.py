@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from .train import progress_bar
+from .common import out, progress_bar
 
 _COLUMNS = {
     "images": "n",
@@ -61,4 +60,4 @@ def evaluate(
     table = Table("images", *_COLUMNS.values(), title=f"{predictor.identity}: {split}, months")
     for name, row in figures.items():
         table.add_row(name.replace("_", " "), *(str(row.get(key, "-")) for key in _COLUMNS))
-    Console().print(table)
+    out.print(table)

@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+
+from .common import progress_bar
 
 app = typer.Typer(
     no_args_is_help=True, help="Train models on the RSNA 2017 download, or on data laid out like it."
 )
 
 _OUTLINES = Path("annotations/hand_outlines.json")
-
-
-@contextmanager
-def progress_bar(title: str, total: int) -> Iterator[Callable[[int, str], None]]:
-    """A progress bar on standard error; gives a function (done, note) that moves it."""
-    columns = (
-        TextColumn("{task.description:<12}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(title, total=total, note="")
-        yield lambda done, note: progress.update(task, completed=done, note=note)
 
 
 @app.command("whole-hand")

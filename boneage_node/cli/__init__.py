@@ -1,0 +1,65 @@
+"""The command line: one module a command.
+
+What is slow to import (torch, pydicom, the database) is imported inside the commands, so that ``--help`` is
+there at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from boneage_node import __version__
+from boneage_node.exit_codes import ExitCode, NodeError
+from boneage_node.settings import SettingsError
+
+from . import assess, doctor, echo, evaluate, models, phantom, replay, start, studies, train
+
+app = typer.Typer(
+    name="boneage-node",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Reads the bone age from radiographs of children's hands, as a DICOM node or file by file.",
+    epilog="Research use only: no result is verified. Start with: boneage-node replay sample_dicom/",
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"boneage-node {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Options of the program itself."""
+
+
+app.command("start")(start.start)
+app.command("replay")(replay.replay)
+app.command("assess")(assess.assess)
+app.add_typer(studies.app, name="studies")
+app.add_typer(models.app, name="models")
+app.command("echo")(echo.echo)
+app.command("doctor")(doctor.doctor)
+app.command("phantom")(phantom.phantom)
+app.add_typer(train.app, name="train")
+app.command("evaluate")(evaluate.evaluate)
+
+
+def main() -> None:
+    """Run the command line; what a person has to mend becomes a sentence and an exit status."""
+    try:
+        app()
+    except NodeError as error:
+        typer.echo(f"Error: {error}", err=True)
+        sys.exit(error.code)
+    except SettingsError as error:
+        typer.echo(f"Error: {error}", err=True)
+        sys.exit(ExitCode.USAGE)

@@ -1,0 +1,79 @@
+"""``boneage-node assess``: read files, without any network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from boneage_node.exit_codes import ExitCode
+
+from .common import (
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    dicom_files,
+    load_predictor,
+    out,
+    progress_bar,
+    reading_cells,
+    reason_sentence,
+)
+
+
+def assess(
+    files: Annotated[list[Path], typer.Argument(help="DICOM files, or folders of them.")],
+    as_json: JsonOption = False,
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Read the bone age from DICOM files.
+
+    With --json, one object a line: file, sop_instance_uid, status (assessed, refused or failed), reason, sex,
+    chronological_age_months, bone_age_months, interval_months, z_score, laterality, model, elapsed_ms.
+
+    Exit status: 0 when every file was assessed or refused, 1 when one failed.
+
+    Example: boneage-node assess hand.dcm --json
+    """
+    paths = dicom_files(files)
+    predictor = load_predictor(model, device)
+    results = []
+    if as_json:
+        for path in paths:
+            results.append(_result(path, predictor))
+            typer.echo(json.dumps(results[-1]))
+    else:
+        with progress_bar("assessing", len(paths)) as advance:
+            for done, path in enumerate(paths, 1):
+                results.append(_result(path, predictor))
+                advance(done, "")
+        out.print(_table(results))
+    if any(result["status"] == "failed" for result in results):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _result(path: Path, predictor: Any) -> dict[str, Any]:
+    """The answer for one file; a file that breaks the reading has failed, and the others go on."""
+    from boneage_node.logs import class_name
+    from boneage_node.pipeline import RESULT_KEYS, read_study
+
+    try:
+        return read_study([path], predictor).result()
+    except Exception as error:
+        return dict.fromkeys(RESULT_KEYS) | {
+            "file": str(path),
+            "status": "failed",
+            "reason": class_name(error),
+        }
+
+
+def _table(results: list[dict[str, Any]]) -> Table:
+    table = Table("file", "sex", "age", "bone age (95 % interval)", "z", "")
+    for result in results:
+        refused = reason_sentence(result["reason"]) if result["status"] == "refused" else result["reason"]
+        table.add_row(Path(result["file"]).name, *reading_cells(result), refused or "")
+    return table

@@ -1,0 +1,128 @@
+"""What several commands share: options, the predictor, progress, tables of readings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from boneage_node.exit_codes import ExitCode, NodeError
+
+if TYPE_CHECKING:
+    from boneage_node.bone_age.predictor import Predictor
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="Settings file (TOML). Default: the one BONEAGE_CONFIG names.")
+]
+DataDirOption = Annotated[
+    Path | None, typer.Option("--data-dir", help="Where the node keeps what it receives.")
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", help="Model of the zoo, or a folder with a manifest. Default: the zoo's own."),
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda:N.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+out = Console()
+err = Console(stderr=True)
+
+
+@contextmanager
+def progress_bar(title: str, total: int) -> Iterator[Callable[[int, str], None]]:
+    """A progress bar on standard error; gives a function (done, note) that moves it."""
+    columns = (
+        TextColumn("{task.description:<12}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=err) as progress:
+        task = progress.add_task(title, total=total, note="")
+        yield lambda done, note: progress.update(task, completed=done, note=note)
+
+
+def load_predictor(model: str | None, device: str) -> Predictor:
+    """Load a model by name or folder; None is the default one.
+
+    Raises:
+        NodeError: Where the model or the device cannot be used.
+    """
+    from boneage_node.bone_age import model_zoo
+    from boneage_node.bone_age.manifest import ModelError
+    from boneage_node.bone_age.predictor import Predictor
+
+    try:
+        folder = model_zoo.model_dir(model) if model else model_zoo.default_model_dir()
+        return Predictor.load(folder, device)
+    except ModelError as error:
+        raise NodeError(ExitCode.MODEL, f"{error}.") from error
+
+
+def dicom_files(paths: Iterable[Path]) -> list[Path]:
+    """Files that are named, and those with a DICOM prefix in folders that are named, sorted.
+
+    Raises:
+        NodeError: Where a path does not exist, or nothing is found.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found += sorted(file for file in path.rglob("*") if file.is_file() and _has_dicom_prefix(file))
+        elif path.exists():
+            found.append(path)
+        else:
+            raise NodeError(ExitCode.USAGE, f"{path} does not exist.")
+    if not found:
+        raise NodeError(ExitCode.USAGE, "No DICOM file was found in what was named.")
+    return found
+
+
+def _has_dicom_prefix(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(132)[128:] == b"DICM"
+
+
+def reading_cells(result: dict[str, Any]) -> tuple[str, str, str, str]:
+    """Sex, age, bone age with interval, and z-score of a result, for people."""
+    low_high = result["interval_months"]
+    bone_age = (
+        f"{years(result['bone_age_months'])}  ({years(low_high[0])} to {years(low_high[1])})"
+        if low_high
+        else "-"
+    )
+    z_score = result["z_score"]
+    return (
+        result["sex"] or "?",
+        years(result["chronological_age_months"]),
+        bone_age,
+        "-" if z_score is None else f"{z_score:+.1f}",
+    )
+
+
+def reason_sentence(code: str | None) -> str:
+    """A reason code as a sentence."""
+    from boneage_node.bone_age import ReasonCode, Refusal
+
+    return Refusal(ReasonCode(code)).sentence if code else ""
+
+
+def years(age_months: float | None) -> str:
+    """An age as ``8 y 3 mo``; a question mark where it is unknown."""
+    from boneage_node.report.months import years_and_months
+
+    return "?" if age_months is None else years_and_months(age_months)

@@ -1,0 +1,150 @@
+"""``boneage-node doctor``: what is wrong, and how to mend it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from boneage_node.exit_codes import ExitCode, NodeError
+
+from .common import ConfigOption, DataDirOption, JsonOption, load_predictor, out
+
+if TYPE_CHECKING:
+    from boneage_node.settings import Settings
+
+Finding = tuple[str, bool, str]
+"""What was looked at, whether it is well, and what was found."""
+
+
+def doctor(
+    send_to: Annotated[
+        list[str] | None, typer.Option(help="Destination to try besides the settings' own, AE@host:port.")
+    ] = None,
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check settings, database, spool, disk, model, device, port and destinations.
+
+    Exit status: 0 when all is well, 1 when something is to be mended.
+    """
+    findings = list(_examine(config, data_dir, send_to))
+    if as_json:
+        typer.echo(
+            json.dumps([{"check": what, "ok": well, "finding": found} for what, well, found in findings])
+        )
+    else:
+        table = Table("check", "", "finding")
+        for what, well, found in findings:
+            table.add_row(what, "[green]well[/]" if well else "[red]to be mended[/]", found)
+        out.print(table)
+    if not all(well for _, well, _ in findings):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _examine(config: Path | None, data_dir: Path | None, send_to: list[str] | None) -> Iterator[Finding]:
+    from boneage_node.settings import SettingsError, load_settings, unknown_variables
+
+    try:
+        settings = load_settings(config, data_dir=data_dir, send_to=send_to)
+    except SettingsError as error:
+        yield "settings", False, str(error)
+        return
+    stray = unknown_variables()
+    unsafe = settings.unsafe_listening()
+    problems = [*stray, *([unsafe] if unsafe else [])]
+    yield "settings", not problems, " ".join(problems) or "every setting is valid"
+    for what, look in (
+        ("spool", _spool),
+        ("disk", _disk),
+        ("database", _database),
+        ("model", _model),
+        ("port", _port),
+    ):
+        yield _guarded(what, look, settings)
+    for destination in settings.send_to:
+        yield _guarded(f"destination {destination}", partial(_destination, destination=destination), settings)
+    if not settings.send_to:
+        yield "destinations", True, "none is set: reports stay here. Name one with send_to (--send-to)"
+
+
+def _guarded(what: str, look: Callable[[Settings], str], settings: Settings) -> Finding:
+    try:
+        return what, True, look(settings)
+    except NodeError as error:
+        return what, False, str(error)
+
+
+def _spool(settings: Settings) -> str:
+    folder = settings.data_dir
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = folder / ".doctor"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise NodeError(
+            ExitCode.DATA_DIR, f"{folder} cannot be written: {error.strerror}. Name another with data_dir."
+        ) from error
+    return f"{folder} can be written"
+
+
+def _disk(settings: Settings) -> str:
+    free_mib = shutil.disk_usage(settings.data_dir).free // 2**20
+    if free_mib <= settings.spool_reserve_mib:
+        raise NodeError(
+            ExitCode.DATA_DIR,
+            f"{free_mib} MiB are free, not more than the {settings.spool_reserve_mib} MiB kept in reserve: "
+            "images are refused. Make room.",
+        )
+    return f"{free_mib} MiB are free"
+
+
+def _database(settings: Settings) -> str:
+    from boneage_node.node import masked, open_store
+
+    with open_store(settings, migrate=True) as store:
+        jobs, deliveries = store.queue.counts(), store.outbox.counts()
+    lost = jobs["dead"] + deliveries["dead"]
+    waiting = f"{jobs['todo']} studies and {deliveries['todo']} reports are waiting"
+    if lost:
+        raise NodeError(
+            ExitCode.FAILED,
+            f"{jobs['dead']} studies were set aside and {deliveries['dead']} reports are dead letters: see "
+            "boneage-node studies list, then boneage-node studies retry.",
+        )
+    return f"{masked(settings.database)} is there and up to date; {waiting}"
+
+
+def _model(settings: Settings) -> str:
+    predictors = [load_predictor(settings.model, device) for device in settings.device]
+    devices = ", ".join(str(predictor.device) for predictor in predictors)
+    return f"{predictors[0].identity} loads, and its sha256 is right, on {devices}"
+
+
+def _port(settings: Settings) -> str:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            return f"{settings.host}:{settings.port} is not free ({error.strerror}): the node may be running"
+    return f"{settings.host}:{settings.port} is free"
+
+
+def _destination(settings: Settings, destination: str) -> str:
+    from boneage_node.dimse.sender import Destination, Unreachable, echo
+
+    try:
+        seconds = echo(Destination.parse(destination), settings.ae_title)
+    except Unreachable as error:
+        raise NodeError(ExitCode.FAILED, str(error)) from error
+    return f"answers C-ECHO, after {1000 * seconds:.0f} ms"

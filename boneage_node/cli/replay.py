@@ -1,0 +1,202 @@
+"""``boneage-node replay``: play a modality."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from boneage_node.exit_codes import ExitCode, NodeError
+
+from .common import (
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    dicom_files,
+    err,
+    out,
+    progress_bar,
+    reading_cells,
+    reason_sentence,
+)
+
+if TYPE_CHECKING:
+    from boneage_node.dimse.sender import Destination, Sent
+    from boneage_node.gallery import Gallery
+    from boneage_node.store import StudyDetail
+
+CALLING_AE_TITLE = "REPLAY"
+
+
+def replay(
+    paths: Annotated[list[Path], typer.Argument(help="DICOM files, or folders of them.")],
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="AE@HOST:PORT", help="Send to a running node instead of a temporary one."),
+    ] = None,
+    keep: Annotated[
+        Path, typer.Option("--out", help="Where structured reports and pictures are kept.")
+    ] = Path("replay-out"),
+    as_json: JsonOption = False,
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+) -> None:
+    r"""Send studies as a modality would, and show what comes back.
+
+    Without --to, a whole temporary node and a small PACS are started on loopback, with free ports: the files
+    go in by C-STORE, the reports come back by C-STORE. Reports (.dcm) and pictures (.png) are kept in --out,
+    named after the files. With --to, the files are sent to a running node, and its answers shown.
+
+    Exit status: 0 when every study was read or refused (with --to: stored), else 1.
+
+    \b
+    Examples:
+      boneage-node replay sample_dicom/
+      boneage-node replay hand.dcm --to BONEAGE@127.0.0.1:11112
+    """
+    from boneage_node.dimse.sender import Destination
+
+    files = dicom_files(paths)
+    if to is None:
+        rows = _play(files, keep, model, device)
+        _show(rows, keep, as_json)
+        failed = any(row["status"] == "failed" for row in rows)
+    else:
+        try:
+            destination = Destination.parse(to)
+        except ValueError as error:
+            raise NodeError(ExitCode.USAGE, str(error)) from error
+        sent = _send(_by_study(files), destination)
+        _show_sent(sent, as_json)
+        failed = any(answer.error for answer in sent)
+    if failed:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _by_study(files: list[Path]) -> dict[str, list[Path]]:
+    """Files grouped by study, in their order; what is no DICOM is named and left out.
+
+    Raises:
+        NodeError: Where none is left.
+    """
+    from boneage_node.bone_age import Refusal
+    from boneage_node.radiograph import read_dataset, read_header
+
+    studies: dict[str, list[Path]] = defaultdict(list)
+    for file in files:
+        try:
+            header = read_header(read_dataset(file, pixels=False))
+        except Refusal as refusal:
+            err.print(f"{file} is left out: {refusal.sentence}")
+            continue
+        studies[header.study_instance_uid].append(file)
+    if not studies:
+        raise NodeError(ExitCode.USAGE, "None of the files can be sent.")
+    return studies
+
+
+def _send(studies: dict[str, list[Path]], destination: Destination) -> list[Sent]:
+    """Send each study over an association of its own, as a modality does."""
+    from boneage_node.dimse.sender import send
+
+    answers: list[Sent] = []
+    with progress_bar("sending", sum(len(files) for files in studies.values())) as advance:
+        for files in studies.values():
+            for sent in send(destination, files, CALLING_AE_TITLE):
+                answers.append(sent)
+                advance(len(answers), "")
+    return answers
+
+
+def _play(files: list[Path], keep: Path, model: str | None, device: str) -> list[dict[str, Any]]:
+    """Play the files through a temporary node; gives a row for each file."""
+    from boneage_node.dimse.pacs import SmallPacs
+    from boneage_node.gallery import Gallery
+    from boneage_node.rehearsal import TemporaryNode
+
+    studies = _by_study(files)
+    with tempfile.TemporaryDirectory(prefix="boneage-replay-") as temporary:
+        received = Path(temporary) / "pacs"
+        received.mkdir()
+        with (
+            SmallPacs(received) as pacs,
+            TemporaryNode(Path(temporary), pacs.destination, model, device) as node,
+        ):
+            problems = {sent.path: sent.error for sent in _send(studies, node.destination) if sent.error}
+            arrived = [uid for uid, group in studies.items() if not problems.keys() >= set(group)]
+            with progress_bar("reading", len(arrived)) as advance:
+                details = node.wait_for(arrived, lambda done: advance(done, ""))
+        gallery = Gallery(keep, received, model)
+        rows = [_failed_row(file, error) for file, error in problems.items()]
+        for detail in details:
+            stored = [file for file in studies[detail.study_instance_uid] if file not in problems]
+            rows += [_row(file, detail, gallery) for file in stored]
+    order = {str(file): number for number, file in enumerate(files)}
+    return sorted(rows, key=lambda row: order[row["file"]])
+
+
+def _row(file: Path, detail: StudyDetail, gallery: Gallery) -> dict[str, Any]:
+    """What became of a file: the result of the study's report, if it was made of this file's image."""
+    from boneage_node.radiograph import read_dataset
+
+    if not detail.reports:
+        error = next((job.last_error for job in reversed(detail.jobs) if job.last_error), None)
+        return _failed_row(file, error or "set aside")
+    report = detail.reports[-1]
+    sop_instance_uid = str(read_dataset(file, pixels=False).get("SOPInstanceUID", ""))
+    if report.result["sop_instance_uid"] not in (sop_instance_uid, None):
+        return _empty_row(file) | {"sop_instance_uid": sop_instance_uid, "status": "not chosen"}
+    row = report.result | {"file": str(file)}
+    for delivery in detail.deliveries:
+        if delivery.last_error:
+            return row | {"status": "failed", "reason": delivery.last_error, "report": None, "picture": None}
+    return row | gallery.keep(file, row, report.sop_instance_uid)
+
+
+def _empty_row(file: Path) -> dict[str, Any]:
+    from boneage_node.pipeline import RESULT_KEYS
+
+    return dict.fromkeys((*RESULT_KEYS, "report", "picture")) | {"file": str(file)}
+
+
+def _failed_row(file: Path, error: str) -> dict[str, Any]:
+    return _empty_row(file) | {"status": "failed", "reason": error}
+
+
+def _show(rows: list[dict[str, Any]], keep: Path, as_json: bool) -> None:
+    if as_json:
+        for row in rows:
+            typer.echo(json.dumps(row))
+        return
+    table = Table("file", "sex", "age", "bone age (95 % interval)", "z", "report, or the reason for none")
+    for row in rows:
+        table.add_row(Path(row["file"]).name, *reading_cells(row), _outcome(row))
+    out.print(table)
+    out.print(f"Reports and pictures are in {keep}. Research use only: no result is verified.")
+
+
+def _outcome(row: dict[str, Any]) -> str:
+    if row["status"] == "assessed":
+        return Path(row["report"]).name
+    if row["status"] == "refused":
+        return f"refused: {reason_sentence(row['reason'])}"
+    if row["status"] == "not chosen":
+        return "another image of its study was read"
+    return f"failed: {row['reason']}"
+
+
+def _show_sent(answers: list[Sent], as_json: bool) -> None:
+    if as_json:
+        for sent in answers:
+            status = None if sent.status is None else f"0x{sent.status:04X}"
+            typer.echo(json.dumps({"file": str(sent.path), "status": status, "error": sent.error}))
+        return
+    table = Table("file", "answer")
+    for sent in answers:
+        table.add_row(sent.path.name, sent.error or "stored")
+    out.print(table)

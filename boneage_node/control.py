@@ -1,0 +1,144 @@
+"""The control process: settles studies, delivers reports, sweeps up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy.exc import SQLAlchemyError
+
+from .child import Child
+from .dimse.sender import Destination, send
+from .logs import class_name, get_logger
+from .node import open_store
+from .settings import Settings
+from .store import DeliveryTask, Status, Store, backoff
+
+TICK_SECONDS = 0.5
+"""How often studies are settled and the outbox is looked at."""
+SWEEP_SECONDS = 3600.0
+BATCH = 50
+"""How many reports go over one association."""
+
+
+def run(settings: Settings, child: Child) -> None:
+    """Run the scheduled work until told to stop; a delivery that is under way is finished."""
+    with open_store(settings) as store:
+        deliveries = Deliveries(settings, store, child.stop)
+        scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
+        for work, seconds in (
+            (partial(settle, store), TICK_SECONDS),
+            (deliveries.tick, TICK_SECONDS),
+            (partial(sweep, store), SWEEP_SECONDS),
+        ):
+            scheduler.add_job(_surviving(work), "interval", seconds=seconds)
+        sweep(store)
+        scheduler.start()
+        child.ready()
+        child.stop.wait()
+        scheduler.shutdown(wait=True)
+        deliveries.join()
+
+
+def _surviving(work: Callable[[], None]) -> Callable[[], None]:
+    """The work, such that a database that is away for a while costs a line in the log."""
+
+    def guarded() -> None:
+        try:
+            work()
+        except SQLAlchemyError as error:
+            get_logger().error("database away", error=class_name(error))
+
+    return guarded
+
+
+def settle(store: Store) -> None:
+    """Queue the studies of which nothing more is expected."""
+    queued = store.intake.settle()
+    if queued:
+        get_logger().info("studies queued", count=queued)
+
+
+def sweep(store: Store) -> None:
+    """Remove files that dead senders and killed processes left behind."""
+    partial_files, orphans = store.spool.sweep_incoming(), store.sweep_orphans()
+    if partial_files or orphans:
+        get_logger().info("swept", partial_files=partial_files, orphans=orphans)
+
+
+class Deliveries:
+    """Sends what is due, each destination by a thread of its own, so that none waits for another.
+
+    Args:
+        settings: The node's settings.
+        store: The store.
+        stop: Set when no new association should be opened.
+    """
+
+    def __init__(self, settings: Settings, store: Store, stop: threading.Event) -> None:
+        self._settings = settings
+        self._store = store
+        self._stop = stop
+        self._threads: dict[str, threading.Thread] = {}
+        self._log = get_logger()
+
+    def tick(self) -> None:
+        """Start sending to every destination for which something is due and nobody is at it."""
+        for destination in self._store.outbox.destinations():
+            thread = self._threads.get(destination)
+            if self._stop.is_set() or (thread is not None and thread.is_alive()):
+                continue
+            self._threads[destination] = threading.Thread(
+                target=_surviving(partial(self.deliver, destination)), name=f"deliver-{destination}"
+            )
+            self._threads[destination].start()
+
+    def join(self) -> None:
+        """Wait for what is being sent."""
+        for thread in self._threads.values():
+            thread.join()
+
+    def deliver(self, destination: str) -> None:
+        """Send all that is due to one destination, a batch an association."""
+        while not self._stop.is_set():
+            tasks = self._store.outbox.claim(
+                destination,
+                BATCH,
+                self._settings.lease_seconds,
+                max_attempts=self._settings.delivery_max_attempts,
+            )
+            if not tasks:
+                return
+            self._send(destination, tasks)
+
+    def _send(self, destination: str, tasks: list[DeliveryTask]) -> None:
+        waiting = {task.path: task for task in tasks}
+        for sent in send(Destination.parse(destination), list(waiting), self._settings.ae_title):
+            task = waiting.pop(sent.path)
+            if sent.error is None:
+                self._store.outbox.delivered([task.id])
+                self._log.info(
+                    "report delivered", study=task.study_id, delivery=task.id, destination=destination
+                )
+            else:
+                self._failed(task, sent.error, sent.permanent)
+            self._store.outbox.extend([later.id for later in waiting.values()], self._settings.lease_seconds)
+
+    def _failed(self, task: DeliveryTask, error: str, permanent: bool) -> None:
+        status = self._store.outbox.failed(
+            task.id,
+            error,
+            permanent=permanent,
+            max_attempts=self._settings.delivery_max_attempts,
+            backoff=partial(
+                backoff,
+                base_seconds=self._settings.backoff_base_seconds,
+                cap_seconds=self._settings.backoff_cap_seconds,
+            ),
+        )
+        event = "report is a dead letter" if status is Status.DEAD else "report not delivered"
+        self._log.warning(
+            event, study=task.study_id, delivery=task.id, destination=task.destination, problem=error
+        )

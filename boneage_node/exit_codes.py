@@ -1,0 +1,43 @@
+"""What an exit status of ``boneage-node`` means, and the error that leads to one."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit statuses of all commands."""
+
+    OK = 0
+    """Done; for ``start``: stopped as asked."""
+    FAILED = 1
+    """Something asked for was not done, or the doctor found something."""
+    USAGE = 2
+    """A flag or a setting is wrong."""
+    UNSAFE = 3
+    """The node would listen to everyone, and was not told to."""
+    PORT = 4
+    """The address cannot be listened on: in use, not ours, or not allowed."""
+    DATABASE = 5
+    """The database cannot be opened or brought up to date."""
+    MODEL = 6
+    """The model, or the device it should run on, is missing or damaged."""
+    DATA_DIR = 7
+    """The data folder cannot be written, or another node is using it."""
+
+
+class NodeError(Exception):
+    """Something a person has to mend before the node can do what was asked.
+
+    Args:
+        code: Exit status it leads to.
+        sentence: What is wrong and how to mend it, for the person; never patient data.
+    """
+
+    def __init__(self, code: ExitCode, sentence: str) -> None:
+        self.code = code
+        self.sentence = sentence
+        super().__init__(code, sentence)
+
+    def __str__(self) -> str:
+        return self.sentence

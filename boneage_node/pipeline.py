@@ -1,0 +1,94 @@
+"""From the files of a study to an answer: the one path that the worker and ``assess`` share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .bone_age import Assessment, Refusal
+from .bone_age.predictor import Predictor
+from .radiograph import Choice, choose_hand_image
+
+RESULT_KEYS = (
+    "file",
+    "sop_instance_uid",
+    "status",
+    "reason",
+    "sex",
+    "chronological_age_months",
+    "bone_age_months",
+    "interval_months",
+    "z_score",
+    "laterality",
+    "model",
+    "elapsed_ms",
+)
+"""The keys of a result, always all of them."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What became of a study.
+
+    Attributes:
+        choice: The image that the study is reported on.
+        answer: Its assessment, or why there is none.
+        elapsed_ms: From opening the files to the answer.
+    """
+
+    choice: Choice
+    answer: Assessment | Refusal
+    elapsed_ms: float
+
+    def result(self) -> dict[str, Any]:
+        """The object that ``assess --json`` prints and the database keeps; null is what is not known."""
+        return result(self.choice, self.answer, self.elapsed_ms)
+
+
+def read_study(paths: Sequence[Path], predictor: Predictor) -> Reading:
+    """Read one study.
+
+    Args:
+        paths: The files of its instances, in the order in which they were received; at least one.
+        predictor: The model.
+
+    Raises:
+        OSError: A file cannot be opened.
+    """
+    started = time.perf_counter()
+    choice = choose_hand_image(paths)
+    (answer,) = answers([choice], predictor)
+    return Reading(choice, answer, 1000 * (time.perf_counter() - started))
+
+
+def answers(choices: Sequence[Choice], predictor: Predictor) -> list[Assessment | Refusal]:
+    """Assess the chosen images, in one batch, in order; a choice that was refused keeps its refusal."""
+    assessed = iter(predictor.assess([c.radiograph.hand for c in choices if c.radiograph is not None]))
+    return [next(assessed) if choice.refusal is None else choice.refusal for choice in choices]
+
+
+def result(choice: Choice, answer: Assessment | Refusal, elapsed_ms: float) -> dict[str, Any]:
+    """The answer as a JSON object."""
+    header = choice.header
+    assessment = answer if isinstance(answer, Assessment) else None
+    return {
+        "file": str(choice.path),
+        "sop_instance_uid": header.sop_instance_uid or None if header else None,
+        "status": "assessed" if assessment else "refused",
+        "reason": None if isinstance(answer, Assessment) else str(answer.code),
+        "sex": str(header.sex) if header and header.sex else None,
+        "chronological_age_months": _rounded(header.chronological_age_months if header else None, 1),
+        "bone_age_months": _rounded(assessment.bone_age_months if assessment else None, 1),
+        "interval_months": [round(end, 1) for end in assessment.interval_months] if assessment else None,
+        "z_score": _rounded(assessment.z_score if assessment else None, 2),
+        "laterality": str(header.laterality) if header and header.laterality else None,
+        "model": str(assessment.model) if assessment else None,
+        "elapsed_ms": round(elapsed_ms, 1),
+    }
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)

@@ -1,0 +1,47 @@
+"""The receiver process: associations in, files and rows out. Decodes no pixel."""
+
+from __future__ import annotations
+
+from .child import Child
+from .dimse.admission import ReceiverSettings, UnsafeSettingsError
+from .dimse.receiver import serve
+from .exit_codes import ExitCode, NodeError
+from .node import open_store
+from .settings import Settings
+
+
+def run(settings: Settings, child: Child) -> None:
+    """Receive until told to stop.
+
+    Raises:
+        NodeError: Where it may not or cannot listen.
+    """
+    with open_store(settings) as store:
+        store.spool.sweep_incoming()
+        listening = ReceiverSettings(
+            ae_title=settings.ae_title,
+            host=settings.host,
+            port=settings.port,
+            quiet_seconds=settings.quiet_seconds,
+            allowed_ae_titles=settings.allowed_ae_titles,
+            allowed_addresses=settings.allowed_addresses,
+            open_to_all=settings.open_to_all,
+            max_associations=settings.max_associations,
+            idle_timeout_seconds=settings.association_idle_seconds,
+            reserve_bytes=settings.spool_reserve_bytes,
+        )
+        try:
+            receiver = serve(listening, store.intake, store.spool.incoming_dir)
+        except UnsafeSettingsError as error:
+            raise NodeError(ExitCode.UNSAFE, str(error)) from error
+        except OSError as error:
+            raise NodeError(
+                ExitCode.PORT,
+                f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}. "
+                "Stop what uses the port, or choose another with --port.",
+            ) from error
+        child.ready(port=receiver.port)
+        while not child.stop.wait(1.0):
+            if not receiver.is_alive():
+                raise RuntimeError("the receiver stopped listening")
+        receiver.shutdown()

@@ -1,0 +1,216 @@
+"""The worker process: claims studies, reads them, writes their reports."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+
+import torch
+from pydicom import Dataset
+from sqlalchemy.exc import SQLAlchemyError
+
+from .bone_age import Assessment, Refusal, model_zoo
+from .bone_age.manifest import ModelError
+from .bone_age.predictor import Predictor
+from .child import Child
+from .exit_codes import ExitCode, NodeError
+from .logs import class_name, get_logger
+from .node import open_store
+from .pipeline import answers, result
+from .radiograph import Choice, choose_hand_image, read_dataset
+from .report import DeviceIdentity, assessment_sr, refusal_sr, to_bytes
+from .settings import Settings
+from .store import Job, LeaseLost, NewReport, ReportKind, Status, Store, backoff
+
+IDLE_SECONDS = 0.25
+"""How often a worker with nothing to do asks for something."""
+DATABASE_AWAY_SECONDS = 2.0
+
+
+def run(settings: Settings, child: Child, *, device: str) -> None:
+    """Read studies until told to stop; one that is being read is finished.
+
+    Args:
+        settings: The node's settings.
+        child: This process.
+        device: Where to read; ``auto`` takes the first GPU, and reports the others as ``more_devices``.
+
+    Raises:
+        NodeError: Where the model or the device cannot be used.
+    """
+    device, more_devices = _resolve(device)
+    try:
+        folder = model_zoo.model_dir(settings.model) if settings.model else model_zoo.default_model_dir()
+        predictor = Predictor.load(folder, device)
+    except ModelError as error:
+        raise NodeError(ExitCode.MODEL, f"{error}.") from error
+    with open_store(settings) as store:
+        worker = Worker(settings, store, predictor, f"{socket.gethostname()}-{child.name}-{os.getpid()}")
+        child.ready(device=device, more_devices=more_devices, model=str(predictor.identity))
+        while not child.stop.is_set():
+            try:
+                idle = not worker.work()
+            except SQLAlchemyError as error:
+                get_logger().error("database away", error=class_name(error))
+                child.stop.wait(DATABASE_AWAY_SECONDS)
+                continue
+            if idle:
+                child.stop.wait(IDLE_SECONDS)
+
+
+def _resolve(device: str) -> tuple[str, list[str]]:
+    """The device to use, and the further ones that ``auto`` stands for."""
+    if device != "auto":
+        return device, []
+    found = [f"cuda:{index}" for index in range(torch.cuda.device_count())] or ["cpu"]
+    return found[0], found[1:]
+
+
+class Worker:
+    """Takes jobs from the queue and brings them to an end.
+
+    Args:
+        settings: The node's settings.
+        store: The store.
+        predictor: The loaded model.
+        name: Unique name of this worker, in the leases.
+    """
+
+    def __init__(self, settings: Settings, store: Store, predictor: Predictor, name: str) -> None:
+        self._settings = settings
+        self._store = store
+        self._predictor = predictor
+        self._name = name
+        self._device = DeviceIdentity(name=settings.ae_title)
+        # On a CPU a batch only makes the first study wait for the others.
+        self._limit = settings.batch_size if predictor.device.type == "cuda" else 1
+        self._log = get_logger()
+
+    def work(self) -> bool:
+        """Claim what is waiting and bring it to an end; False when nothing was."""
+        jobs = self._store.queue.claim(
+            self._name,
+            self._limit,
+            self._settings.lease_seconds,
+            max_attempts=self._settings.job_max_attempts,
+        )
+        if not jobs:
+            return False
+        with self._heartbeat([job.id for job in jobs]):
+            self._read(jobs)
+        return True
+
+    def _read(self, jobs: Sequence[Job]) -> None:
+        """Choose and decode each study by itself, then assess all in one batch."""
+        chosen: list[tuple[Job, Choice]] = []
+        for job in jobs:
+            try:
+                chosen.append((job, choose_hand_image([instance.path for instance in job.instances])))
+            except Exception as error:
+                self._failed(job, error)
+        try:
+            answered = answers([choice for _, choice in chosen], self._predictor)
+        except Exception as error:
+            for job, _ in chosen:
+                self._failed(job, error)
+            return
+        for (job, choice), answer in zip(chosen, answered, strict=True):
+            self._finish(job, choice, answer)
+
+    def _finish(self, job: Job, choice: Choice, answer: Assessment | Refusal) -> None:
+        """Write the report and end the job."""
+        try:
+            report = self._report(job, choice, answer)
+            self._store.queue.complete(job, self._name, [report], self._settings.send_to)
+        except LeaseLost:
+            self._log.warning("lease lost", study=job.study_id, job=job.id)
+        except Exception as error:
+            self._failed(job, error)
+        else:
+            self._log.info(
+                "study read",
+                study=job.study_id,
+                job=job.id,
+                outcome=report.kind,
+                reason=report.result["reason"],
+            )
+
+    def _report(self, job: Job, choice: Choice, answer: Assessment | Refusal) -> NewReport:
+        """The report of a reading, its DICOM object in the spool where it is to be sent."""
+        instance = next(i for i in job.instances if i.path == choice.path)
+        source = _source(choice, job)
+        make = partial(
+            assessment_sr if isinstance(answer, Assessment) else refusal_sr,
+            source_sha256=instance.sha256,
+            created_at=datetime.now().astimezone(),
+            device=self._device,
+        )
+        document: Dataset = make(source, answer)
+        sent = isinstance(answer, Assessment) or self._settings.send_refusals
+        facts = result(choice, answer, 0.0) | {"file": choice.path.name, "elapsed_ms": None}
+        return NewReport(
+            instance_id=instance.id,
+            kind=ReportKind.ASSESSMENT if isinstance(answer, Assessment) else ReportKind.REFUSAL,
+            sop_instance_uid=document.SOPInstanceUID,
+            result=facts,
+            file_name=self._store.spool.write(to_bytes(document)) if sent else None,
+            sop_class_uid=document.SOPClassUID if sent else None,
+        )
+
+    def _failed(self, job: Job, error: Exception) -> None:
+        """Note a failed attempt: later again, or set aside."""
+        self._log.error(
+            "reading failed", study=job.study_id, job=job.id, attempt=job.attempts, exc_info=error
+        )
+        try:
+            status = self._store.queue.fail(
+                job,
+                self._name,
+                class_name(error),
+                max_attempts=self._settings.job_max_attempts,
+                backoff=partial(
+                    backoff,
+                    base_seconds=self._settings.backoff_base_seconds,
+                    cap_seconds=self._settings.backoff_cap_seconds,
+                ),
+            )
+        except LeaseLost:
+            self._log.warning("lease lost", study=job.study_id, job=job.id)
+            return
+        if status is Status.DEAD:
+            self._log.error("study set aside", study=job.study_id, job=job.id)
+
+    @contextmanager
+    def _heartbeat(self, job_ids: list[int]) -> Iterator[None]:
+        """Keep the leases while this process lives, however long a batch takes."""
+        done = threading.Event()
+
+        def beat() -> None:
+            while not done.wait(self._settings.lease_seconds / 3):
+                try:
+                    self._store.queue.extend(job_ids, self._name, self._settings.lease_seconds)
+                except SQLAlchemyError as error:
+                    self._log.warning("lease not extended", error=class_name(error))
+
+        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
+def _source(choice: Choice, job: Job) -> Dataset:
+    """The data set that the report refers to; of an unreadable file no more than its study."""
+    try:
+        return read_dataset(choice.path, pixels=False)
+    except Refusal:
+        source = Dataset()
+        source.StudyInstanceUID = job.study_instance_uid
+        return source
