@@ -100,8 +100,12 @@ class BoundedSocket(AssociationSocket):
 
     def send(self, bytestream: bytes) -> None:
         """Send bytes; a peer that takes nothing in loses the association."""
-        if self.socket is not None:
-            self.socket.settimeout(self._idle_timeout_seconds)
+        try:
+            if self.socket is not None:
+                self.socket.settimeout(self._idle_timeout_seconds)
+        except OSError:  # closed by another thread
+            self.event_queue.put("Evt17")
+            return
         super().send(bytestream)
 
 
@@ -285,16 +289,16 @@ class BoundedMessages(DIMSEServiceProvider):
         refusal = None
         try:
             super().receive_primitive(single)
-        except OSError as error:
-            refusal = out_of_resources(error)
-        except ValueError:
-            refusal = StoreError(Status.CANNOT_UNDERSTAND, "A UID of the request is not valid")
+        except Exception as error:
+            if not isinstance(self.message, C_STORE_RQ):
+                raise
+            refusal = (
+                out_of_resources(error)
+                if isinstance(error, OSError)
+                else StoreError(Status.CANNOT_UNDERSTAND, "The request cannot be understood")
+            )
         message = self.message
-        if message is None or not isinstance(message, C_STORE_RQ):
-            if refusal is not None:
-                raise ProtocolError("command set that cannot be read")
-            return
-        if not isinstance(message._data_set_file, IncomingFile):
+        if isinstance(message, C_STORE_RQ) and not isinstance(message._data_set_file, IncomingFile):
             incoming = IncomingFile(
                 message._data_set_file, self._max_instance_bytes, self._reserve_bytes, refusal
             )

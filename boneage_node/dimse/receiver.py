@@ -7,10 +7,10 @@ own zeros.
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -27,7 +27,7 @@ from .contexts import accepted_contexts
 from .identifiers import read_uids
 from .server import OpenAssociations, Server
 from .status import Status, StoreError
-from .toolkit import configure_pynetdicom
+from .toolkit import configure_pynetdicom, receiving_process
 
 _log = structlog.get_logger(__name__)
 
@@ -49,13 +49,11 @@ class Receiver:
         port: The TCP port it listens on.
     """
 
-    def __init__(
-        self, server: Server, open_associations: OpenAssociations, previous_tempdir: str | None
-    ) -> None:
+    def __init__(self, server: Server, open_associations: OpenAssociations, process: ExitStack) -> None:
         self.port: int = server.server_address[1]
         self._server = server
         self._open_associations = open_associations
-        self._previous_tempdir = previous_tempdir
+        self._process = process
         self._thread = threading.Thread(target=server.serve_forever, name="receiver", daemon=True)
         self._thread.start()
 
@@ -80,14 +78,14 @@ class Receiver:
         for association in self._open_associations:
             association.join(timeout=1.0)
         self._server.reap()
-        tempfile.tempdir = self._previous_tempdir
+        self._process.close()
 
 
 def serve(settings: ReceiverSettings, sink: InstanceSink, incoming_dir: Path) -> Receiver:
     """Start the receiver; it runs in threads of its own.
 
-    It sets pynetdicom's configuration and the folder of temporary files for the whole process, so give it a
-    process of its own.
+    It configures pynetdicom, pydicom and the folder of temporary files for the whole process (see
+    :mod:`.toolkit`), so give it a process of its own.
 
     Args:
         settings: How to listen and whom to let in.
@@ -123,8 +121,9 @@ def serve(settings: ReceiverSettings, sink: InstanceSink, incoming_dir: Path) ->
         ],
         open_associations,
     )
-    previous_tempdir, tempfile.tempdir = tempfile.tempdir, str(incoming_dir)
-    receiver = Receiver(server, open_associations, previous_tempdir)
+    process = ExitStack()
+    process.enter_context(receiving_process(incoming_dir))
+    receiver = Receiver(server, open_associations, process)
     _log.info("listening", ae_title=settings.ae_title, host=settings.host, port=receiver.port)
     return receiver
 

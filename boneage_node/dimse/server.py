@@ -34,7 +34,7 @@ MAX_WAITING_CONNECTIONS = 256
 _PDU_HEADER_BYTES = 6
 _ASSOCIATE_RQ = 0x01
 _ABORT_PDU = bytes((7, 0, 0, 0, 0, 4, 0, 0, 2, 0))  # by the service provider, reason not specified
-_POLL_SECONDS = 0.5
+_POLL_SECONDS = 0.1
 
 _log = structlog.get_logger(__name__)
 

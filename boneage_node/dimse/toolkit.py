@@ -1,9 +1,14 @@
-"""pynetdicom's configuration, which it keeps for the whole process: the same for receiver and sender."""
+"""What pynetdicom and pydicom keep for the whole process: how they are configured here."""
 
 from __future__ import annotations
 
 import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+import pydicom.config
 import structlog
 from pynetdicom import _config
 
@@ -27,3 +32,18 @@ def configure_pynetdicom() -> None:
     logger.setLevel(logging.WARNING)
     logger.propagate = False
     logger.handlers = [_WhereOnly()]
+
+
+@contextmanager
+def receiving_process(incoming_dir: Path) -> Iterator[None]:
+    """Let temporary files be made in a folder, and bad values in headers pass without a word.
+
+    pynetdicom writes what it receives where :mod:`tempfile` says. pydicom, left alone, warns about a value
+    that breaks its rules and quotes it, in the log and on stderr; the receiver checks the few that it uses.
+    """
+    previous, tempfile.tempdir = tempfile.tempdir, str(incoming_dir)
+    try:
+        with pydicom.config.disable_value_validation():
+            yield
+    finally:
+        tempfile.tempdir = previous
