@@ -158,8 +158,8 @@ SOUND: dict[str, dict[str, Any]] = {
         "SpecificCharacterSet": ["", "ISO 2022 IR 149"],
         "PatientName": "Hong^Gildong=洪^吉洞=홍^길동",
     },
-    "cyrillic": {"SpecificCharacterSet": "ISO_IR 144", "PatientName": "Люксембург"},
-    "greek": {"SpecificCharacterSet": "ISO_IR 126", "PatientName": "Διονυσιος"},
+    "cyrillic": {"SpecificCharacterSet": "ISO_IR 144", "PatientName": "Люксембург^Роза"},
+    "greek": {"SpecificCharacterSet": "ISO_IR 126", "PatientName": "Παπαδοπουλος^Διονυσιος"},
     "gb18030": {"SpecificCharacterSet": "GB18030", "PatientName": "Wang^XiaoDong=王^小东="},
     "utf-8": {"SpecificCharacterSet": "ISO_IR 192", "PatientName": "Wang^XiaoDong=王^小東="},
 }
@@ -200,8 +200,7 @@ BROKEN: dict[str, dict[str, Any]] = {
     },
     "time zone that is none": {"TimezoneOffsetFromUTC": b"+9999 "},
     "sequence that is none": {
-        "OtherPatientIDsSequence": b"\xfe\xff\x00\xe0\x06\x00\x00\x00\x10\x00\x20\x00LO",
-        "IssuerOfPatientIDQualifiersSequence": b"garbage ",
+        "IssuerOfPatientIDQualifiersSequence": b"\xfe\xff\x00\xe0\xff\x00\x00\x00O\x00QOSQQQO",
+        "IssuerOfAccessionNumberSequence": b"garbage ",
     },
-    "sop class nobody knows": {"SOPClassUID": "1.2.3.4.5"},
 }

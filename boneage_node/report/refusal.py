@@ -16,7 +16,7 @@ from highdicom.sr import (
 )
 from pydicom import Dataset
 from pydicom.config import disable_value_validation
-from pydicom.uid import UID, BasicTextSRStorage
+from pydicom.uid import BasicTextSRStorage
 
 from boneage_node.bone_age import Refusal
 
@@ -97,6 +97,5 @@ def _content(image: SourceImage, refusal: Refusal, device: DeviceIdentity) -> Co
 
 def _reference(image: SourceImage) -> ContentItem:
     """The refused object, which need not be an image."""
-    is_image = "Image Storage" in UID(image.sop_class_uid).name
-    item = ImageContentItem if is_image else CompositeContentItem
+    item = ImageContentItem if image.is_image else CompositeContentItem
     return item(codes.SOURCE, image.sop_class_uid, image.sop_instance_uid, relationship_type=_CONTAINS)

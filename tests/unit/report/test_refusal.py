@@ -58,8 +58,9 @@ def test_a_refused_image_is_referred_to_as_an_image():
     assert report.CurrentRequestedProcedureEvidenceSequence[0].StudyInstanceUID == report.StudyInstanceUID
 
 
-def test_a_refused_object_that_is_no_image_is_referred_to_as_an_object():
-    report = read(radiograph(SOPClassUID=BasicTextSRStorage))
+@pytest.mark.parametrize("sop_class_uid", [BasicTextSRStorage, "1.2.3.4.5"], ids=["text", "nobody knows"])
+def test_a_refused_object_that_is_no_image_is_referred_to_as_an_object(sop_class_uid):
+    report = read(radiograph(SOPClassUID=sop_class_uid))
     assert [item.ValueType for item in items(report)].count("COMPOSITE") == 1
     assert not [item for item in items(report) if item.ValueType == "IMAGE"]
 

@@ -210,3 +210,11 @@ def test_an_image_that_cannot_be_referred_to_has_no_report(keyword):
     del source[keyword]
     with pytest.raises(ValueError, match="UID"):
         file_of(source)
+
+
+@pytest.mark.parametrize(
+    "sop_class_uid", [ComprehensiveSRStorage, "1.2.3.4.5"], ids=["report", "nobody knows"]
+)
+def test_an_object_that_is_no_image_has_no_assessment(sop_class_uid):
+    with pytest.raises(ValueError, match="no image"):
+        file_of(radiograph(SOPClassUID=sop_class_uid))
