@@ -148,3 +148,9 @@ class Orthanc:
         """Orthanc's id of an instance, or None where it has none."""
         found = self.post("/tools/find", {"Level": "Instance", "Query": {"SOPInstanceUID": sop_instance_uid}})
         return found[0] if found else None
+
+    def delete_all(self) -> None:
+        """Remove all that it has stored."""
+        for patient in self.get("/patients"):
+            request = urllib.request.Request(f"{self.url}/patients/{patient}", method="DELETE")
+            urllib.request.urlopen(request, timeout=30).close()

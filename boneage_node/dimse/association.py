@@ -5,10 +5,14 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ssl import SSLContext
+from typing import Any
 
-from pynetdicom import AE, evt
+from pynetdicom import AE
 from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext
+from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from .destination import Destination
 from .toolkit import configure_pynetdicom
@@ -18,6 +22,33 @@ DEFAULT_TIMEOUT_SECONDS = 30.0
 
 class Unreachable(Exception):  # noqa: N818 - reads as the sentence it is
     """No association could be opened, or it broke; the text says why, for whoever can mend it."""
+
+
+class _Connection(socket.socket):
+    """A socket that remembers why it could not connect: pynetdicom keeps that to itself."""
+
+    problem: OSError | None = None
+
+    def connect(self, address: Any) -> None:
+        try:
+            super().connect(address)
+        except OSError as error:
+            self.problem = error
+            raise
+
+
+class _Requestor(AE):
+    """An application entity that keeps its connection: pynetdicom leaves one open that never connected."""
+
+    connection: _Connection | None = None
+
+    def _create_socket(
+        self, assoc: Association, address: AddressInformation, tls_args: tuple[SSLContext, str] | None
+    ) -> AssociationSocket:
+        created = super()._create_socket(assoc, address, tls_args)
+        assert created.socket is not None, "made for this association"
+        created.socket = self.connection = _Connection(fileno=created.socket.detach())
+        return created
 
 
 @contextmanager
@@ -42,62 +73,51 @@ def open_association(
         Unreachable: There is no association.
     """
     configure_pynetdicom()
-    ae = AE(ae_title=calling_ae_title)
+    ae = _Requestor(ae_title=calling_ae_title)
     ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = timeout_seconds
-    connections: list[object] = []
     try:
-        association = ae.associate(
-            destination.host,
-            destination.port,
-            contexts=contexts,
-            ae_title=destination.ae_title,
-            evt_handlers=[(evt.EVT_CONN_OPEN, lambda event: connections.append(event.address))],
-        )
-    except OSError as error:  # the name does not resolve, or no local port is left
-        raise Unreachable(_connection_problem(destination, error)) from error
-    accepted_none = association.acceptor.primitive is not None and not association.is_rejected
-    if not association.is_established and not accepted_none:
-        raise Unreachable(_association_problem(association, destination, calling_ae_title, bool(connections)))
-    try:
-        yield association
-    except BaseException:
-        association.abort()
-        raise
-    if association.is_established:
-        association.release()
+        try:
+            association = ae.associate(
+                destination.host, destination.port, contexts=contexts, ae_title=destination.ae_title
+            )
+        except OSError as error:  # the name does not resolve, or no local port is left
+            raise Unreachable(_connection_problem(destination, error)) from error
+        if ae.connection is not None and ae.connection.problem is not None:
+            raise Unreachable(_connection_problem(destination, ae.connection.problem))
+        _require_answer(association, destination, calling_ae_title)
+        try:
+            yield association
+        except BaseException:
+            association.abort()
+            raise
+        if association.is_established:
+            association.release()
+    finally:
+        if ae.connection is not None:
+            ae.connection.close()
 
 
-def _association_problem(
-    association: Association, destination: Destination, calling_ae_title: str, connected: bool
-) -> str:
-    if association.is_rejected:
-        return _rejection(association, destination, calling_ae_title)
-    if connected:
-        return (
+def _require_answer(association: Association, destination: Destination, calling_ae_title: str) -> None:
+    answer = association.acceptor.primitive
+    if answer is None:
+        raise Unreachable(
             f"{destination.address} takes the connection but does not answer as DICOM: "
             "check that this is the station's DICOM port, and look into its log."
         )
-    # pynetdicom keeps the error to itself; asking again says it.
-    try:
-        socket.create_connection((destination.host, destination.port), association.connection_timeout).close()
-    except OSError as error:
-        return _connection_problem(destination, error)
-    return f"{destination.address} did not take the connection at first, but does now: try again."
+    if association.is_rejected:
+        mend = _rejection(answer, destination, calling_ae_title)
+        raise Unreachable(f"{destination.address} rejects the association: {mend}")
 
 
-def _rejection(association: Association, destination: Destination, calling_ae_title: str) -> str:
-    answer = association.acceptor.primitive
-    assert answer is not None, "rejected by an answer"
+def _rejection(answer: A_ASSOCIATE, destination: Destination, calling_ae_title: str) -> str:
     source, reason = answer.result_source, answer.diagnostic
     if (source, reason) == (1, 7):
-        mend = f"it is not called {destination.ae_title}; use the AE title it is configured with."
-    elif (source, reason) == (1, 3):
-        mend = f"it does not know the calling AE title {calling_ae_title}; add it there as a known station."
-    elif source == 3:
-        mend = "it has as many associations as it takes; try again later."
-    else:
-        mend = f"{answer.reason_str.lower()}; see its list of known stations (AE title, address) and its log."
-    return f"{destination.address} rejects the association: {mend}"
+        return f"it is not called {destination.ae_title}; use the AE title it is configured with."
+    if (source, reason) == (1, 3):
+        return f"it does not know the calling AE title {calling_ae_title}; add it there as a known station."
+    if source == 3:
+        return "it has as many associations as it takes; try again later."
+    return f"{answer.reason_str.lower()}; see its list of known stations (AE title, address) and its log."
 
 
 def _connection_problem(destination: Destination, error: OSError) -> str:

@@ -100,7 +100,8 @@ def send(
                     sent = _send_one(association, destination, instance, number)
                     done = number
                     yield sent
-                    if not association.is_established and association.accepted_contexts:
+                    if sent.status is None:
+                        association.abort()
                         break
         except Unreachable as error:
             yield from (Sent(instance.path, None, str(error)) for instance in waiting)
@@ -169,7 +170,6 @@ def _send_one(
         data_set = instance.path if as_is else dcmread(instance.path)
         answer = association.send_c_store(data_set, msg_id=message_id % 2**16)
     except Exception as error:  # whatever a damaged file, or an association that has just ended, brings about
-        association.abort()
         return Sent(instance.path, None, f"The file could not be sent: {type(error).__name__}.")
     if "Status" not in answer:
         return Sent(instance.path, None, f"{destination} ended the association, or did not answer in time.")

@@ -1,0 +1,236 @@
+"""The receiver and the sender with DCMTK's programs at the other end."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from dimse_help import data_set_bytes, make_radiograph, receiving, write_radiograph
+from orthanc_peer import free_port
+from pydicom import dcmread
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLosslessSV1,
+    RLELossless,
+)
+
+from boneage_node.dimse.contexts import RADIOGRAPHS, TRANSFER_SYNTAXES
+from boneage_node.dimse.sender import Destination, Unreachable, echo, send
+
+PROPOSE_ONLY = {
+    "1.2.840.10008.1.2": "-xi",
+    "1.2.840.10008.1.2.1": "-xe",
+    "1.2.840.10008.1.2.2": "-xb",
+    "1.2.840.10008.1.2.5": "-xr",
+    "1.2.840.10008.1.2.4.50": "-xy",
+    "1.2.840.10008.1.2.4.51": "-xx",
+    "1.2.840.10008.1.2.4.70": "-xs",
+    "1.2.840.10008.1.2.4.80": "-xt",
+    "1.2.840.10008.1.2.4.81": "-xu",
+    "1.2.840.10008.1.2.4.90": "-xv",
+    "1.2.840.10008.1.2.4.91": "-xw",
+}
+"""storescu's option for each transfer syntax; it has none for general JPEG lossless: see PROFILE."""
+
+PROFILE = """
+[[TransferSyntaxes]]
+[Lossless]
+TransferSyntax1 = 1.2.840.10008.1.2.4.57
+[[PresentationContexts]]
+[Only]
+PresentationContext1 = 1.2.840.10008.5.1.4.1.1.1\\Lossless
+[[Profiles]]
+[Only]
+PresentationContexts = Only
+"""
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def dcmtk(require_peer: Callable[[str], str]) -> Run:
+    """Runs one of DCMTK's programs."""
+    folder = Path(require_peer("dcmtk")).parent
+
+    def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [str(folder / program), *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    return run
+
+
+@contextmanager
+def storescp(folder: Path, *options: str) -> Iterator[Destination]:
+    """DCMTK's storage SCP, writing into a folder."""
+    folder.mkdir()
+    port = free_port()
+    process = subprocess.Popen(["storescp", *options, "-od", str(folder), str(port)])
+    destination = Destination("STORESCP", "127.0.0.1", port)
+    try:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            try:
+                echo(destination, "BONEAGE")
+                break
+            except Unreachable:
+                time.sleep(0.05)
+        yield destination
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_echoscu_is_answered_and_told_when_it_calls_another_station(tmp_path: Path, dcmtk: Run) -> None:
+    with receiving(tmp_path) as (receiver, _):
+        assert dcmtk("echoscu", "-aec", "BONEAGE", "127.0.0.1", receiver.port).returncode == 0
+        wrong = dcmtk("echoscu", "-aec", "PACS", "127.0.0.1", receiver.port)
+        assert wrong.returncode != 0
+        assert "Called AE Title Not Recognized" in wrong.stderr
+
+
+@pytest.mark.parametrize("syntax", TRANSFER_SYNTAXES, ids=lambda syntax: syntax.keyword)
+def test_every_transfer_syntax_arrives_as_it_was_sent(tmp_path: Path, dcmtk: Run, syntax: str) -> None:
+    file = tmp_path / "image.dcm"
+    write_radiograph(file, syntax)
+    option: list[object] = [PROPOSE_ONLY.get(syntax, "-xf")]
+    if syntax == "1.2.840.10008.1.2.4.57":
+        (tmp_path / "profile.cfg").write_text(PROFILE)
+        option = ["-xf", tmp_path / "profile.cfg", "Only"]
+    with receiving(tmp_path) as (receiver, sink):
+        sent = dcmtk("storescu", *option, "-aec", "BONEAGE", "127.0.0.1", receiver.port, file)
+        assert sent.returncode == 0, sent.stderr
+        (received,) = sink.accepted
+        assert received.transfer_syntax_uid == syntax
+        assert data_set_bytes(sink.files()[0]) == data_set_bytes(file)
+
+
+def test_every_radiograph_class_is_taken_and_a_whole_study_settles_at_once(
+    tmp_path: Path, dcmtk: Run
+) -> None:
+    files = []
+    study = make_radiograph().StudyInstanceUID
+    for number, sop_class in enumerate(RADIOGRAPHS):
+        files.append(tmp_path / f"{number}.dcm")
+        write_radiograph(files[-1], SOPClassUID=sop_class, StudyInstanceUID=study)
+    with receiving(tmp_path, quiet_seconds=3600) as (receiver, sink):
+        sent = dcmtk("storescu", "-aec", "BONEAGE", "127.0.0.1", receiver.port, *files)
+        assert sent.returncode == 0, sent.stderr
+        assert [received.sop_class_uid for received in sink.accepted] == list(RADIOGRAPHS)
+        deadline = time.monotonic() + 10
+        while not sink.released and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert sink.released == [{1}]
+        assert sink.store.intake.settle() == 1
+
+
+def test_other_objects_are_rejected_when_the_association_is_negotiated(tmp_path: Path, dcmtk: Run) -> None:
+    file = tmp_path / "ct.dcm"
+    write_radiograph(file, SOPClassUID="1.2.840.10008.5.1.4.1.1.2")
+    with receiving(tmp_path) as (receiver, sink):
+        sent = dcmtk("storescu", "-aec", "BONEAGE", "127.0.0.1", receiver.port, file)
+        assert sent.returncode != 0
+        assert "No presentation context" in sent.stderr
+        assert sink.files() == []
+
+
+def test_storescu_is_told_the_status(tmp_path: Path, dcmtk: Run) -> None:
+    file = tmp_path / "image.dcm"
+    write_radiograph(file, StudyInstanceUID=None)
+    with receiving(tmp_path) as (receiver, sink):
+        sent = dcmtk("storescu", "-v", "-aec", "BONEAGE", "127.0.0.1", receiver.port, file)
+        assert "Error: CannotUnderstand" in sent.stdout + sent.stderr
+        assert sink.files() == []
+
+
+def test_several_senders_at_once_all_get_through(tmp_path: Path, require_peer: Callable[[str], str]) -> None:
+    storescu = require_peer("dcmtk")
+    for sender in range(4):
+        (tmp_path / str(sender)).mkdir()
+        for number in range(5):
+            write_radiograph(tmp_path / str(sender) / f"{number}.dcm")
+    with receiving(tmp_path) as (receiver, sink):
+        command = [storescu, "-aec", "BONEAGE", "127.0.0.1", str(receiver.port), "+sd"]
+        processes = [subprocess.Popen([*command, str(tmp_path / str(sender))]) for sender in range(4)]
+        assert [process.wait(timeout=60) for process in processes] == [0] * 4
+        assert len(sink.files()) == 20
+
+
+@pytest.mark.parametrize(
+    ("option", "written", "received"),
+    [
+        ("+xi", ExplicitVRLittleEndian, ImplicitVRLittleEndian),
+        ("+xi", ImplicitVRLittleEndian, ImplicitVRLittleEndian),
+        ("+xe", ExplicitVRLittleEndian, ExplicitVRLittleEndian),
+        ("+xa", ImplicitVRLittleEndian, ExplicitVRLittleEndian),
+        ("+xa", RLELossless, RLELossless),
+        ("+xa", JPEGLosslessSV1, JPEGLosslessSV1),
+    ],
+)
+def test_uncompressed_files_are_converted_where_the_peer_takes_no_other(
+    tmp_path: Path, require_peer: Callable[[str], str], option: str, written: str, received: str
+) -> None:
+    require_peer("dcmtk")
+    file = tmp_path / "image.dcm"
+    image = write_radiograph(file, written)
+    with storescp(tmp_path / "received", "-B", option) as destination:
+        (sent,) = send(destination, [file], "BONEAGE")
+        assert (sent.delivered, sent.status) == (True, 0)
+    (kept,) = (tmp_path / "received").iterdir()
+    arrived = dcmread(kept)
+    assert arrived.file_meta.TransferSyntaxUID == received
+    assert arrived.PatientName == image.PatientName
+    assert arrived.PixelData == dcmread(file).PixelData
+
+
+def test_what_the_peer_does_not_take_fails_for_good_and_the_rest_goes_on(
+    tmp_path: Path, require_peer: Callable[[str], str]
+) -> None:
+    require_peer("dcmtk")
+    files = [tmp_path / f"{number}.dcm" for number in range(3)]
+    write_radiograph(files[0])
+    write_radiograph(files[1], JPEG2000Lossless)
+    write_radiograph(files[2])
+    with storescp(tmp_path / "received", "+x=") as destination:
+        first, second, third = send(destination, files, "BONEAGE")
+    assert first.delivered
+    assert third.delivered
+    assert (second.delivered, second.permanent, second.status) == (False, True, 0x0122)
+    assert second.error is not None
+    assert "JPEG 2000 Image Compression (Lossless Only)" in second.error
+
+
+def test_a_peer_that_takes_none_of_them_fails_each(
+    tmp_path: Path, require_peer: Callable[[str], str]
+) -> None:
+    require_peer("dcmtk")
+    file = tmp_path / "image.dcm"
+    write_radiograph(file, JPEGBaseline8Bit)
+    with storescp(tmp_path / "received", "+x=") as destination:
+        (sent,) = send(destination, [file, file][:1], "BONEAGE")
+    assert (sent.permanent, sent.status) == (True, 0x0122)
+
+
+def test_a_peer_that_refuses_everybody_says_so(tmp_path: Path, require_peer: Callable[[str], str]) -> None:
+    require_peer("dcmtk")
+    (tmp_path / "received").mkdir()
+    port = free_port()
+    process = subprocess.Popen(["storescp", "--refuse", str(port)])
+    try:
+        deadline = time.monotonic() + 10
+        message = ""
+        while "rejects the association" not in message and time.monotonic() < deadline:
+            with pytest.raises(Unreachable) as caught:
+                echo(Destination("STORESCP", "127.0.0.1", port), "BONEAGE")
+            message = str(caught.value)
+            time.sleep(0.05)
+        assert f"127.0.0.1:{port} rejects the association" in message
+    finally:
+        process.kill()
+        process.wait()

@@ -1,0 +1,175 @@
+"""The sender with a peer that answers what a test tells it to."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dimse_help import CR, receiving, write_radiograph
+from orthanc_peer import free_port
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
+from pynetdicom import AE, evt
+
+from boneage_node.dimse.sender import MAX_CONTEXTS, Destination, Unreachable, echo, send
+
+Answer = Callable[[evt.Event], int]
+
+
+@contextmanager
+def peer(answer: Answer, sop_classes: list[str] | None = None, **settings: Any) -> Iterator[Destination]:
+    """A storage SCP that answers each C-STORE as told."""
+    ae = AE(ae_title="PEER")
+    for name, value in settings.items():
+        setattr(ae, name, value)
+    for sop_class in sop_classes or [CR]:
+        ae.add_supported_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, answer)])
+    try:
+        yield Destination("PEER", "127.0.0.1", server.server_address[1])
+    finally:
+        server.shutdown()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / f"{number}.dcm" for number in range(3)]
+    for path in paths:
+        write_radiograph(path)
+    return paths
+
+
+def test_a_batch_goes_over_one_association_in_order(files: list[Path]) -> None:
+    calls: list[tuple[int, str]] = []
+
+    def answer(event: evt.Event) -> int:
+        calls.append((id(event.assoc), event.request.AffectedSOPInstanceUID))
+        return 0
+
+    with peer(answer) as destination:
+        sent = list(send(destination, files, "BONEAGE"))
+    assert [one.path for one in sent] == files
+    assert all(one.delivered for one in sent)
+    assert len({association for association, _ in calls}) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "delivered", "permanent"),
+    [
+        (0x0000, True, False),
+        (0xB000, True, False),
+        (0x0111, True, False),
+        (0xA700, False, False),
+        (0x0124, False, False),
+        (0xA900, False, True),
+        (0xC123, False, True),
+        (0x0122, False, True),
+    ],
+)
+def test_each_status_is_delivered_or_fails_for_now_or_for_good(
+    files: list[Path], status: int, delivered: bool, permanent: bool
+) -> None:
+    with peer(lambda _: status) as destination:
+        sent = list(send(destination, files, "BONEAGE"))
+    assert {(one.status, one.delivered, one.permanent) for one in sent} == {(status, delivered, permanent)}
+
+
+def test_a_peer_that_aborts_in_the_middle_fails_that_file_alone(files: list[Path]) -> None:
+    answers = iter([0, None, 0])
+
+    def answer(event: evt.Event) -> int:
+        status = next(answers)
+        if status is None:
+            event.assoc.abort()
+        return status or 0
+
+    with peer(answer) as destination:
+        first, second, third = send(destination, files, "BONEAGE")
+    assert first.delivered
+    assert (second.delivered, second.permanent, second.status) == (False, False, None)
+    assert third.delivered
+
+
+def test_a_peer_that_never_answers_is_given_up(files: list[Path]) -> None:
+    release = threading.Event()
+
+    def answer(_: evt.Event) -> int:
+        release.wait(20)
+        return 0
+
+    with peer(answer) as destination:
+        (sent,) = send(destination, files[:1], "BONEAGE", timeout_seconds=1.0)
+        release.set()
+    assert (sent.delivered, sent.permanent) == (False, False)
+    assert sent.error is not None
+    assert "did not answer in time" in sent.error
+
+
+def test_files_that_are_not_there_or_no_dicom_fail_for_good(tmp_path: Path, files: list[Path]) -> None:
+    (tmp_path / "text.dcm").write_text("no DICOM")
+    bad = [tmp_path / "gone.dcm", tmp_path / "text.dcm", tmp_path]
+    with peer(lambda _: 0) as destination:
+        sent = {one.path: one for one in send(destination, [bad[0], files[0], *bad[1:]], "BONEAGE")}
+    assert sent[files[0]].delivered
+    assert all(sent[path].permanent and not sent[path].delivered for path in bad)
+
+
+def test_more_kinds_than_an_association_negotiates_take_two(tmp_path: Path) -> None:
+    classes = [generate_uid() for _ in range(MAX_CONTEXTS + 5)]
+    paths = []
+    for number, sop_class in enumerate(classes):
+        paths.append(tmp_path / f"{number}.dcm")
+        write_radiograph(paths[-1], SOPClassUID=sop_class)
+    associations: set[int] = set()
+    with peer(lambda event: associations.add(id(event.assoc)) or 0) as destination:
+        sent = list(send(destination, paths, "BONEAGE"))
+    assert [one.path for one in sent] == paths
+    assert all(one.permanent and one.status == 0x0122 for one in sent)
+
+
+def test_a_peer_of_one_byte_pdus_does_no_harm(files: list[Path]) -> None:
+    with peer(lambda _: 0, maximum_pdu_size=6) as destination:
+        sent = list(send(destination, files, "BONEAGE", timeout_seconds=3.0))
+    assert not any(one.delivered or one.permanent for one in sent)
+
+
+def test_nobody_there_is_said_in_a_sentence(files: list[Path]) -> None:
+    def problem(host: str, port: int) -> str:
+        destination = Destination("PEER", host, port)
+        with pytest.raises(Unreachable) as caught:
+            echo(destination, "BONEAGE", timeout_seconds=1.0)
+        (sent,) = send(destination, files[:1], "BONEAGE", timeout_seconds=1.0)
+        assert (sent.status, sent.permanent, sent.error) == (None, False, str(caught.value))
+        return str(caught.value)
+
+    closed = free_port()
+    assert problem("127.0.0.1", closed).startswith(f"Nothing listens on 127.0.0.1:{closed}")
+    assert problem("no.such.host.invalid", 104).startswith("The host name no.such.host.invalid is not known")
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        assert "does not answer as DICOM" in problem("127.0.0.1", mute.getsockname()[1])
+
+
+def test_a_peer_that_knows_neither_name_says_which(files: list[Path]) -> None:
+    with peer(lambda _: 0, require_called_aet=True) as destination:
+        stranger = Destination("OTHER", destination.host, destination.port)
+        with pytest.raises(Unreachable, match="it is not called OTHER"):
+            echo(stranger, "BONEAGE")
+    with (
+        peer(lambda _: 0, require_calling_aet=["CR1"]) as destination,
+        pytest.raises(Unreachable, match="it does not know the calling AE title BONEAGE"),
+    ):
+        echo(destination, "BONEAGE")
+
+
+def test_a_peer_that_is_full_may_take_it_later(tmp_path: Path, files: list[Path]) -> None:
+    with receiving(tmp_path, max_associations=0) as (receiver, _):
+        (sent,) = send(Destination("BONEAGE", "127.0.0.1", receiver.port), files[:1], "PEER")
+    assert (sent.status, sent.permanent) == (None, False)
+    assert sent.error is not None
+    assert "as many associations as it takes" in sent.error
