@@ -23,6 +23,15 @@ def test_the_outline_is_where_the_hand_is():
     assert np.abs(drawn.max(axis=0) - expected.max(axis=0)).max() < 4
 
 
+def test_the_outline_is_on_the_image_where_that_is_narrower_than_its_frame():
+    square = np.array([[0, 0], [99, 0], [99, 399], [0, 399]], np.float32)  # all round an image of 100 x 400
+    picture = np.asarray(draw_picture(ramp(400, 100), replace(ASSESSMENT, outline_px=square)))
+    drawn = np.argwhere((picture == OUTLINE).all(axis=2))[:, 1]
+    scale, left = 3, (620 - 300) // 2
+    assert drawn.min() == pytest.approx(left + 0.5 * scale, abs=4)
+    assert drawn.max() == pytest.approx(left + 99.5 * scale, abs=4)
+
+
 def test_contrast_is_stretched():
     dim = 0.4 + 0.05 * ramp()
     picture = np.asarray(draw_picture(dim, ASSESSMENT))[:, :COLUMNS]

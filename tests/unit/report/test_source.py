@@ -82,14 +82,14 @@ def test_a_name_already_read_comes_over_as_well():
 
 def test_issuers_come_over():
     issuer = pydicom.Dataset()
-    issuer.LocalNamespaceEntityID = "Zürich"
+    issuer.LocalNamespaceEntityID = "Zürich   "
     issuer.UniversalEntityID, issuer.UniversalEntityIDType = "1.2.3", "ISO"
     changes = {"SpecificCharacterSet": "ISO_IR 192", "IssuerOfAccessionNumberSequence": Sequence([issuer])}
     for transfer_syntax_uid in (ExplicitVRLittleEndian, ImplicitVRLittleEndian):
         for report in both_reports(radiograph(transfer_syntax_uid, **changes)):
             (copied,) = report.IssuerOfAccessionNumberSequence
             assert copied.UniversalEntityID == "1.2.3"
-            assert copied.LocalNamespaceEntityID == "Zürich"
+            assert copied.get_item("LocalNamespaceEntityID").value == "Zürich   ".encode()
 
 
 def test_a_sequence_too_damaged_to_read_is_left_out():

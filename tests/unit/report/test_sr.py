@@ -2,6 +2,7 @@ from datetime import timedelta, timezone
 from io import BytesIO
 
 import highdicom as hd
+import numpy as np
 import pydicom
 import pytest
 from pydicom.sr.coding import Code
@@ -11,6 +12,7 @@ from report_help import (
     COLUMNS,
     CREATED_AT,
     NOTHING_KNOWN,
+    REFUSAL,
     RIGHT_HAND,
     ROWS,
     SHA256,
@@ -18,7 +20,7 @@ from report_help import (
     radiograph,
 )
 
-from boneage_node.report import DeviceIdentity, assessment_sr, to_bytes
+from boneage_node.report import DeviceIdentity, assessment_sr, read_outline, refusal_sr, to_bytes
 
 BONE_AGE = Code("85151-9", "LN", "XR Bone age")
 UNCERTAINTY = Code("371884006", "SCT", "+/-, range of measurement uncertainty")
@@ -153,6 +155,18 @@ def test_the_outline_is_drawn_on_the_image():
     assert (polyline.max(axis=0) <= (COLUMNS, ROWS)).all()
     (image,) = roi.ContentSequence
     assert image.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == radiograph().SOPInstanceUID
+
+
+def test_the_outline_can_be_read_back():
+    outline = read_outline(pydicom.dcmread(BytesIO(file_of(radiograph()))))
+    polyline = only_group(read(radiograph())).roi.value
+    assert outline.dtype == np.float32
+    assert outline == pytest.approx(polyline[:-1] - 0.5, abs=0.01)
+
+
+def test_a_refusal_has_no_outline_to_read_back():
+    with pytest.raises(ValueError, match="no outline"):
+        read_outline(refusal_sr(radiograph(), REFUSAL, source_sha256=SHA256, created_at=CREATED_AT))
 
 
 def test_spacing_is_described_only_where_the_image_has_it():
