@@ -19,7 +19,7 @@ from pynetdicom import AE, evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 
-from boneage_node.store.intake import Accepted, Received
+from boneage_node.store.intake import Accepted, NotAcceptable, Received
 
 from .admission import ReceiverSettings
 from .bounds import MAX_PDU_BYTES, IncomingFile
@@ -206,5 +206,7 @@ def _store(event: Event, settings: ReceiverSettings, sink: InstanceSink) -> Acce
     )
     try:
         return sink.accept(path, received, settings.quiet_seconds)
+    except NotAcceptable as error:
+        raise StoreError(Status.CANNOT_UNDERSTAND, "The instance cannot be filed") from error
     except Exception as error:  # disk or database, whichever: the sender keeps the image and tries again
         raise StoreError(Status.OUT_OF_RESOURCES, "The node cannot store at the moment") from error

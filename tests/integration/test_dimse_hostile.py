@@ -47,6 +47,7 @@ from pynetdicom.pdu import A_ASSOCIATE_AC
 from boneage_node.dimse import server
 from boneage_node.dimse.bounds import MAX_PDU_BYTES
 from boneage_node.dimse.receiver import Receiver
+from boneage_node.store.intake import NotAcceptable
 
 UNCOMPRESSED = [ImplicitVRLittleEndian]
 RESET = struct.pack("ii", 1, 0)
@@ -180,16 +181,21 @@ def test_what_cannot_be_parsed_is_not_understood(node: tuple[Receiver, Watched])
 
 
 @pytest.mark.parametrize(
-    "fault", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("database is locked")]
+    ("fault", "status"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), 0xA700),
+        (RuntimeError("database is locked"), 0xA700),
+        (NotAcceptable("not a UID"), 0xC000),
+    ],
 )
-def test_a_store_that_fails_is_out_of_resources_and_nothing_stays(
-    node: tuple[Receiver, Watched], fault: Exception
+def test_what_the_store_does_not_keep_is_not_acknowledged(
+    node: tuple[Receiver, Watched], fault: Exception, status: int
 ) -> None:
     receiver, sink = node
     image = make_radiograph()
     sink.fault = fault
     with RawPeer(receiver.port) as peer:
-        assert peer.associate().store(image).Status == 0xA700
+        assert peer.associate().store(image).Status == status
         sink.fault = None
         assert peer.store(image).Status == 0
     assert_unharmed(node)
@@ -281,6 +287,9 @@ def test_an_association_request_of_absurd_length_is_aborted(
         associate_request().replace(b"\x50\x00\x00", b"\x50\x00\x77", 1),
         associate_request()[:74] + b"\x10\x00\xff\xff" + associate_request()[78:],
         struct.pack(">BxL", 1, 80) + bytes(80),
+        associate_request(calling="A\n[info] B"),
+        associate_request(calling="A\\B"),
+        associate_request(calling=""),
     ],
 )
 def test_what_is_no_association_request_is_turned_away(node: tuple[Receiver, Watched], first: bytes) -> None:
