@@ -170,7 +170,8 @@ class Supervisor:
                 for device in facts.get("more_devices", ()):
                     self._add_worker(device)
         child.was_ready = True
-        self._log.info("process ready", child=child.name, **facts)
+        assert child.process is not None
+        self._log.info("process ready", child=child.name, pid=child.process.pid, **facts)
 
     def _reap(self) -> None:
         """Note the children that died, and when to start them again."""

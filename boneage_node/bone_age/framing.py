@@ -86,10 +86,10 @@ def stretch(image: Grey, low: float, high: float) -> Grey:
     return np.asarray(np.clip((image - low) / max(high - low, 1e-4), 0, 1), dtype=np.float32)
 
 
-def equalise(image: Grey) -> Grey:
-    """Histogram equalisation to [0, 1]: each pixel becomes the share of pixels darker than it."""
-    values, inverse, counts = np.unique(
-        (stretch(image, 0, 1) * 4095).astype(np.int32), return_inverse=True, return_counts=True
-    )
-    share = (np.cumsum(counts) - counts / 2) / image.size
-    return np.asarray(share[inverse].reshape(image.shape), dtype=np.float32) if len(values) > 1 else image * 0
+def equalise(values: Grey) -> Grey:
+    """Histogram equalisation to [0, 1]: each value becomes the share of values below it, of any shape."""
+    low, high = float(values.min()), float(values.max())
+    levels = (stretch(values, low, high) * 4095).astype(np.int64)
+    counts = np.bincount(levels.ravel(), minlength=4096)
+    share = (np.cumsum(counts) - counts / 2) / values.size
+    return np.asarray(share[levels], dtype=np.float32)

@@ -21,17 +21,31 @@ _PLAUSIBLE_AREA = (0.03, 0.85)
 _PLAUSIBLE_SOLIDITY = (0.45, 0.95)
 
 
-def network_input(image: Grey) -> tuple[npt.NDArray[np.float32], Frame]:
-    """The image as the network sees it: shape (2, SIDE_PX, SIDE_PX), and the frame it was cut with.
-
-    The first channel is stretched to the image's percentiles, the second equalised, because exposures
-    range from nearly black to nearly white.
-    """
+def whole_frame(image: Grey) -> Frame:
+    """The square that the network sees of an image: all of it, centred."""
     height, width = image.shape
-    frame = Frame.around((0, 0, width, height), SIDE_PX, SIDE_PX)
-    low, high = np.percentile(image, [1, 99.5])
-    linear = frame.cut(stretch(image, float(low), float(high)))
-    return np.stack([linear, frame.cut(equalise(image))]), frame
+    return Frame.around((0, 0, width, height), SIDE_PX, SIDE_PX)
+
+
+def input_planes(grey: Grey, inside: Mask) -> npt.NDArray[np.float32]:
+    """A square as the network sees it.
+
+    The first plane is stretched to the image's percentiles, the second equalised, because exposures range
+    from nearly black to nearly white.
+
+    Args:
+        grey: Shape (SIDE_PX, SIDE_PX), any range.
+        inside: Where the square lies on the image, same shape; only there are values counted.
+
+    Returns:
+        Shape (2, SIDE_PX, SIDE_PX), in [0, 1], 0 beyond the image.
+    """
+    values = grey[inside]
+    low, high = np.percentile(values, [1, 99.5])
+    planes = np.zeros((2, *grey.shape), dtype=np.float32)
+    planes[0][inside] = stretch(values, float(low), float(high))
+    planes[1][inside] = equalise(values)
+    return planes
 
 
 def segment(network: HandUNet, image: Grey, device: torch.device) -> Mask:
@@ -48,7 +62,8 @@ def segment(network: HandUNet, image: Grey, device: torch.device) -> Mask:
     Raises:
         Refusal: ``NO_HAND_FOUND`` where the mask has not the area and shape of one hand.
     """
-    planes, frame = network_input(image)
+    frame = whole_frame(image)
+    planes = input_planes(frame.cut(image), frame.cut(np.ones_like(image)) > 0.5)
     with torch.inference_mode():
         logits = network(torch.from_numpy(planes)[None].to(device))[0, 0].float().cpu()
     height, width = image.shape

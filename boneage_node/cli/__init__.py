@@ -12,6 +12,7 @@ import typer
 
 from boneage_node import __version__
 from boneage_node.exit_codes import ExitCode, NodeError
+from boneage_node.logs import configure_logs
 from boneage_node.settings import SettingsError
 
 from . import assess, doctor, echo, evaluate, models, phantom, replay, start, studies, train
@@ -39,6 +40,7 @@ def _common(
     ),
 ) -> None:
     """Options of the program itself."""
+    configure_logs("boneage-node", "auto", "warning")
 
 
 app.command("start")(start.start)

@@ -73,3 +73,27 @@ def lower_resolution(
     coarse = images.clone()
     coarse[chosen] = functional.interpolate(small, size=(height, width), mode="bilinear", align_corners=False)
     return coarse
+
+
+def vary_tone(images: Tensor, generator: torch.Generator) -> Tensor:
+    """What detectors and their software do to a radiograph, for finding the hand in any of them.
+
+    An uneven field, gamma, a background cut to black, blur or noise; each image (n, 1, h, w) its own.
+    """
+    count, _, height, width = images.shape
+
+    def uniform(low: float, high: float) -> Tensor:
+        return torch.rand((count, 1, 1, 1), generator=generator) * (high - low) + low
+
+    low = images.amin(dim=(2, 3), keepdim=True)
+    varied = (images - low) / (images.amax(dim=(2, 3), keepdim=True) - low).clamp(min=1e-4)
+    varied = varied ** torch.exp(uniform(-0.7, 0.7))
+    coarse = torch.randn((count, 1, 3, 3), generator=generator)
+    field = functional.interpolate(coarse, size=(height, width), mode="bicubic", align_corners=True)
+    varied = varied + field * uniform(-0.12, 0.12)
+    floor = torch.quantile(varied.flatten(1), 0.3, dim=1)[:, None, None, None]
+    varied = torch.where(uniform(0, 1) < 0.4, (varied - floor * uniform(0.3, 1.0)).clamp(min=0), varied)
+    smooth = functional.avg_pool2d(varied, 3, stride=1, padding=1, count_include_pad=False)
+    varied = torch.where(uniform(0, 1) < 0.3, smooth, varied)
+    grain = torch.randn(images.shape, generator=generator) * uniform(0, 0.03)
+    return torch.where(uniform(0, 1) < 0.5, varied + grain, varied)

@@ -6,14 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.nn import functional
 
 from boneage_node.bone_age.networks import HandUNet
-from boneage_node.bone_age.segmentation import network_input, segment
+from boneage_node.bone_age.segmentation import input_planes, segment, whole_frame
 from boneage_node.bone_age.words import Refusal
 
-from .augment import Warp, vary_exposure
+from .augment import Warp, vary_tone
 from .data import Example, Outline, read_image, share_of
 from .fitting import Averaged, autocast, cosine
 
@@ -29,11 +30,12 @@ def split_outlines(outlines: list[Outline]) -> tuple[list[Outline], list[Outline
     return ordered[HELD_OUT:], ordered[:HELD_OUT]
 
 
-def _planes(outline: Outline, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Network input (2, s, s) and true mask (s, s), float32."""
+def _square(outline: Outline, path: Path) -> npt.NDArray[np.float32]:
+    """What the network sees, shape (3, s, s): grey, where the image is, and the true mask."""
     image = read_image(path)
-    planes, frame = network_input(image)
-    return planes, frame.cut(outline.mask(*image.shape).astype(np.float32))
+    frame = whole_frame(image)
+    mask = outline.mask(*image.shape).astype(np.float32)
+    return np.stack([frame.cut(plane) for plane in (image, np.ones_like(image), mask)])
 
 
 def fit_segmentation(
@@ -50,9 +52,9 @@ def fit_segmentation(
     being outvoted by their background.
     """
     paths = {example.id: example.path for example in examples}
-    pairs = [_planes(outline, paths[outline.id]) for outline in outlines if outline.id in paths]
-    images = torch.from_numpy(np.stack([pair[0] for pair in pairs]))
-    masks = torch.from_numpy(np.stack([pair[1] for pair in pairs]))[:, None]
+    squares = torch.from_numpy(
+        np.stack([_square(outline, paths[outline.id]) for outline in outlines if outline.id in paths])
+    )
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     warp = Warp(rotation_degrees=180, scale=0.35, shift=0.15)
@@ -61,11 +63,13 @@ def fit_segmentation(
     optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, cosine(steps, warm_up=50))
     for step in range(steps):
-        chosen = torch.randint(len(images), (BATCH,), generator=generator)
-        batch = warp(torch.cat([images[chosen], masks[chosen]], dim=1), generator)
-        seen, target = vary_exposure(batch[:, :2], generator, strength=1.5), batch[:, 2:]
+        chosen = torch.randint(len(squares), (BATCH,), generator=generator)
+        batch = warp(squares[chosen], generator)
+        grey, inside, target = vary_tone(batch[:, :1], generator), batch[:, 1] > 0.5, batch[:, 2:]
+        planes = [input_planes(g[0].numpy(), i.numpy()) for g, i in zip(grey, inside, strict=True)]
+        seen = torch.from_numpy(np.stack(planes)).contiguous(memory_format=torch.channels_last)
         with autocast(torch.device("cpu")):
-            logits = network(seen.contiguous(memory_format=torch.channels_last))
+            logits = network(seen)
         logits = logits.float()
         share = logits.sigmoid()
         overlap = (2 * (share * target).sum((1, 2, 3)) + 1) / (

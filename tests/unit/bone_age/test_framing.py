@@ -48,4 +48,4 @@ def test_large_images_are_reduced_by_a_whole_factor_and_small_ones_left() -> Non
 def test_equalisation_does_not_depend_on_exposure() -> None:
     image = np.linspace(0, 1, 400, dtype=np.float32).reshape(20, 20)
     assert equalise(image**2 * 0.5) == pytest.approx(equalise(image), abs=0.1)
-    assert equalise(np.zeros((4, 4), dtype=np.float32)).max() == 0
+    assert np.unique(equalise(np.zeros((4, 4), dtype=np.float32))) == pytest.approx([0.5])

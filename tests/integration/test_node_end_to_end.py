@@ -1,0 +1,263 @@
+"""A radiograph goes in by C-STORE from DCMTK, a report comes back into Orthanc."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from node_process import NodeProcess, eventually, run
+from orthanc_peer import Orthanc, free_port
+from peers import PostgreSQL
+from pydicom import Dataset, dcmread
+from pydicom.uid import ComprehensiveSRStorage
+from validators import assert_clean_in_dciodvfy, assert_clean_in_dsrdump, assert_clean_in_pixelmed
+
+Send = Callable[..., subprocess.CompletedProcess[str]]
+
+HANDS = ("girl-08y-dx.dcm", "boy-09y-dx-right.dcm", "girl-06y-dx-jpeg2000.dcm", "boy-15y-cr.dcm")
+
+
+@pytest.fixture
+def hands(sample_dicom: Path) -> list[Path]:
+    return [sample_dicom / name for name in HANDS]
+
+
+def reports(pacs: Orthanc) -> list[Dataset]:
+    """Every structured report in the PACS."""
+    found = pacs.post("/tools/find", {"Level": "Instance", "Query": {"Modality": "SR"}})
+    return [dcmread(BytesIO(pacs.get_bytes(f"/instances/{identifier}/file"))) for identifier in found]
+
+
+def study_of(file: Path) -> str:
+    return str(dcmread(file, stop_before_pixels=True).StudyInstanceUID)
+
+
+def numbers(report: Dataset) -> dict[str, float]:
+    """The measurements of a report, by the meaning of their concept."""
+    found = {}
+    waiting = [report]
+    while waiting:
+        item = waiting.pop()
+        if item.get("ValueType") == "NUM":
+            found[item.ConceptNameCodeSequence[0].CodeMeaning] = float(
+                item.MeasuredValueSequence[0].NumericValue
+            )
+        waiting.extend(item.get("ContentSequence", []))
+    return found
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_a_report_lands_beside_the_image(
+    engine: str,
+    hands: list[Path],
+    tmp_path: Path,
+    orthanc: Orthanc,
+    storescu: Send,
+    request: pytest.FixtureRequest,
+) -> None:
+    settings = {}
+    if engine == "postgresql":
+        cluster: PostgreSQL = request.getfixturevalue("node_postgresql")
+        settings["database_url"] = cluster.new_database()
+    orthanc.upload(hands[0])
+    with NodeProcess(tmp_path / "node", "--send-to", orthanc.destination, **settings) as node:
+        sent = storescu(node.port, *hands)
+        assert sent.returncode == 0, sent.stderr
+        eventually(lambda: len(reports(orthanc)) == len(hands))
+        assert node.terminate() == 0
+    by_study = {str(report.StudyInstanceUID): report for report in reports(orthanc)}
+    assert by_study.keys() == {study_of(hand) for hand in hands}
+    image, report = dcmread(hands[0]), by_study[study_of(hands[0])]
+    assert report.PatientID == image.PatientID
+    assert 0 < numbers(report)["XR Bone age"] < 240
+    assert numbers(report)["Subject Age"] == pytest.approx(99, abs=0.5)
+    (study,) = orthanc.post(
+        "/tools/find", {"Level": "Study", "Query": {"StudyInstanceUID": study_of(hands[0])}}
+    )
+    assert len(orthanc.get(f"/studies/{study}/instances")) == 2
+
+
+@pytest.mark.slow
+def test_reports_from_the_pacs_satisfy_the_validators(
+    hands: list[Path],
+    sample_dicom: Path,
+    tmp_path: Path,
+    orthanc: Orthanc,
+    storescu: Send,
+    require_peer: Callable[[str], str],
+) -> None:
+    with NodeProcess(tmp_path / "node", "--send-to", orthanc.destination) as node:
+        assert storescu(node.port, hands[0], sample_dicom / "chest-07y-dx.dcm").returncode == 0
+        eventually(lambda: len(reports(orthanc)) == 2)
+    for report in reports(orthanc):
+        file = tmp_path / f"{report.SOPInstanceUID}.dcm"
+        report.save_as(file, enforce_file_format=True)
+        assert_clean_in_dsrdump(file, require_peer)
+        if report.SOPClassUID == ComprehensiveSRStorage:
+            assert_clean_in_dciodvfy(file, "ComprehensiveSR", require_peer)
+            assert_clean_in_pixelmed(file, require_peer)
+        else:
+            assert_clean_in_dciodvfy(file, "BasicTextSR", require_peer)
+
+
+def test_a_refusal_says_why(sample_dicom: Path, tmp_path: Path, orthanc: Orthanc, storescu: Send) -> None:
+    refused = [sample_dicom / "chest-07y-dx.dcm", sample_dicom / "no-sex-10y-dx.dcm"]
+    with NodeProcess(tmp_path / "node", "--send-to", orthanc.destination) as node:
+        assert storescu(node.port, *refused).returncode == 0
+        eventually(lambda: len(reports(orthanc)) == 2)
+        assert {s["result"]["reason"] for s in node.studies()} == {"not-a-hand", "sex-unknown"}
+        assert {s["state"] for s in node.studies()} == {"refused"}
+
+
+def test_refusals_stay_here_where_so_set(
+    sample_dicom: Path, tmp_path: Path, orthanc: Orthanc, storescu: Send
+) -> None:
+    with NodeProcess(tmp_path / "node", "--send-to", orthanc.destination, send_refusals="false") as node:
+        assert (
+            storescu(
+                node.port, sample_dicom / "chest-07y-dx.dcm", sample_dicom / "girl-08y-dx.dcm"
+            ).returncode
+            == 0
+        )
+        eventually(lambda: {s["state"] for s in node.studies()} == {"refused", "reported"})
+        eventually(lambda: reports(orthanc))
+        assert [str(r.StudyInstanceUID) for r in reports(orthanc)] == [
+            study_of(sample_dicom / "girl-08y-dx.dcm")
+        ]
+
+
+def test_the_same_image_again_is_not_reported_again(
+    hands: list[Path], tmp_path: Path, orthanc: Orthanc, storescu: Send
+) -> None:
+    with NodeProcess(tmp_path / "node", "--send-to", orthanc.destination) as node:
+        for _ in range(2):
+            assert storescu(node.port, hands[0]).returncode == 0
+            eventually(lambda: [s["state"] for s in node.studies()] == ["reported"])
+        (study,) = node.studies()
+        assert study["instances"] == 1
+        assert study["deliveries"] == {"done": 1}
+    assert len(reports(orthanc)) == 1
+
+
+def assert_each_sent_once(node: NodeProcess, orthanc: Orthanc, hands: list[Path]) -> None:
+    eventually(
+        lambda: len(reports(orthanc)) == len(hands) and all(s["state"] == "reported" for s in node.studies())
+    )
+    assert sorted(str(r.StudyInstanceUID) for r in reports(orthanc)) == sorted(map(study_of, hands))
+    assert all(study["deliveries"] == {"done": 1} for study in node.studies())
+
+
+def read_once(node: NodeProcess) -> Any:
+    return next((line for line in node.log() if line.get("event") == "study read"), None)
+
+
+def test_a_worker_killed_at_work_loses_nothing(
+    hands: list[Path], tmp_path: Path, orthanc: Orthanc, storescu: Send
+) -> None:
+    with NodeProcess(tmp_path / "node", "--send-to", orthanc.destination, lease_seconds="2") as node:
+        assert storescu(node.port, *hands).returncode == 0
+        eventually(lambda: read_once(node))
+        os.kill(node.process_ids()["worker-0"], signal.SIGKILL)
+        assert_each_sent_once(node, orthanc, hands)
+        assert any(line.get("event") == "process ended" for line in node.log())
+
+
+def test_a_node_killed_at_work_goes_on_where_it_was(
+    hands: list[Path], tmp_path: Path, orthanc: Orthanc, storescu: Send
+) -> None:
+    node = NodeProcess(tmp_path / "node", "--send-to", orthanc.destination, lease_seconds="2")
+    assert storescu(node.port, *hands).returncode == 0
+    eventually(lambda: read_once(node))
+    node.kill()
+    with NodeProcess(tmp_path / "node", "--send-to", orthanc.destination, lease_seconds="2") as again:
+        assert_each_sent_once(again, orthanc, hands)
+        assert again.terminate() == 0
+
+
+def test_children_end_with_their_supervisor(tmp_path: Path) -> None:
+    with NodeProcess(tmp_path / "node") as node:
+        children = node.process_ids().values()
+        assert len(children) == 3
+        os.kill(node.process.pid, signal.SIGKILL)
+        node.process.wait()
+        eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
+
+
+def test_reports_wait_for_a_pacs_that_is_away(
+    hands: list[Path], tmp_path: Path, orthanc: Orthanc, storescu: Send
+) -> None:
+    orthanc.stop()
+    with NodeProcess(
+        tmp_path / "node",
+        "--send-to",
+        orthanc.destination,
+        backoff_base_seconds="0.5",
+        backoff_cap_seconds="1",
+    ) as node:
+        assert storescu(node.port, hands[0]).returncode == 0
+        eventually(lambda: any(line.get("event") == "report not delivered" for line in node.log()))
+        orthanc.start()
+        eventually(lambda: len(reports(orthanc)) == 1)
+
+
+def test_a_dead_letter_is_seen_and_sent_again(
+    hands: list[Path], tmp_path: Path, orthanc: Orthanc, storescu: Send
+) -> None:
+    orthanc.stop()
+    with NodeProcess(tmp_path / "node", "--send-to", orthanc.destination, delivery_max_attempts="1") as node:
+        assert storescu(node.port, hands[0]).returncode == 0
+        eventually(lambda: [s["deliveries"] for s in node.studies()] == [{"dead": 1}])
+        assert run("doctor", "--data-dir", node.folder).returncode == 1
+        orthanc.start()
+        assert run("studies", "retry", node.studies()[0]["id"], "--data-dir", node.folder).returncode == 0
+        eventually(lambda: len(reports(orthanc)) == 1)
+
+
+def test_no_log_line_bears_patient_data(
+    hands: list[Path], sample_dicom: Path, tmp_path: Path, orthanc: Orthanc, storescu: Send
+) -> None:
+    marked = []
+    for file in (hands[0], sample_dicom / "chest-07y-dx.dcm"):
+        image = dcmread(file)
+        image.PatientName, image.PatientID, image.AccessionNumber = (
+            "SECRETNAME^MARKED",
+            "SECRETID",
+            "SECRETACC",
+        )
+        image.PatientBirthDate = "SECRET08"  # invalid: what libraries say of it must not be logged either
+        marked.append(tmp_path / file.name)
+        image.save_as(marked[-1])
+    with NodeProcess(tmp_path / "node", "--send-to", orthanc.destination, log_level="debug") as node:
+        assert storescu(node.port, *marked).returncode == 0
+        eventually(lambda: len(reports(orthanc)) == 2)
+        node.terminate()
+        log = node.log_file.read_text()
+    secrets = ["SECRET", *(str(dcmread(file, stop_before_pixels=True).StudyInstanceUID) for file in marked)]
+    assert [line for line in log.splitlines() if any(secret in line for secret in secrets)] == []
+    names = [str(path.relative_to(node.folder)) for path in node.folder.rglob("*")]
+    assert not any(secret in name for name in names for secret in secrets)
+
+
+def test_exit_statuses_say_what_is_wrong(tmp_path: Path) -> None:
+    assert run("start", "--ae-title", "LONGER_THAN_SIXTEEN").returncode == 2
+    assert run("start", "--host", "0.0.0.0", "--data-dir", tmp_path / "a").returncode == 3
+    assert (
+        run(
+            "start", "--database-url", "sqlite:////proc/no/such.sqlite3", "--data-dir", tmp_path / "b"
+        ).returncode
+        == 5
+    )
+    no_model = run("start", "--model", "no-such-model", "--port", free_port(), "--data-dir", tmp_path / "c")
+    assert no_model.returncode == 6
+    assert "no-such-model" in no_model.stderr
+    with NodeProcess(tmp_path / "node") as node:
+        in_use = run("start", "--port", node.port, "--data-dir", tmp_path / "d")
+        assert in_use.returncode == 4
+        assert str(node.port) in in_use.stderr
+        assert run("start", "--port", "0", "--data-dir", node.folder).returncode == 7

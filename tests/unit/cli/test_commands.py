@@ -1,0 +1,168 @@
+"""The commands as users run them, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from node_process import run
+
+from boneage_node.bone_age import model_zoo
+from boneage_node.dimse.pacs import SmallPacs
+from boneage_node.pipeline import RESULT_KEYS
+
+COMMANDS = [
+    "start",
+    "replay",
+    "assess",
+    "studies",
+    "models",
+    "echo",
+    "doctor",
+    "phantom",
+    "train",
+    "evaluate",
+]
+
+
+def test_help_teaches_and_loads_no_torch() -> None:
+    shown = run("--help")
+    assert shown.returncode == 0
+    for command in COMMANDS:
+        assert command in shown.stdout
+        assert run(command, "--help").returncode == 0
+
+
+def test_help_is_there_at_once() -> None:
+    heavy = "('torch', 'pydicom', 'sqlalchemy')"
+    program = f"import sys, boneage_node.cli; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "[]\n"
+
+
+def test_assess_answers_one_object_a_line(sample_dicom: Path) -> None:
+    files = [sample_dicom / name for name in ("girl-08y-dx.dcm", "no-sex-10y-dx.dcm", "README.md")]
+    done = run("assess", *files, "--json")
+    assert done.returncode == 0, done.stderr
+    hand, no_sex, text = (json.loads(line) for line in done.stdout.splitlines())
+    assert all(tuple(answer) == RESULT_KEYS for answer in (hand, no_sex, text))
+    assert hand["status"] == "assessed"
+    assert hand["sex"] == "F"
+    assert hand["chronological_age_months"] == pytest.approx(99, abs=0.5)
+    assert hand["interval_months"][0] < hand["bone_age_months"] < hand["interval_months"][1]
+    assert hand["laterality"] == "L"
+    assert (no_sex["status"], no_sex["reason"], no_sex["sex"]) == ("refused", "sex-unknown", None)
+    assert no_sex["bone_age_months"] is None
+    assert (text["status"], text["reason"]) == ("refused", "unreadable-file")
+
+
+def test_assess_walks_folders_and_shows_a_table(sample_dicom: Path, tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    shutil.copy(sample_dicom / "chest-07y-dx.dcm", tmp_path / "deep")
+    (tmp_path / "notes.txt").write_text("not DICOM")
+    done = run("assess", tmp_path)
+    assert done.returncode == 0
+    assert "chest-07y-dx.dcm" in done.stdout
+    assert "notes.txt" not in done.stdout
+
+
+def test_what_is_not_there_is_said(tmp_path: Path) -> None:
+    missing = run("assess", tmp_path / "missing.dcm")
+    assert missing.returncode == 2
+    assert "does not exist" in missing.stderr
+    assert run("assess", tmp_path).returncode == 2
+    assert run("assess", tmp_path, "--model", "no-such-model").returncode == 2
+
+
+def test_models_are_listed_and_verified(tmp_path: Path) -> None:
+    listed = run("models", "list", "--json")
+    assert "whole-hand" in [json.loads(line)["name"] for line in listed.stdout.splitlines()]
+    assert run("models", "verify").returncode == 0
+    shutil.copytree(model_zoo.default_model_dir(), tmp_path / "model")
+    with (tmp_path / "model" / "weights.safetensors").open("ab") as file:
+        file.write(b"x")
+    changed = run("models", "verify", tmp_path / "model")
+    assert changed.returncode == 6
+    assert "sha256" in changed.stderr
+
+
+def test_echo(tmp_path: Path) -> None:
+    with SmallPacs(tmp_path) as pacs:
+        answered = run("echo", pacs.destination)
+        assert answered.returncode == 0, answered.stderr
+    silent = run("echo", pacs.destination)
+    assert silent.returncode == 1
+    assert silent.stderr.startswith("Error: ")
+    assert run("echo", "nonsense").returncode == 2
+
+
+def test_the_doctor_finds_a_sound_node_well_and_says_what_is_wrong(tmp_path: Path) -> None:
+    well = run("doctor", "--data-dir", tmp_path / "data", "--json")
+    assert well.returncode == 0, well.stdout
+    assert {finding["check"] for finding in json.loads(well.stdout)} >= {
+        "settings",
+        "spool",
+        "database",
+        "model",
+    }
+    ill = run(
+        "doctor", "--data-dir", tmp_path / "data", "--json", model="no-such-model", send_to="PACS@127.0.0.1:1"
+    )
+    assert ill.returncode == 1
+    wrong = {finding["check"] for finding in json.loads(ill.stdout) if not finding["ok"]}
+    assert wrong == {"model", "destination PACS@127.0.0.1:1"}
+    (tmp_path / "node.toml").write_text("prot = 104")
+    typo = run("doctor", "--config", tmp_path / "node.toml")
+    assert typo.returncode == 1
+    assert "port" in typo.stdout
+
+
+def test_studies_of_an_empty_node(tmp_path: Path) -> None:
+    run("doctor", "--data-dir", tmp_path)
+    assert run("studies", "list", "--json", "--data-dir", tmp_path).stdout == ""
+    unknown = run("studies", "show", "7", "--data-dir", tmp_path)
+    assert unknown.returncode == 1
+    assert "studies list" in unknown.stderr
+
+
+@pytest.mark.slow
+def test_replay_plays_through_a_whole_node(sample_dicom: Path, tmp_path: Path) -> None:
+    names = ("girl-08y-dx.dcm", "boy-04y-cr-mono1.dcm", "chest-07y-dx.dcm")
+    done = run(
+        "replay",
+        *(sample_dicom / name for name in names),
+        "--out",
+        tmp_path / "out",
+        "--json",
+        "--device",
+        "cpu",
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [Path(row["file"]).name for row in rows] == list(names)
+    assert [row["status"] for row in rows] == ["assessed", "assessed", "refused"]
+    for row in rows:
+        assert Path(row["report"]).is_file()
+        assert Path(row["picture"]).read_bytes().startswith(b"\x89PNG")
+    shown = run("replay", sample_dicom / names[0], "--out", tmp_path / "again", "--device", "cpu")
+    assert names[0] in shown.stdout
+
+
+def test_replay_to_a_running_station_shows_its_answers(sample_dicom: Path, tmp_path: Path) -> None:
+    with SmallPacs(tmp_path) as pacs:
+        done = run("replay", sample_dicom / "girl-08y-dx.dcm", "--to", pacs.destination, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status"] == "0x0000"
+    assert len(list(tmp_path.iterdir())) == 1
+    gone = run("replay", sample_dicom / "girl-08y-dx.dcm", "--to", pacs.destination, "--json")
+    assert gone.returncode == 1
+    assert json.loads(gone.stdout)["error"]
+
+
+def test_phantom_draws_the_samples(tmp_path: Path) -> None:
+    assert run("phantom", tmp_path).returncode == 0
+    assert len(list(tmp_path.glob("*.dcm"))) >= 8
