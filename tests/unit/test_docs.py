@@ -1,0 +1,31 @@
+"""What the documents say is what the code does."""
+
+from __future__ import annotations
+
+from conftest import REPOSITORY
+
+from boneage_node.bone_age import ReasonCode, Refusal
+from boneage_node.dimse.contexts import RADIOGRAPHS, TRANSFER_SYNTAXES
+from boneage_node.dimse.status import Status
+from boneage_node.settings import load_settings
+
+DOCS = REPOSITORY / "docs"
+
+
+def test_the_conformance_statement_names_what_is_accepted_and_answered() -> None:
+    text = (DOCS / "conformance.md").read_text()
+    for uid in (*RADIOGRAPHS, *TRANSFER_SYNTAXES):
+        assert f"| {uid.name} | `{uid}` |" in text
+    for status in Status:
+        assert f"| 0x{status:04X} |" in text
+
+
+def test_every_reason_for_a_refusal_is_explained() -> None:
+    text = (DOCS / "how-it-works.md").read_text()
+    for code in ReasonCode:
+        assert f"| `{code}` | {Refusal(code).sentence} |" in text
+
+
+def test_the_example_settings_are_valid() -> None:
+    settings = load_settings(REPOSITORY / "deploy" / "boneage-node.toml")
+    assert settings.unsafe_listening() is None
