@@ -69,6 +69,16 @@ class PostgreSQL:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}'")
         return self.url(name)
 
+    def empty(self, url: str) -> None:
+        """Empty a database for the next test: much cheaper than a new one, which is a thousand files."""
+        with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("CREATE SCHEMA public")
+
     def dump_schema(self, url: str) -> str:
         """The schema of a database as SQL, without the table of Alembic's."""
         name = url.removeprefix("postgresql+psycopg://tests@/").split("?")[0]

@@ -46,13 +46,19 @@ def postgresql(require_peer: Callable[[str], str]) -> Iterator[PostgreSQL]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def postgresql_url(postgresql: PostgreSQL) -> str:
+    return postgresql.new_database()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """URL of a new, empty database; the test runs once on each engine."""
+    """URL of an empty database; the test runs once on each engine."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/boneage.sqlite3"
-    server: PostgreSQL = request.getfixturevalue("postgresql")
-    return server.new_database()
+    url: str = request.getfixturevalue("postgresql_url")
+    request.getfixturevalue("postgresql").empty(url)
+    return url
 
 
 @pytest.fixture

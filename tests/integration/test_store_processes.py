@@ -16,11 +16,20 @@ from textwrap import dedent
 
 import pytest
 from sqlalchemy import text
-from store_help import STUDY, claim_one, database_url, new_report, postgresql, queue_study, receive
+from store_help import (
+    STUDY,
+    claim_one,
+    database_url,
+    new_report,
+    postgresql,
+    postgresql_url,
+    queue_study,
+    receive,
+)
 
 from boneage_node.store import Spool, Store, StudyState, check_schema, open_engine
 
-__all__ = ["database_url", "postgresql"]
+__all__ = ["database_url", "postgresql", "postgresql_url"]
 
 TESTS = Path(__file__).parent.parent
 
