@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from boneage_node.exit_codes import ExitCode
 
@@ -17,10 +16,8 @@ from .common import (
     ModelOption,
     dicom_files,
     load_predictor,
-    out,
+    print_readings,
     progress_bar,
-    reading_cells,
-    reason_sentence,
 )
 
 
@@ -51,7 +48,7 @@ def assess(
             for done, path in enumerate(paths, 1):
                 results.append(_result(path, predictor))
                 advance(done, "")
-        out.print(_table(results))
+        print_readings(results, "refused", lambda result: result["reason"] or "")
     if any(result["status"] == "failed" for result in results):
         raise typer.Exit(ExitCode.FAILED)
 
@@ -69,11 +66,3 @@ def _result(path: Path, predictor: Any) -> dict[str, Any]:
             "status": "failed",
             "reason": class_name(error),
         }
-
-
-def _table(results: list[dict[str, Any]]) -> Table:
-    table = Table("file", "sex", "age", "bone age (95 % interval)", "z", "")
-    for result in results:
-        refused = reason_sentence(result["reason"]) if result["status"] == "refused" else result["reason"]
-        table.add_row(Path(result["file"]).name, *reading_cells(result), refused or "")
-    return table

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -17,6 +18,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
 from boneage_node.exit_codes import ExitCode, NodeError
 
@@ -97,21 +99,39 @@ def _has_dicom_prefix(file: Path) -> bool:
         return opened.read(132)[128:] == b"DICM"
 
 
-def reading_cells(result: dict[str, Any]) -> tuple[str, str, str, str]:
-    """Sex, age, bone age with interval, and z-score of a result, for people."""
-    low_high = result["interval_months"]
-    bone_age = (
-        f"{years(result['bone_age_months'])}  ({years(low_high[0])} to {years(low_high[1])})"
-        if low_high
-        else "-"
-    )
-    z_score = result["z_score"]
+READING_COLUMNS = ("sex", "age", "bone age", "95 %, mo", "z")
+
+
+def reading_cells(result: dict[str, Any]) -> tuple[str, ...]:
+    """Sex, age, bone age, interval and z-score of a result, for people."""
+    low_high, z_score = result["interval_months"], result["z_score"]
     return (
         result["sex"] or "?",
         years(result["chronological_age_months"]),
-        bone_age,
+        years(result["bone_age_months"]) if low_high else "-",
+        f"{low_high[0]:.0f}-{low_high[1]:.0f}" if low_high else "-",
         "-" if z_score is None else f"{z_score:+.1f}",
     )
+
+
+def plain_table(*columns: str) -> Table:
+    """A table that fits 80 columns: no lines between columns, and only the last one is ever broken."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for number, column in enumerate(columns, 1):
+        table.add_column(column, no_wrap=number < len(columns), overflow="fold")
+    return table
+
+
+def print_readings(
+    results: list[dict[str, Any]], last_column: str, outcome: Callable[[dict[str, Any]], str]
+) -> None:
+    """Print a row for each result, then what the reasons for refusals mean."""
+    table = plain_table("file", *READING_COLUMNS, last_column)
+    for result in results:
+        table.add_row(Path(result["file"]).name, *reading_cells(result), outcome(result))
+    out.print(table)
+    for code in dict.fromkeys(result["reason"] for result in results if result["status"] == "refused"):
+        out.print(f"{code}: {reason_sentence(code)}")
 
 
 def reason_sentence(code: str | None) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from boneage_node.exit_codes import ExitCode, NodeError
 
@@ -20,9 +19,9 @@ from .common import (
     dicom_files,
     err,
     out,
+    plain_table,
+    print_readings,
     progress_bar,
-    reading_cells,
-    reason_sentence,
 )
 
 if TYPE_CHECKING:
@@ -173,18 +172,15 @@ def _show(rows: list[dict[str, Any]], keep: Path, as_json: bool) -> None:
         for row in rows:
             typer.echo(json.dumps(row))
         return
-    table = Table("file", "sex", "age", "bone age (95 % interval)", "z", "report, or the reason for none")
-    for row in rows:
-        table.add_row(Path(row["file"]).name, *reading_cells(row), _outcome(row))
-    out.print(table)
+    print_readings(rows, "report", _outcome)
     out.print(f"Reports and pictures are in {keep}. Research use only: no result is verified.")
 
 
 def _outcome(row: dict[str, Any]) -> str:
     if row["status"] == "assessed":
-        return Path(row["report"]).name
+        return "bone age"
     if row["status"] == "refused":
-        return f"refused: {reason_sentence(row['reason'])}"
+        return f"refused: {row['reason']}"
     if row["status"] == "not chosen":
         return "another image of its study was read"
     return f"failed: {row['reason']}"
@@ -196,7 +192,7 @@ def _show_sent(answers: list[Sent], as_json: bool) -> None:
             status = None if sent.status is None else f"0x{sent.status:04X}"
             typer.echo(json.dumps({"file": str(sent.path), "status": status, "error": sent.error}))
         return
-    table = Table("file", "answer")
+    table = plain_table("file", "answer")
     for sent in answers:
         table.add_row(sent.path.name, sent.error or "stored")
     out.print(table)

@@ -10,11 +10,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from boneage_node.exit_codes import ExitCode, NodeError
 
-from .common import ConfigOption, DataDirOption, JsonOption, out, reading_cells, reason_sentence
+from .common import (
+    READING_COLUMNS,
+    ConfigOption,
+    DataDirOption,
+    JsonOption,
+    out,
+    plain_table,
+    reading_cells,
+    reason_sentence,
+)
 
 if TYPE_CHECKING:
     from boneage_node.store import Store
@@ -71,11 +79,9 @@ def list_(
         for study in studies:
             typer.echo(_json(dataclasses.asdict(study)))
         return
-    table = Table(
-        "no.", "received", "state", "images", "sex", "age", "bone age (95 % interval)", "z", "deliveries"
-    )
+    table = plain_table("no.", "received", "state", "images", *READING_COLUMNS, "deliveries")
     for study in studies:
-        cells = reading_cells(study.result) if study.result else ("", "", "", "")
+        cells = reading_cells(study.result) if study.result else ("",) * len(READING_COLUMNS)
         deliveries = ", ".join(f"{count} {status}" for status, count in study.deliveries.items() if count)
         table.add_row(
             str(study.id), _when(study.received_at), study.state, str(study.instances), *cells, deliveries
@@ -101,8 +107,8 @@ def show(
         f"State {detail.state}, since {_when(detail.updated_at)}"
     )
     for report in detail.reports:
-        sex, age, bone_age, z_score = reading_cells(report.result)
-        found = reason_sentence(report.result["reason"]) or f"bone age {bone_age}, z {z_score}"
+        sex, age, bone_age, interval, z_score = reading_cells(report.result)
+        found = reason_sentence(report.result["reason"]) or f"bone age {bone_age} ({interval}), z {z_score}"
         out.print(f"Report {report.id}, {_when(report.created_at)}: sex {sex}, age {age}: {found}")
     for job in detail.jobs:
         if job.last_error:
@@ -110,7 +116,7 @@ def show(
     for delivery in detail.deliveries:
         problem = f": {delivery.last_error}" if delivery.last_error else ""
         out.print(f"Delivery {delivery.id} to {delivery.destination} is {delivery.status}{problem}")
-    table = Table("when", "what", "")
+    table = plain_table("when", "what", "")
     for event in detail.events:
         table.add_row(_when(event.at), event.kind, event.detail or "")
     out.print(table)
