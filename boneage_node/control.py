@@ -124,6 +124,9 @@ class Deliveries:
                 )
             else:
                 self._failed(task, sent.error, sent.permanent)
+            if self._stop.is_set() and waiting:
+                self._store.outbox.release([later.id for later in waiting.values()])
+                return
             self._store.outbox.extend([later.id for later in waiting.values()], self._settings.lease_seconds)
 
     def _failed(self, task: DeliveryTask, error: str, permanent: bool) -> None:

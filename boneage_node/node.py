@@ -12,7 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from multiprocessing.connection import Connection, wait
@@ -20,6 +20,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from .child import Failed, Ready, child_main
@@ -69,6 +70,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings, role: Role = Role.ALL) -> None:
         self._settings = settings
+        self._role = role
         self._stopping = False
         self._failure: Failed | None = None
         self._announced = False
@@ -94,7 +96,7 @@ class Supervisor:
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        with prepared(self._settings):
+        with prepared(self._settings, self._role):
             try:
                 while not self._stopping and self._failure is None:
                     self._start_due()
@@ -178,6 +180,7 @@ class Supervisor:
         for child in self._children:
             if child.process is None or child.process.is_alive():
                 continue
+            self._take_messages(child)
             lived_seconds = time.monotonic() - child.started_at
             child.crashes = 1 if lived_seconds > STEADY_SECONDS else child.crashes + 1
             wait_seconds = min(RESTART_CAP_SECONDS, 0.5 * 2.0**child.crashes)
@@ -211,44 +214,55 @@ class Supervisor:
 
 
 @contextmanager
-def prepared(settings: Settings) -> Iterator[None]:
+def prepared(settings: Settings, role: Role) -> Iterator[None]:
     """Check everything that can be checked before a process is started, and hold the data folder meanwhile.
+
+    One receiver and one control may work on a data folder, and any number of workers.
 
     Raises:
         NodeError: With what is wrong.
 
     """
-    problem = settings.unsafe_listening()
+    single = [one for one in (Role.RECEIVER, Role.CONTROL) if role in (Role.ALL, one)]
+    problem = settings.unsafe_listening() if Role.RECEIVER in single else None
     if problem is not None:
         raise NodeError(ExitCode.UNSAFE, problem)
-    with _data_dir_held(settings.data_dir):
-        open_store(settings, migrate=True).engine.dispose()
+    try:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(settings.data_dir, error) from error
+    with ExitStack() as held:
+        for one in single:
+            held.enter_context(_locked(settings.data_dir / f"{one}.lock", one))
+        open_store(settings, migrate=True).close()
         yield
 
 
 @contextmanager
-def _data_dir_held(data_dir: Path) -> Iterator[None]:
-    """Keep the data folder for this node alone; the kernel lets go of it when the process dies."""
+def _locked(file: Path, role: Role) -> Iterator[None]:
+    """Hold a lock on a file of the data folder; the kernel lets go of it when this process dies."""
     try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(data_dir / "node.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise NodeError(
-            ExitCode.DATA_DIR,
-            f"The data folder {data_dir} cannot be used: {error.strerror}. Name another with --data-dir.",
-        ) from None
+        raise _unusable(file.parent, error) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
         os.close(handle)
         raise NodeError(
             ExitCode.DATA_DIR,
-            f"Another node is using the data folder {data_dir}. Stop it, or name another with --data-dir.",
-        ) from None
+            f"Another node's {role} is using the data folder {file.parent}. Stop it, or name another folder "
+            "with --data-dir.",
+        ) from error
     try:
         yield
     finally:
         os.close(handle)
+
+
+def _unusable(data_dir: Path, error: OSError) -> NodeError:
+    sentence = f"The data folder {data_dir} cannot be used: {error.strerror}. Name another with --data-dir."
+    return NodeError(ExitCode.DATA_DIR, sentence)
 
 
 def open_store(settings: Settings, *, migrate: bool = False) -> Store:
@@ -280,6 +294,4 @@ def open_store(settings: Settings, *, migrate: bool = False) -> Store:
 
 def masked(url: str) -> str:
     """Return a database URL without its password."""
-    from sqlalchemy import make_url
-
     return make_url(url).render_as_string(hide_password=True)

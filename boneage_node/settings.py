@@ -168,6 +168,10 @@ class Settings(BaseSettings):
         description="Attempts to read a study before it is set aside for `boneage-node studies retry`.",
     )
 
+    job_timeout_seconds: float = Field(
+        600.0, gt=0, description="A worker that reads for longer is ended, which costs an attempt."
+    )
+
     send_to: Destinations = Field((), description="Destinations of the reports, each `AE@host:port`.")
     send_refusals: bool = Field(
         True, description="Send a report also when a study was refused, with the reason."

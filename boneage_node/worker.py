@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -30,6 +31,10 @@ from .store import Job, LeaseLost, NewReport, ReportKind, Status, Store, backoff
 IDLE_SECONDS = 0.25
 """How often a worker with nothing to do asks for something."""
 DATABASE_AWAY_SECONDS = 2.0
+NICENESS = 5
+"""The receiver goes first where processors are few."""
+THREADS_MAX = 8
+"""One hand is too little work for more."""
 
 
 def run(settings: Settings, child: Child, *, device: str) -> None:
@@ -43,6 +48,8 @@ def run(settings: Settings, child: Child, *, device: str) -> None:
     Raises:
         NodeError: Where the model or the device cannot be used.
     """
+    os.nice(NICENESS)
+    torch.set_num_threads(min(THREADS_MAX, torch.get_num_threads()))
     device, more_devices = _resolve(device)
     try:
         folder = model_zoo.model_dir(settings.model) if settings.model else model_zoo.default_model_dir()
@@ -101,9 +108,24 @@ class Worker:
         )
         if not jobs:
             return False
+        jobs = self._kept(jobs)
         with self._heartbeat([job.id for job in jobs]):
             self._read(jobs)
         return True
+
+    def _kept(self, jobs: list[Job]) -> list[Job]:
+        """The jobs to read now: one that may have killed a worker is read alone, the others are given back.
+
+        Else a study that kills its worker would take those that were claimed with it along, attempt after
+        attempt, until all are set aside.
+        """
+        suspect = next((job for job in jobs if job.attempts > 1), None)
+        if suspect is None:
+            return jobs
+        for job in jobs:
+            if job is not suspect:
+                self._store.queue.release(job, self._name)
+        return [suspect]
 
     def _read(self, jobs: Sequence[Job]) -> None:
         """Choose and decode each study by itself, then assess all in one batch."""
@@ -116,8 +138,13 @@ class Worker:
         try:
             answered = answers([choice for _, choice in chosen], self._predictor)
         except Exception as error:
-            for job, _ in chosen:
-                self._failed(job, error)
+            if len(chosen) > 1:
+                self._log.warning("batch failed, reading one by one", jobs=len(chosen), exc_info=error)
+                for job, _ in chosen:
+                    self._read([job])
+            else:
+                for job, _ in chosen:
+                    self._failed(job, error)
             return
         for (job, choice), answer in zip(chosen, answered, strict=True):
             self._finish(job, choice, answer)
@@ -187,11 +214,19 @@ class Worker:
 
     @contextmanager
     def _heartbeat(self, job_ids: list[int]) -> Iterator[None]:
-        """Keep the leases while this process lives, however long a batch takes."""
+        """Keep the leases while this process lives, and end it when a batch takes too long.
+
+        A decoder that hangs cannot be interrupted from within; without a worker the lease runs out.
+        """
         done = threading.Event()
+        deadline = time.monotonic() + self._settings.job_timeout_seconds * len(job_ids)
+        interval_seconds = min(self._settings.lease_seconds / 3, self._settings.job_timeout_seconds)
 
         def beat() -> None:
-            while not done.wait(self._settings.lease_seconds / 3):
+            while not done.wait(interval_seconds):
+                if time.monotonic() > deadline:
+                    self._log.critical("reading hangs, ending this worker", jobs=job_ids)
+                    os._exit(ExitCode.FAILED)
                 try:
                     self._store.queue.extend(job_ids, self._name, self._settings.lease_seconds)
                 except SQLAlchemyError as error:
