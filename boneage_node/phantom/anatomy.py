@@ -28,9 +28,9 @@ _HAND_LENGTH_MM = {
 }
 
 # Base of each metacarpal (x, y), its direction and that of its finger in degrees from y towards the thumb.
-_BASES_MM = {1: (27.0, 4.0), 2: (13.0, 13.0), 3: (1.5, 13.5), 4: (-9.0, 11.0), 5: (-17.5, 7.0)}
-_METACARPAL_DEGREES = {1: 40.0, 2: 9.5, 3: 1.0, 4: -8.5, 5: -19.0}
-_FINGER_DEGREES = {1: 33.0, 2: 11.0, 3: 1.0, 4: -9.0, 5: -22.0}
+_BASES_MM = {1: (26.0, 3.0), 2: (13.0, 13.0), 3: (1.5, 13.5), 4: (-9.0, 11.0), 5: (-17.5, 7.0)}
+_METACARPAL_DEGREES = {1: 40.0, 2: 11.5, 3: 1.0, 4: -10.5, 5: -22.5}
+_FINGER_DEGREES = {1: 33.0, 2: 10.0, 3: 1.0, 4: -8.5, 5: -20.0}
 
 # Lengths in mm of the metacarpal and the phalanges, proximal to distal, joint to joint.
 _LENGTHS_MM = {
@@ -122,7 +122,7 @@ def pose_skeleton(age_months: float, sex: Sex, random: np.random.Generator) -> S
     """
     scale = hand_length_mm(age_months, sex) / ADULT_HAND_LENGTH_MM * random.normal(1.0, 0.02)
     stoutness = {Sex.MALE: 1.0, Sex.FEMALE: 0.94}[sex] if age_months > 144 else 1.0
-    width_scale = scale**0.68 * stoutness * random.normal(1.0, 0.025)
+    width_scale = scale**0.7 * stoutness * random.normal(1.0, 0.025)
     spread = random.uniform(0.75, 1.7)
     rays = {finger: _pose_ray(finger, scale, width_scale, spread, random) for finger in FINGERS}
     forearm = np.radians(random.normal(-2.0, 6.0))
@@ -170,7 +170,7 @@ def _forearm_bone(
     """A forearm bone from far below the image up to its joint; it turns about the capitate's foot."""
     pivot = np.array([0.0, -14.0])
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    joint = (turn @ (np.array(joint_mm) - pivot) + pivot) * scale
+    joint = (turn @ (np.array(joint_mm) - pivot) + pivot) * [width_scale, scale]
     length = 260.0 * scale
     start = joint - length * np.array([np.sin(angle), np.cos(angle)])
     half_width = {"radius": 7.1, "ulna": 5.6}[name] * width_scale
@@ -217,5 +217,5 @@ CARPAL_OUTLINES_MM: dict[str, tuple[tuple[float, float], ...]] = {
 }
 """Adult outlines as corner points (x, y) in the hand's frame, before smoothing."""
 
-CARPAL_THICKNESS_MM = 15.0
+CARPAL_THICKNESS_MM = 11.0
 """Depth of a grown man's carpal in the beam's direction."""

@@ -19,10 +19,10 @@ from .anatomy import CARPAL_OUTLINES_MM, CARPAL_THICKNESS_MM, LongBone, Skeleton
 from .canvas import Array, Canvas
 from .ossification import CARPALS, Milestones, milestones
 
-COMPACT_PER_MM = 0.075
+COMPACT_PER_MM = 0.058
 """Attenuation of compact bone over the soft tissue it displaces."""
-SPONGY_PER_MM = 0.021
-MARROW_PER_MM = 0.006
+SPONGY_PER_MM = 0.0125
+MARROW_PER_MM = 0.002
 
 
 @dataclass(frozen=True)
@@ -48,18 +48,18 @@ class Shape:
     flatness: float = 3.6
 
 
-_PHALANX = ((0, 1.42), (0.05, 1.66), (0.11, 1.62), (0.2, 1.3), (0.35, 1.07), (0.55, 0.97), (0.72, 0.98),
+_PHALANX = ((0, 1.42), (0.05, 1.66), (0.11, 1.62), (0.2, 1.26), (0.35, 1.0), (0.55, 0.88), (0.72, 0.9),
             (0.84, 1.17), (0.92, 1.3), (0.97, 1.2), (1, 0.95))  # fmt: skip
 SHAPES = {
     "metacarpal": Shape(
-        ((0, 0.75), (0.04, 1.32), (0.1, 1.6), (0.16, 1.55), (0.25, 1.2), (0.4, 0.93), (0.6, 0.9),
-         (0.78, 1.08), (0.9, 1.38), (0.96, 1.48), (1, 1.3)), 0.16, True, 0.75, -0.1, 0.0, 2.5),
+        ((0, 0.75), (0.04, 1.32), (0.1, 1.6), (0.16, 1.55), (0.25, 1.15), (0.4, 0.86), (0.6, 0.82),
+         (0.76, 1.0), (0.9, 1.36), (0.96, 1.48), (1, 1.3)), 0.16, True, 0.75, -0.1, 0.0, 2.5),
     "first_metacarpal": Shape(
-        ((0, 1.3), (0.05, 1.55), (0.12, 1.5), (0.25, 1.15), (0.45, 0.95), (0.65, 0.95), (0.82, 1.2),
+        ((0, 1.3), (0.05, 1.55), (0.12, 1.5), (0.25, 1.12), (0.45, 0.88), (0.65, 0.88), (0.82, 1.2),
          (0.91, 1.42), (0.96, 1.35), (1, 1.0)), 0.13, False, 0.0, 0.55, 0.0, 3.2),
     "proximal_phalanx": Shape(_PHALANX, 0.125),
     "middle_phalanx": Shape(
-        ((0, 1.5), (0.07, 1.72), (0.14, 1.62), (0.26, 1.28), (0.42, 1.05), (0.58, 0.98), (0.72, 1.02),
+        ((0, 1.5), (0.07, 1.72), (0.14, 1.62), (0.26, 1.2), (0.42, 0.95), (0.58, 0.88), (0.72, 0.94),
          (0.84, 1.22), (0.92, 1.32), (0.97, 1.2), (1, 0.95)), 0.15, False, 0.1, 0.3),
     "distal_phalanx": Shape(
         ((0, 1.7), (0.09, 2.05), (0.17, 1.9), (0.3, 1.35), (0.5, 1.0), (0.68, 0.95), (0.8, 1.3), (0.9, 1.45),
@@ -77,12 +77,17 @@ _DEPTH = {"radius": 0.75, "ulna": 0.85, "distal_phalanx": 0.75, "metacarpal": 1.
 
 def draw_bones(canvas: Canvas, skeleton: Skeleton, age_months: float, sex: Sex) -> None:
     """Add every bone that has ossified by an age to the canvas's attenuation."""
+    flesh = canvas.attenuation.copy()
     bones = [skeleton.radius, skeleton.ulna, *(bone for ray in skeleton.rays.values() for bone in ray)]
     for bone in bones:
         _draw_long_bone(canvas, bone, milestones(bone.name, sex), age_months, skeleton.width_scale)
     for name in CARPALS:
         _draw_carpal(canvas, name, milestones(name, sex).size(age_months), skeleton)
     _draw_sesamoid(canvas, milestones("sesamoid", sex).size(age_months), skeleton)
+    grown = milestones("radius", sex).fused
+    assert grown is not None
+    mineral = 0.6 + 0.4 * min(1.0, age_months / grown)  # young bone is less dense
+    canvas.attenuation[:] = flesh + mineral * (canvas.attenuation - flesh)
 
 
 def _draw_long_bone(
@@ -159,7 +164,7 @@ class _LongBonePiece:
         exponent = 2.0 + (self.shape.flatness - 2.0) * size**2
         along = np.abs(self.along - middle - lift * 0.6) / (height / 2)
         inside = along**exponent + (np.abs(self.across) / half_width) ** exponent < 1
-        return self._pillow(inside, 2 * self.depth * half_width * 0.8, 0.35)
+        return self._pillow(inside, 2 * self.depth * half_width * 0.6, 0.42)
 
     def whole(self, joint_mm: float, scar: float) -> Array:
         """The grown bone, with the faint bright line where its plate was."""
@@ -174,7 +179,7 @@ class _LongBonePiece:
 
     def _gap(self, growth: float) -> float:
         """Height of the growth plate in mm."""
-        return min(0.1 * self.plate_mm, 0.75) + 0.2 * self.plate_mm * (1 - growth)
+        return min(0.08 * self.plate_mm, 0.5) + 0.11 * self.plate_mm * (1 - growth)
 
     def _tube(self, inside: npt.NDArray[np.bool_], dense_from_mm: float) -> Array:
         rim_mm = distance_transform_edt(inside).astype(np.float32) * self.pixel_mm

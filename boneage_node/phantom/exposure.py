@@ -44,11 +44,11 @@ class Exposure:
     def vary(cls, random: np.random.Generator) -> Exposure:
         """An exposure like those of an ordinary department."""
         return cls(
-            gain=random.uniform(1.15, 1.6),
+            gain=random.uniform(1.3, 1.9),
             base=random.uniform(0.015, 0.06),
-            gamma=random.uniform(0.9, 1.15),
+            gamma=random.uniform(1.2, 1.55),
             noise=random.uniform(0.0012, 0.0025),
-            scatter=random.uniform(0.08, 0.16),
+            scatter=random.uniform(0.12, 0.24),
         )
 
 

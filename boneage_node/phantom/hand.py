@@ -104,13 +104,14 @@ def _frame(
     tips = np.array([skeleton.tip_mm(finger) for finger in skeleton.rays])
     hand = view.to_picture_mm(np.vstack([tips, palm_outline_mm(skeleton)]))
     down = np.array([np.sin(skeleton.forearm_radians), np.cos(skeleton.forearm_radians)])
-    elbow = view.to_picture_mm([-random.uniform(62.0, 85.0) * skeleton.length_scale * down])
+    elbow = view.to_picture_mm([-random.uniform(72.0, 120.0) * skeleton.length_scale * down])
     left, right = hand[:, 0].min() - 7 * width, hand[:, 0].max() + 7 * width
     bottom, top = elbow[0, 1], hand[:, 1].max()
-    margin = random.uniform(0.06, 0.12) * (top - bottom)
+    margin = random.uniform(0.05, 0.13) * (top - bottom)
     left, right, top = left - margin, right + margin, top + margin
     spacing = (top - bottom) / height_px
     width_px = int(np.ceil((right - left) / spacing / 2)) * 2
+    left = (left + right - width_px * spacing) / 2  # centred, so that a right hand is an exact mirror image
     return View(float(spacing), (float(left), float(top)), rotation, laterality), (height_px, width_px)
 
 

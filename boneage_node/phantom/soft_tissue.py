@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import distance_transform_edt, gaussian_filter
+from scipy.ndimage import gaussian_filter
 from skimage.draw import polygon2mask
 from skimage.transform import resize
 
 from .anatomy import Skeleton
 from .canvas import Array, Canvas
 
-FLESH_PER_MM = 0.0105
+FLESH_PER_MM = 0.0125
 """Attenuation of soft tissue."""
 
 _COARSE = 4
 _FINGER_HALF_WIDTHS_MM = {  # at knuckle, first and second joint, tip (thumb: knuckle, joint, tip)
-    1: (12.5, 11.0, 9.0),
-    2: (11.5, 9.8, 8.6, 7.4),
-    3: (11.5, 10.0, 8.8, 7.7),
-    4: (11.0, 9.3, 8.3, 7.3),
-    5: (10.0, 8.3, 7.3, 6.5),
+    1: (13.0, 11.8, 9.8),
+    2: (11.8, 10.6, 9.3, 8.0),
+    3: (11.8, 10.8, 9.5, 8.3),
+    4: (11.3, 10.1, 9.0, 7.9),
+    5: (10.3, 9.0, 7.9, 7.0),
 }
 
 
@@ -52,7 +52,7 @@ def _flesh(canvas: Canvas, skeleton: Skeleton) -> tuple[Array, Array]:
     """Signed distance to the silhouette (negative inside) and thickness, both in mm on a coarse canvas."""
     width = skeleton.width_scale
     palm = _polygon_distance(canvas, palm_outline_mm(skeleton))
-    palm_thickness = 25.0 * width * _rolloff(-palm, 17.0 * width)
+    palm_thickness = 33.0 * width * _rolloff(-palm, 17.0 * width)
     distance = palm
     powers = palm_thickness**3
     for finger, ray in skeleton.rays.items():
@@ -65,14 +65,14 @@ def _flesh(canvas: Canvas, skeleton: Skeleton) -> tuple[Array, Array]:
             widths = [15.0 * width, *widths]
         away, half = _rod(canvas, np.array(joints), np.array(widths))
         distance = _smooth_minimum(distance, away - half, 4.5 * width)
-        powers = powers + (1.75 * np.sqrt(np.clip(half**2 - away**2, 0, None))) ** 3
+        powers = powers + (1.6 * np.sqrt(np.clip(half**2 - away**2, 0, None))) ** 3
     away, half = _forearm(canvas, skeleton)
     distance = _smooth_minimum(distance, away - half, 9.0 * width)
-    powers = powers + (1.35 * np.sqrt(np.clip(half**2 - away**2, 0, None))) ** 3
+    powers = powers + (1.75 * np.sqrt(np.clip(half**2 - away**2, 0, None))) ** 3
     fillet = 15.0 * width * _rolloff(-distance, 8.0 * width)
     thickness = np.cbrt(powers + fillet**3)
     sigma = 1.1 * width / canvas.view.spacing_mm
-    return distance.astype(np.float32), gaussian_filter(thickness.astype(np.float32), sigma)
+    return distance, gaussian_filter(thickness.astype(np.float32), sigma)
 
 
 def palm_outline_mm(skeleton: Skeleton) -> npt.NDArray[np.float64]:
@@ -149,10 +149,11 @@ def _rod(
 
 
 def _polygon_distance(canvas: Canvas, points_mm: npt.NDArray[np.float64]) -> Array:
-    pixels = canvas.view.to_pixels(points_mm)
-    inside = polygon2mask(canvas.x_mm.shape, pixels[:, ::-1])
-    outside_px, inside_px = distance_transform_edt(~inside), distance_transform_edt(inside)
-    return np.asarray((outside_px - inside_px) * canvas.view.spacing_mm, dtype=np.float32)
+    """Exact signed distance in mm, negative inside: whole pixels would ripple the skin."""
+    closed = np.vstack([points_mm, points_mm[:1]])
+    away, _ = _rod(canvas, closed, np.zeros(len(closed)))
+    inside = polygon2mask(canvas.x_mm.shape, canvas.view.to_pixels(points_mm)[:, ::-1])
+    return np.asarray(np.where(inside, -away, away), dtype=np.float32)
 
 
 def _rolloff(depth_mm: Array, radius_mm: float) -> Array:
