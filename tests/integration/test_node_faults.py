@@ -1,0 +1,152 @@
+"""What a node does about processes that hang or are killed at the worst moment, and about a second node."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from node_process import COMMAND, NodeProcess, environment, eventually, run
+from orthanc_peer import Orthanc
+from pydicom import dcmread
+
+from boneage_node.dimse.pacs import SmallPacs
+from boneage_node.store import Status, Store, StudyState
+
+Send = Callable[..., subprocess.CompletedProcess[str]]
+
+HANDS = ("girl-08y-dx.dcm", "boy-09y-dx-right.dcm", "girl-13y-dx-mono1.dcm", "boy-15y-cr.dcm")
+
+
+@pytest.fixture
+def hands(sample_dicom: Path) -> list[Path]:
+    return [sample_dicom / name for name in HANDS]
+
+
+def open_store(node: NodeProcess) -> Store:
+    """The store of a node that is running."""
+    return Store.open(f"sqlite:///{node.folder}/boneage.sqlite3", node.folder / "spool", migrate=False)
+
+
+def freeze_while_reading(node: NodeProcess, store: Store) -> int:
+    """Stop the worker in the middle of a reading; its process id."""
+    worker = node.process_ids()["worker-0"]
+
+    def caught() -> bool:
+        if not store.queue.counts()["doing"]:
+            return False
+        os.kill(worker, signal.SIGSTOP)
+        time.sleep(0.05)
+        if store.queue.counts()["doing"]:
+            return True
+        os.kill(worker, signal.SIGCONT)
+        return False
+
+    eventually(caught)
+    return worker
+
+
+@pytest.mark.parametrize("victim", ["worker", "node"])
+def test_killed_in_the_middle_of_a_reading(
+    victim: str, hands: list[Path], tmp_path: Path, orthanc: Orthanc, storescu: Send
+) -> None:
+    flags = ("--send-to", orthanc.destination)
+    with NodeProcess(tmp_path / "node", *flags, lease_seconds="2") as node:
+        with open_store(node) as store:
+            assert storescu(node.port, *hands).returncode == 0
+            worker = freeze_while_reading(node, store)
+            doing = {s.study_instance_uid for s in store.studies.list(state=StudyState.READING)}
+            if victim == "worker":
+                os.kill(worker, signal.SIGKILL)
+        if victim == "node":
+            node.kill()
+            node = NodeProcess(tmp_path / "node", *flags, lease_seconds="2")
+        with node, open_store(node) as store:
+            eventually(lambda: store.outbox.counts()["done"] == len(hands))
+            details = [store.studies.show(str(dcmread(hand).StudyInstanceUID)) for hand in hands]
+            assert {detail.state for detail in details} == {StudyState.REPORTED}
+            assert all(len(detail.reports) == 1 for detail in details)
+            assert {d.study_instance_uid: d.jobs[0].attempts for d in details} == {
+                detail.study_instance_uid: 2 if detail.study_instance_uid in doing else 1
+                for detail in details
+            }
+            sent = [event for detail in details for event in detail.events if event.kind == "delivery-done"]
+            assert len(sent) <= len(hands)
+            for detail in details:
+                assert orthanc.find(detail.reports[0].sop_instance_uid) is not None
+    assert len(orthanc.post("/tools/find", {"Level": "Instance", "Query": {"Modality": "SR"}})) == len(hands)
+
+
+def test_a_reading_that_hangs_is_ended_and_at_last_set_aside(
+    hands: list[Path], tmp_path: Path, storescu: Send
+) -> None:
+    settings = {"job_timeout_seconds": "0.001", "lease_seconds": "1", "job_max_attempts": "2"}
+    with NodeProcess(tmp_path / "node", **settings) as node, open_store(node) as store:
+        assert storescu(node.port, hands[0]).returncode == 0
+        eventually(lambda: store.studies.counts()["set_aside"] == 1)
+        (study,) = store.studies.list()
+        (job,) = store.studies.show(study.id).jobs
+        assert job.status is Status.DEAD
+        assert job.attempts == 2
+        assert "died while reading it" in (job.last_error or "")
+        assert run("echo", f"BONEAGE@127.0.0.1:{node.port}").returncode == 0
+        assert node.terminate() == 0
+
+
+def test_a_receiver_and_a_control_that_are_killed_come_back(
+    hands: list[Path], tmp_path: Path, storescu: Send
+) -> None:
+    (tmp_path / "pacs").mkdir()
+    with (
+        SmallPacs(tmp_path / "pacs") as pacs,
+        NodeProcess(tmp_path / "node", "--send-to", pacs.destination) as node,
+    ):
+        for name in ("receiver", "control"):
+            os.kill(node.process_ids()[name], signal.SIGKILL)
+        back = ["receiver", "control"]
+        eventually(
+            lambda: (
+                sorted(line["child"] for line in node.log() if line["event"] == "process ready")
+                == sorted([*back, *back, "worker-0"])
+            )
+        )
+        assert storescu(node.port, hands[0]).returncode == 0
+        eventually(lambda: len(list((tmp_path / "pacs").iterdir())) == 1)
+
+
+def test_workers_share_a_data_folder_but_receivers_do_not(tmp_path: Path) -> None:
+    with NodeProcess(tmp_path / "node", "--role", "receiver") as node:
+        second = run("start", "--port", "0", "--data-dir", node.folder, "--role", "receiver")
+        assert second.returncode == 7
+        assert "Another node's receiver" in second.stderr
+    # no receiver listens, so there is no port to be ready on
+    roles = [
+        subprocess.Popen(
+            [*COMMAND, "start", "--data-dir", str(tmp_path / "node"), "--role", role],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(log_format="json"),
+        )
+        for role in ("control", "worker", "worker")
+    ]
+    try:
+        for process in roles:
+            assert process.stderr is not None
+            assert any('"node ready"' in line for line in process.stderr)
+    finally:
+        for process in roles:
+            process.terminate()
+            process.communicate(timeout=60)
+    assert [process.returncode for process in roles] == [0, 0, 0]
+
+
+def test_ctrl_c_stops_the_node_like_sigterm(tmp_path: Path) -> None:
+    node = NodeProcess(tmp_path / "node")
+    os.killpg(node.process.pid, signal.SIGINT)  # a terminal sends it to every process of the group
+    assert node.process.wait(timeout=60) == 0
+    assert {line["event"] for line in node.log()} >= {"node ready", "process stopped", "node stopped"}
+    assert "Traceback" not in node.log_file.read_text()
