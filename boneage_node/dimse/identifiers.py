@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import struct
 from pathlib import Path
 
 from pydicom.filereader import read_partial
@@ -14,6 +16,29 @@ _UID = re.compile(r"[0-9.]{1,64}")
 """Laxer than DICOM PS3.5 section 9.1: zeros in front and empty components do no harm, and devices write
 them."""
 _LAST_TAG = Tag("SeriesInstanceUID")
+MAX_HEADER_BYTES = 2**20
+"""What is read of a file at most; values that are passed over do not count. Items of eight bytes become
+objects of many more, and take their time."""
+_META_LENGTH_OFFSET = 140
+"""The value of File Meta Information Group Length: behind preamble, prefix and its own header."""
+_FIRST_GROUP = 0x0008
+
+
+class _HeaderReader(io.BufferedReader):
+    """Reads a file up to so many bytes."""
+
+    _left_bytes = MAX_HEADER_BYTES
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read so many bytes.
+
+        Raises:
+            StoreError: They are more than a header has.
+        """
+        if size is None or not 0 <= size <= self._left_bytes:
+            raise StoreError(Status.CANNOT_UNDERSTAND, "The header is too long")
+        self._left_bytes -= size
+        return super().read(size)
 
 
 def is_uid(value: str) -> bool:
@@ -25,7 +50,7 @@ def read_uids(path: Path, keywords: tuple[str, ...]) -> dict[str, str]:
     """Read UIDs from a DICOM file without decoding anything else.
 
     Args:
-        path: A whole DICOM file.
+        path: A whole DICOM file, whose file meta information is the node's own.
         keywords: Elements to read, none of them behind SeriesInstanceUID.
 
     Returns:
@@ -36,10 +61,13 @@ def read_uids(path: Path, keywords: tuple[str, ...]) -> dict[str, str]:
     """
     tags = {keyword: Tag(keyword) for keyword in keywords}
     try:
-        with path.open("rb") as file:
+        with _HeaderReader(io.FileIO(path)) as file:
+            _check_first_group(file)
             data_set = read_partial(file, stop_when=_is_behind, specific_tags=list(tags.values()))
             # Raw values: pydicom's conversion would warn about bad ones, and quote them.
             raw = {keyword: data_set.get_item(tag) for keyword, tag in tags.items()}
+    except StoreError:
+        raise
     except Exception as error:  # pydicom raises whatever the bytes bring about
         raise StoreError(Status.CANNOT_UNDERSTAND, "The data set cannot be parsed") from error
     values = {keyword: _text(getattr(element, "value", None)) for keyword, element in raw.items()}
@@ -47,6 +75,24 @@ def read_uids(path: Path, keywords: tuple[str, ...]) -> dict[str, str]:
         if not is_uid(value):
             raise StoreError(Status.CANNOT_UNDERSTAND, f"{keyword} is missing or not a UID")
     return values
+
+
+def _check_first_group(file: io.BufferedReader) -> None:
+    """Refuse a data set that goes on with file meta information where the node's own ends.
+
+    A reader that goes by group, as pydicom does, takes its elements for the node's: a transfer syntax that
+    was never accepted, deflated above all.
+
+    Raises:
+        StoreError: It begins with a group that no data set has (DICOM PS3.5 section 7.1).
+    """
+    file.seek(_META_LENGTH_OFFSET)
+    file.seek(struct.unpack("<L", file.read(4))[0], io.SEEK_CUR)
+    group = file.read(2)
+    # In either byte order: file meta information is little endian in front of big endian data sets, too.
+    if min(int.from_bytes(group, "little"), int.from_bytes(group, "big")) < _FIRST_GROUP:
+        raise StoreError(Status.CANNOT_UNDERSTAND, "The data set begins with another kind of group")
+    file.seek(0)
 
 
 def _is_behind(tag: BaseTag, _vr: str | None, _length: int) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -61,6 +63,47 @@ def test_a_data_set_that_ends_in_the_middle_cannot_be_parsed(tmp_path: Path) -> 
     with pytest.raises(StoreError) as caught:
         read_uids(tmp_path / "image.dcm", KEYWORDS)
     assert caught.value.status == Status.CANNOT_UNDERSTAND
+
+
+def test_a_data_set_that_begins_with_file_meta_information_is_refused_unread(tmp_path: Path) -> None:
+    # A reader takes these elements for the file's own: deflated, a few bytes in a radiograph's place.
+    smuggled = struct.pack("<HH2sH", 0x0002, 0x0010, b"UI", 22) + b"1.2.840.10008.1.2.1.99"
+    deflated = zlib.compress(encode(make_radiograph(), ExplicitVRLittleEndian), wbits=-zlib.MAX_WBITS)
+    for syntax in (ExplicitVRLittleEndian, ExplicitVRBigEndian):
+        write_raw(tmp_path / "image.dcm", smuggled + deflated, syntax)
+        with pytest.raises(StoreError) as caught:
+            read_uids(tmp_path / "image.dcm", KEYWORDS)
+        assert caught.value.status == Status.CANNOT_UNDERSTAND
+        assert caught.value.comment == "The data set begins with another kind of group"
+
+
+def test_items_without_number_are_not_read_to_their_end(tmp_path: Path) -> None:
+    item = struct.pack("<HHL", 0xFFFE, 0xE000, 0)
+    sequence = struct.pack("<HHL", 0x0008, 0x0006, 2**32 - 1) + item * 2**17
+    end = struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
+    write_raw(tmp_path / "image.dcm", sequence + end + encode(make_radiograph()))
+    with pytest.raises(StoreError) as caught:
+        read_uids(tmp_path / "image.dcm", KEYWORDS)
+    assert caught.value.status == Status.CANNOT_UNDERSTAND
+
+
+def test_a_uid_of_megabytes_is_not_read(tmp_path: Path) -> None:
+    write_raw(
+        tmp_path / "image.dcm", element(*TAGS["SOPInstanceUID"], bytes(2**21)) + encode(make_radiograph())
+    )
+    with pytest.raises(StoreError) as caught:
+        read_uids(tmp_path / "image.dcm", KEYWORDS)
+    assert caught.value.status == Status.CANNOT_UNDERSTAND
+
+
+def test_megabytes_of_a_private_element_in_front_are_passed_over(tmp_path: Path) -> None:
+    image = make_radiograph()
+    thumbnail = element(0x0009, 0x0010, b"VENDOR") + element(0x0009, 0x1001, bytes(2**22))
+    uids = {keyword: str(image[keyword].value) for keyword in KEYWORDS}
+    first = b"".join(element(*TAGS[keyword], uids[keyword].encode()) for keyword in KEYWORDS[:2])
+    last = b"".join(element(*TAGS[keyword], uids[keyword].encode()) for keyword in KEYWORDS[2:])
+    write_raw(tmp_path / "image.dcm", first + thumbnail + last)
+    assert read_uids(tmp_path / "image.dcm", KEYWORDS) == uids
 
 
 @given(
