@@ -287,8 +287,9 @@ def open_store(settings: Settings, *, migrate: bool = False) -> Store:
             ExitCode.DATABASE, f"The database {masked(settings.database)} cannot be used: {cause}."
         ) from error
     except OSError as error:
+        folder = error.filename or settings.spool_dir
         raise NodeError(
-            ExitCode.DATA_DIR, f"The spool folder {settings.spool_dir} cannot be used: {error.strerror}."
+            ExitCode.DATA_DIR, f"The folder {folder} cannot be used: {error.strerror}."
         ) from error
 
 

@@ -178,9 +178,9 @@ def _show(rows: list[dict[str, Any]], keep: Path, as_json: bool) -> None:
 
 def _outcome(row: dict[str, Any]) -> str:
     if row["status"] == "assessed":
-        return "bone age"
+        return "kept"
     if row["status"] == "refused":
-        return f"refused: {row['reason']}"
+        return str(row["reason"])
     if row["status"] == "not chosen":
         return "another image of its study was read"
     return f"failed: {row['reason']}"

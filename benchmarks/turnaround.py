@@ -1,0 +1,60 @@
+"""How long a study takes from the start of its C-STORE to the arrival of its report.
+
+A whole node and a small PACS on loopback; each study is sent alone, over an association of its own.
+
+    python benchmarks/turnaround.py [STUDIES]
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.uid import generate_uid
+
+from boneage_node.dimse.pacs import SmallPacs
+from boneage_node.dimse.sender import send
+from boneage_node.rehearsal import TemporaryNode
+
+SAMPLE = Path(__file__).parent.parent / "sample_dicom" / "girl-08y-dx.dcm"
+
+
+def new_study(folder: Path, number: int) -> Path:
+    """The sample as a study that the node has not seen."""
+    image = dcmread(SAMPLE)
+    image.StudyInstanceUID, image.SeriesInstanceUID = generate_uid(), generate_uid()
+    image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    path = folder / f"study-{number}.dcm"
+    image.save_as(path)
+    return path
+
+
+def main(studies: int) -> None:
+    """Send the studies one after another and print the times."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        received = folder / "pacs"
+        received.mkdir()
+        with SmallPacs(received) as pacs, TemporaryNode(folder, pacs.destination, None, "cpu") as node:
+            seconds = []
+            for number in range(studies + 1):
+                study = new_study(folder, number)
+                started = time.perf_counter()
+                (sent,) = send(node.destination, [study], "BENCHMARK")
+                assert sent.delivered, sent.error
+                while len(list(received.iterdir())) <= number:
+                    time.sleep(0.01)
+                seconds.append(time.perf_counter() - started)
+    first, *rest = seconds
+    print(
+        f"first study {first:.2f} s; next {len(rest)}: median {statistics.median(rest):.2f} s, "
+        f"least {min(rest):.2f} s, most {max(rest):.2f} s"
+    )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20)
