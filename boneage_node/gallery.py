@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +32,24 @@ class Gallery:
             str(dcmread(path, specific_tags=["SOPInstanceUID"]).SOPInstanceUID): path
             for path in sorted(received.iterdir())
         }
+        self._names: set[str] = set()
         self._manifest = read_manifest(model_zoo.model_dir(model) if model else model_zoo.default_model_dir())
 
     def keep(self, file: Path, result: dict[str, Any], report_instance_uid: str) -> dict[str, str | None]:
         """Keep a report and its picture; gives their paths as ``report`` and ``picture``."""
-        report = self._folder / f"{file.stem}.sr.dcm"
+        name = self._free_name(file.stem)
+        report = self._folder / f"{name}.sr.dcm"
         shutil.copyfile(self._reports[report_instance_uid], report)
-        picture = self._folder / f"{file.stem}.png"
+        picture = self._folder / f"{name}.png"
         self._draw(file, report, result).save(picture)
         return {"report": str(report), "picture": str(picture)}
+
+    def _free_name(self, stem: str) -> str:
+        """The stem, or where a file from another folder has it already, the stem and a number."""
+        numbered = (f"{stem}-{number}" for number in count(2))
+        name = next(name for name in chain([stem], numbered) if name not in self._names)
+        self._names.add(name)
+        return name
 
     def _draw(self, file: Path, report: Path, result: dict[str, Any]) -> Image.Image:
         if result["status"] == "refused":

@@ -268,10 +268,20 @@ def _unusable(data_dir: Path, error: OSError) -> NodeError:
 def open_store(settings: Settings, *, migrate: bool = False) -> Store:
     """Open the store that the settings name.
 
+    Args:
+        settings: The node's settings.
+        migrate: Make or update the database first; else one that is not there or not up to date is refused.
+
     Raises:
         NodeError: Where the database or the spool folder cannot be used.
 
     """
+    if not migrate and not database_exists(settings):
+        raise NodeError(
+            ExitCode.DATABASE,
+            f"There is no database at {masked(settings.database)} yet; `boneage-node start` makes it. If the "
+            "node keeps its data elsewhere, name the folder with --data-dir.",
+        )
     try:
         return Store.open(
             settings.database,
@@ -281,6 +291,8 @@ def open_store(settings: Settings, *, migrate: bool = False) -> Store:
         )
     except SchemaMismatch as error:
         raise NodeError(ExitCode.DATABASE, str(error)) from error
+    except ValueError as error:
+        raise NodeError(ExitCode.DATABASE, f"database_url cannot be used: {error}.") from error
     except SQLAlchemyError as error:
         cause = str(getattr(error, "orig", None) or type(error).__name__).strip().splitlines()[0]
         raise NodeError(
@@ -291,6 +303,12 @@ def open_store(settings: Settings, *, migrate: bool = False) -> Store:
         raise NodeError(
             ExitCode.DATA_DIR, f"The folder {folder} cannot be used: {error.strerror}."
         ) from error
+
+
+def database_exists(settings: Settings) -> bool:
+    """Whether the file of an embedded database is there; True of a server, which has to be asked."""
+    file = make_url(settings.database).database
+    return not settings.database.startswith("sqlite") or (file is not None and Path(file).is_file())
 
 
 def masked(url: str) -> str:

@@ -98,7 +98,12 @@ def _spool(settings: Settings) -> str:
 
 
 def _disk(settings: Settings) -> str:
-    free_mib = shutil.disk_usage(settings.data_dir).free // 2**20
+    try:
+        free_mib = shutil.disk_usage(settings.data_dir).free // 2**20
+    except OSError as error:
+        raise NodeError(
+            ExitCode.DATA_DIR, f"The disk of {settings.data_dir} cannot be looked at: {error.strerror}."
+        ) from error
     if free_mib <= settings.spool_reserve_mib:
         raise NodeError(
             ExitCode.DATA_DIR,
@@ -109,9 +114,11 @@ def _disk(settings: Settings) -> str:
 
 
 def _database(settings: Settings) -> str:
-    from boneage_node.node import masked, open_store
+    from boneage_node.node import database_exists, masked, open_store
 
-    with open_store(settings, migrate=True) as store:
+    if not database_exists(settings):
+        return f"{masked(settings.database)} is not there yet: the first start makes it"
+    with open_store(settings) as store:
         jobs, deliveries = store.queue.counts(), store.outbox.counts()
     lost = jobs["dead"] + deliveries["dead"]
     waiting = f"{jobs['todo']} studies and {deliveries['todo']} reports are waiting"

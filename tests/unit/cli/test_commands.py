@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 from node_process import run
+from pydicom import dcmread
 
 from boneage_node.bone_age import model_zoo
 from boneage_node.dimse.pacs import SmallPacs
 from boneage_node.pipeline import RESULT_KEYS
+from boneage_node.store import Store
 
 COMMANDS = [
     "start",
@@ -122,11 +124,50 @@ def test_the_doctor_finds_a_sound_node_well_and_says_what_is_wrong(tmp_path: Pat
 
 
 def test_studies_of_an_empty_node(tmp_path: Path) -> None:
-    run("doctor", "--data-dir", tmp_path)
+    Store.open(f"sqlite:///{tmp_path}/boneage.sqlite3", tmp_path / "spool").close()
     assert run("studies", "list", "--json", "--data-dir", tmp_path).stdout == ""
     unknown = run("studies", "show", "7", "--data-dir", tmp_path)
     assert unknown.returncode == 1
     assert "studies list" in unknown.stderr
+
+
+def test_studies_of_a_folder_without_a_node_says_so_and_makes_none(tmp_path: Path) -> None:
+    done = run("studies", "list", "--data-dir", tmp_path / "mistyped")
+    assert done.returncode == 5
+    assert "boneage-node start" in done.stderr
+    assert not (tmp_path / "mistyped").exists()
+
+
+def test_the_doctor_changes_no_database(tmp_path: Path) -> None:
+    assert run("doctor", "--data-dir", tmp_path / "new").returncode == 0
+    assert not (tmp_path / "new" / "boneage.sqlite3").exists()
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "boneage.sqlite3").touch()
+    old = run("doctor", "--data-dir", tmp_path / "old", "--json")
+    assert old.returncode == 1
+    assert [f["check"] for f in json.loads(old.stdout) if not f["ok"]] == ["database"]
+    assert (tmp_path / "old" / "boneage.sqlite3").read_bytes() == b""
+
+
+def test_the_doctor_speaks_also_where_nothing_can_be_written() -> None:
+    ill = run("doctor", "--data-dir", "/proc/nowhere", "--json")
+    assert ill.returncode == 1
+    wrong = {finding["check"] for finding in json.loads(ill.stdout) if not finding["ok"]}
+    assert wrong == {"spool", "disk"}
+
+
+def test_replay_keeps_files_of_one_name_apart(sample_dicom: Path, tmp_path: Path) -> None:
+    names = ("girl-08y-dx.dcm", "chest-07y-dx.dcm")
+    files = [tmp_path / str(number) / "image.dcm" for number in range(2)]
+    for file, name in zip(files, names, strict=True):
+        file.parent.mkdir()
+        shutil.copy(sample_dicom / name, file)
+    done = run("replay", *files, "--out", tmp_path / "out", "--json", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    kept = [json.loads(line)["report"] for line in done.stdout.splitlines()]
+    assert [Path(report).name for report in kept] == ["image.sr.dcm", "image-2.sr.dcm"]
+    studies = [str(dcmread(file).StudyInstanceUID) for file in kept]
+    assert studies == [str(dcmread(sample_dicom / name).StudyInstanceUID) for name in names]
 
 
 @pytest.mark.slow
