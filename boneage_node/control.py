@@ -11,8 +11,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .child import Child
 from .dimse.sender import Destination, send
-from .logs import class_name, get_logger
+from .logs import get_logger
 from .node import open_store
+from .outage import Outage
 from .settings import Settings
 from .store import DeliveryTask, Status, Store, backoff
 
@@ -26,14 +27,15 @@ BATCH = 50
 def run(settings: Settings, child: Child) -> None:
     """Run the scheduled work until told to stop; a delivery that is under way is finished."""
     with open_store(settings) as store:
-        deliveries = Deliveries(settings, store, child.stop)
+        outage = Outage()
+        deliveries = Deliveries(settings, store, child.stop, outage)
         scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
         for work, seconds in (
             (partial(settle, store), TICK_SECONDS),
             (deliveries.tick, TICK_SECONDS),
             (partial(sweep, store), SWEEP_SECONDS),
         ):
-            scheduler.add_job(_surviving(work), "interval", seconds=seconds)
+            scheduler.add_job(_surviving(work, outage), "interval", seconds=seconds)
         sweep(store)
         scheduler.start()
         child.ready()
@@ -42,14 +44,16 @@ def run(settings: Settings, child: Child) -> None:
         deliveries.join()
 
 
-def _surviving(work: Callable[[], None]) -> Callable[[], None]:
+def _surviving(work: Callable[[], None], outage: Outage) -> Callable[[], None]:
     """The work, such that a database that is away for a while costs a line in the log."""
 
     def guarded() -> None:
         try:
             work()
         except SQLAlchemyError as error:
-            get_logger().error("database away", error=class_name(error))
+            outage.began(error)
+        else:
+            outage.ended()
 
     return guarded
 
@@ -75,12 +79,14 @@ class Deliveries:
         settings: The node's settings.
         store: The store.
         stop: Set when no new association should be opened.
+        outage: Told when the database is away.
     """
 
-    def __init__(self, settings: Settings, store: Store, stop: threading.Event) -> None:
+    def __init__(self, settings: Settings, store: Store, stop: threading.Event, outage: Outage) -> None:
         self._settings = settings
         self._store = store
         self._stop = stop
+        self._outage = outage
         self._threads: dict[str, threading.Thread] = {}
         self._log = get_logger()
 
@@ -91,7 +97,8 @@ class Deliveries:
             if self._stop.is_set() or (thread is not None and thread.is_alive()):
                 continue
             self._threads[destination] = threading.Thread(
-                target=_surviving(partial(self.deliver, destination)), name=f"deliver-{destination}"
+                target=_surviving(partial(self.deliver, destination), self._outage),
+                name=f"deliver-{destination}",
             )
             self._threads[destination].start()
 

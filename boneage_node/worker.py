@@ -22,6 +22,7 @@ from .child import Child
 from .exit_codes import ExitCode, NodeError
 from .logs import class_name, get_logger
 from .node import open_store
+from .outage import Outage
 from .pipeline import answers, result
 from .radiograph import Choice, choose_hand_image, read_dataset
 from .report import DeviceIdentity, assessment_sr, refusal_sr, to_bytes
@@ -59,13 +60,15 @@ def run(settings: Settings, child: Child, *, device: str) -> None:
     with open_store(settings) as store:
         worker = Worker(settings, store, predictor, f"{socket.gethostname()}-{child.name}-{os.getpid()}")
         child.ready(device=device, more_devices=more_devices, model=str(predictor.identity))
+        outage = Outage()
         while not child.stop.is_set():
             try:
                 idle = not worker.work()
             except SQLAlchemyError as error:
-                get_logger().error("database away", error=class_name(error))
+                outage.began(error)
                 child.stop.wait(DATABASE_AWAY_SECONDS)
                 continue
+            outage.ended()
             if idle:
                 child.stop.wait(IDLE_SECONDS)
 

@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 from node_process import COMMAND, NodeProcess, environment, eventually, run
 from orthanc_peer import Orthanc
+from peers import PostgreSQL
 from pydicom import dcmread
 
 from boneage_node.dimse.pacs import SmallPacs
@@ -116,6 +118,44 @@ def test_a_receiver_and_a_control_that_are_killed_come_back(
         )
         assert storescu(node.port, hands[0]).returncode == 0
         eventually(lambda: len(list((tmp_path / "pacs").iterdir())) == 1)
+
+
+def test_a_database_that_goes_away_and_comes_back(
+    hands: list[Path], tmp_path: Path, storescu: Send, node_postgresql: PostgreSQL
+) -> None:
+    (tmp_path / "pacs").mkdir()
+    url = node_postgresql.new_database()
+    with (
+        SmallPacs(tmp_path / "pacs") as pacs,
+        NodeProcess(tmp_path / "node", "--send-to", pacs.destination, database_url=url) as node,
+    ):
+        let_in(node_postgresql, url, False)
+        assert storescu(node.port, hands[0]).returncode != 0
+        for process in ("control", "worker-0"):
+            eventually(lambda process=process: said(node, process, "database away"))
+        let_in(node_postgresql, url, True)
+        for process in ("control", "worker-0"):
+            eventually(lambda process=process: said(node, process, "database back"))
+            assert said(node, process, "database away") == 1
+        assert storescu(node.port, hands[0]).returncode == 0
+        eventually(lambda: len(list((tmp_path / "pacs").iterdir())) == 1)
+        assert said(node, "node", "process ended") == 0
+
+
+def let_in(cluster: PostgreSQL, url: str, allowed: bool) -> None:
+    """Let clients use a database, or throw them out and keep them out."""
+    name = url.removeprefix("postgresql+psycopg://tests@/").split("?")[0]
+    server = cluster.url("postgres").replace("+psycopg", "")
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS {allowed}")
+        if not allowed:
+            query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+            connection.execute(query, [name])
+
+
+def said(node: NodeProcess, process: str, event: str) -> int:
+    """How often a process has logged an event."""
+    return sum(line["process"] == process and line["event"] == event for line in node.log())
 
 
 def test_workers_share_a_data_folder_but_receivers_do_not(tmp_path: Path) -> None:
