@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,9 +22,12 @@ PEERS = {
 
 
 def find_program(program: str) -> str | None:
-    """Path of a program, looked for also where Debian hides servers."""
+    """Path of a program, looked for also where Debian hides servers, and not where pynetdicom puts its own."""
     hidden = [str(folder) for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"))]
-    return shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", *hidden]))
+    folders = [*os.environ.get("PATH", "").split(os.pathsep), "/usr/sbin", *hidden]
+    return shutil.which(
+        program, path=os.pathsep.join(f for f in folders if Path(f) != Path(sys.executable).parent)
+    )
 
 
 @pytest.fixture(scope="session")
