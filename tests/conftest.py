@@ -22,12 +22,11 @@ PEERS = {
 
 
 def find_program(program: str) -> str | None:
-    """Path of a program, looked for also where Debian hides servers, and not where pynetdicom puts its own."""
+    """Path of a program, looked for where Debian hides servers too, not where pynetdicom puts its own."""
     hidden = [str(folder) for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"))]
     folders = [*os.environ.get("PATH", "").split(os.pathsep), "/usr/sbin", *hidden]
-    return shutil.which(
-        program, path=os.pathsep.join(f for f in folders if Path(f) != Path(sys.executable).parent)
-    )
+    own = Path(sys.executable).parent
+    return shutil.which(program, path=os.pathsep.join(f for f in folders if Path(f) != own))
 
 
 @pytest.fixture(scope="session")

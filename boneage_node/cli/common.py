@@ -115,7 +115,7 @@ def reading_cells(result: dict[str, Any]) -> tuple[str, ...]:
 
 def plain_table(*columns: str) -> Table:
     """A table that fits 80 columns: no lines between columns, and only the last one is ever broken."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     for number, column in enumerate(columns, 1):
         table.add_column(column, no_wrap=number < len(columns), overflow="fold")
     return table
