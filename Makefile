@@ -8,7 +8,7 @@ demo: $(VENV)/installed
 	$(VENV)/bin/boneage-node replay sample_dicom/
 
 test: lint
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest --numprocesses auto --dist loadfile
 
 lint: $(VENV)/installed-test
 	$(VENV)/bin/ruff check .

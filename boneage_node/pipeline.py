@@ -70,7 +70,7 @@ def answers(choices: Sequence[Choice], predictor: Predictor) -> list[Assessment 
     return [next(assessed) if choice.refusal is None else choice.refusal for choice in choices]
 
 
-def result(choice: Choice, answer: Assessment | Refusal, elapsed_ms: float) -> dict[str, Any]:
+def result(choice: Choice, answer: Assessment | Refusal, elapsed_ms: float | None = None) -> dict[str, Any]:
     """The answer as a JSON object."""
     header = choice.header
     assessment = answer if isinstance(answer, Assessment) else None
@@ -86,7 +86,7 @@ def result(choice: Choice, answer: Assessment | Refusal, elapsed_ms: float) -> d
         "z_score": _rounded(assessment.z_score if assessment else None, 2),
         "laterality": str(header.laterality) if header and header.laterality else None,
         "model": str(assessment.model) if assessment else None,
-        "elapsed_ms": round(elapsed_ms, 1),
+        "elapsed_ms": _rounded(elapsed_ms, 1),
     }
 
 

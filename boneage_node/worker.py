@@ -182,7 +182,7 @@ class Worker:
         )
         document: Dataset = make(source, answer)
         sent = isinstance(answer, Assessment) or self._settings.send_refusals
-        facts = result(choice, answer, 0.0) | {"file": choice.path.name, "elapsed_ms": None}
+        facts = result(choice, answer) | {"file": choice.path.name}
         return NewReport(
             instance_id=instance.id,
             kind=ReportKind.ASSESSMENT if isinstance(answer, Assessment) else ReportKind.REFUSAL,
