@@ -79,12 +79,17 @@ def list_(
         for study in studies:
             typer.echo(_json(dataclasses.asdict(study)))
         return
-    table = plain_table("no.", "received", "state", "images", *READING_COLUMNS, "deliveries")
+    table = plain_table("no.", "received", "state", "n", *READING_COLUMNS, "sent")
     for study in studies:
         cells = reading_cells(study.result) if study.result else ("",) * len(READING_COLUMNS)
         deliveries = ", ".join(f"{count} {status}" for status, count in study.deliveries.items() if count)
         table.add_row(
-            str(study.id), _when(study.received_at), study.state, str(study.instances), *cells, deliveries
+            str(study.id),
+            _when(study.received_at)[:16],
+            study.state,
+            str(study.instances),
+            *cells,
+            deliveries,
         )
     out.print(table)
 
