@@ -12,10 +12,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from .child import Child
 from .dimse.sender import Destination, send
 from .logs import get_logger
-from .node import open_store
+from .node import backoff_of, open_store
 from .outage import Outage
 from .settings import Settings
-from .store import DeliveryTask, Status, Store, backoff
+from .store import DeliveryTask, Status, Store
 
 TICK_SECONDS = 0.5
 """How often studies are settled and the outbox is looked at."""
@@ -142,11 +142,7 @@ class Deliveries:
             error,
             permanent=permanent,
             max_attempts=self._settings.delivery_max_attempts,
-            backoff=partial(
-                backoff,
-                base_seconds=self._settings.backoff_base_seconds,
-                cap_seconds=self._settings.backoff_cap_seconds,
-            ),
+            backoff=backoff_of(self._settings),
         )
         event = "report is a dead letter" if status is Status.DEAD else "report not delivered"
         self._log.warning(

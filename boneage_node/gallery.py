@@ -33,7 +33,7 @@ class Gallery:
             for path in sorted(received.iterdir())
         }
         self._names: set[str] = set()
-        self._manifest = read_manifest(model_zoo.model_dir(model) if model else model_zoo.default_model_dir())
+        self._manifest = read_manifest(model_zoo.model_dir(model))
 
     def keep(self, file: Path, result: dict[str, Any], report_instance_uid: str) -> dict[str, str | None]:
         """Keep a report and its picture; gives their paths as ``report`` and ``picture``."""

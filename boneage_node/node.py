@@ -11,10 +11,12 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -27,7 +29,7 @@ from .child import Failed, Ready, child_main
 from .exit_codes import ExitCode, NodeError
 from .logs import get_logger
 from .settings import Settings
-from .store import SchemaMismatch, Store
+from .store import SchemaMismatch, Store, backoff
 
 STOP_SECONDS = 25.0
 """How long the children may take to end their work on SIGTERM; container engines give 30 s in all."""
@@ -309,6 +311,13 @@ def database_exists(settings: Settings) -> bool:
     """Whether the file of an embedded database is there; True of a server, which has to be asked."""
     file = make_url(settings.database).database
     return not settings.database.startswith("sqlite") or (file is not None and Path(file).is_file())
+
+
+def backoff_of(settings: Settings) -> Callable[[int], timedelta]:
+    """From the number of failed attempts to the wait before the next, as set."""
+    return partial(
+        backoff, base_seconds=settings.backoff_base_seconds, cap_seconds=settings.backoff_cap_seconds
+    )
 
 
 def masked(url: str) -> str:

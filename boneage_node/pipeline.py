@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .bone_age import Assessment, Refusal
+from .bone_age import Assessment, Refusal, model_zoo
+from .bone_age.manifest import ModelError
 from .bone_age.predictor import Predictor
+from .exit_codes import ExitCode, NodeError
 from .radiograph import Choice, choose_hand_image
 
 RESULT_KEYS = (
@@ -46,6 +48,18 @@ class Reading:
     def result(self) -> dict[str, Any]:
         """The object that ``assess --json`` prints and the database keeps; null is what is not known."""
         return result(self.choice, self.answer, self.elapsed_ms)
+
+
+def load_predictor(model: str | None, device: str) -> Predictor:
+    """Load a model by name or folder; None is the default one.
+
+    Raises:
+        NodeError: Where the model or the device cannot be used.
+    """
+    try:
+        return Predictor.load(model_zoo.model_dir(model), device)
+    except ModelError as error:
+        raise NodeError(ExitCode.MODEL, f"{error}.") from error
 
 
 def read_study(paths: Sequence[Path], predictor: Predictor) -> Reading:

@@ -15,19 +15,18 @@ import torch
 from pydicom import Dataset
 from sqlalchemy.exc import SQLAlchemyError
 
-from .bone_age import Assessment, Refusal, model_zoo
-from .bone_age.manifest import ModelError
+from .bone_age import Assessment, Refusal
 from .bone_age.predictor import Predictor
 from .child import Child
-from .exit_codes import ExitCode, NodeError
+from .exit_codes import ExitCode
 from .logs import class_name, get_logger
-from .node import open_store
+from .node import backoff_of, open_store
 from .outage import Outage
-from .pipeline import answers, result
+from .pipeline import answers, load_predictor, result
 from .radiograph import Choice, choose_hand_image, read_dataset
 from .report import DeviceIdentity, assessment_sr, refusal_sr, to_bytes
 from .settings import Settings
-from .store import Job, LeaseLost, NewReport, ReportKind, Status, Store, backoff
+from .store import Job, LeaseLost, NewReport, ReportKind, Status, Store
 
 IDLE_SECONDS = 0.25
 """How often a worker with nothing to do asks for something."""
@@ -52,11 +51,7 @@ def run(settings: Settings, child: Child, *, device: str) -> None:
     os.nice(NICENESS)
     torch.set_num_threads(min(THREADS_MAX, torch.get_num_threads()))
     device, more_devices = _resolve(device)
-    try:
-        folder = model_zoo.model_dir(settings.model) if settings.model else model_zoo.default_model_dir()
-        predictor = Predictor.load(folder, device)
-    except ModelError as error:
-        raise NodeError(ExitCode.MODEL, f"{error}.") from error
+    predictor = load_predictor(settings.model, device)
     with open_store(settings) as store:
         worker = Worker(settings, store, predictor, f"{socket.gethostname()}-{child.name}-{os.getpid()}")
         child.ready(device=device, more_devices=more_devices, model=str(predictor.identity))
@@ -203,11 +198,7 @@ class Worker:
                 self._name,
                 class_name(error),
                 max_attempts=self._settings.job_max_attempts,
-                backoff=partial(
-                    backoff,
-                    base_seconds=self._settings.backoff_base_seconds,
-                    cap_seconds=self._settings.backoff_cap_seconds,
-                ),
+                backoff=backoff_of(self._settings),
             )
         except LeaseLost:
             self._log.warning("lease lost", study=job.study_id, job=job.id)

@@ -22,22 +22,18 @@ def zoo_dir() -> Path:
     raise ModelError(f"no model_zoo in {package}: install boneage-node from its wheel or a whole checkout")
 
 
-def model_dir(model: str) -> Path:
-    """The folder of a model named as in the zoo, or given as a path.
+def model_dir(model: str | None = None) -> Path:
+    """The folder of a model named as in the zoo, or given as a path; None is the default model.
 
     Raises:
         ModelError: Where there is none.
     """
+    model = model or DEFAULT_MODEL
     for candidate in (zoo_dir() / model, Path(model)):
         if (candidate / MANIFEST_FILE).is_file():
             return candidate
     known = ", ".join(folder.name for folder, _ in list_models()) or "none"
     raise ModelError(f"no model '{model}': the zoo has {known}; a folder with a {MANIFEST_FILE} will do too")
-
-
-def default_model_dir() -> Path:
-    """The folder of the model that is used unless another is named."""
-    return model_dir(DEFAULT_MODEL)
 
 
 def list_models() -> list[tuple[Path, Manifest]]:

@@ -15,7 +15,6 @@ from .common import (
     JsonOption,
     ModelOption,
     dicom_files,
-    load_predictor,
     print_readings,
     progress_bar,
 )
@@ -37,6 +36,9 @@ def assess(
     Example: boneage-node assess hand.dcm --json
     """
     paths = dicom_files(files)
+    # after the files were found: it takes a while to import
+    from boneage_node.pipeline import load_predictor
+
     predictor = load_predictor(model, device)
     results = []
     if as_json:

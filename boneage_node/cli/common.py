@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -20,9 +20,6 @@ from rich.progress import (
 from rich.table import Table
 
 from boneage_node.exit_codes import ExitCode, NodeError
-
-if TYPE_CHECKING:
-    from boneage_node.bone_age.predictor import Predictor
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="Settings file (TOML). Default: the one BONEAGE_CONFIG names.")
@@ -55,23 +52,6 @@ def progress_bar(title: str, total: int) -> Iterator[Callable[[int, str], None]]
     with Progress(*columns, console=err) as progress:
         task = progress.add_task(title, total=total, note="")
         yield lambda done, note: progress.update(task, completed=done, note=note)
-
-
-def load_predictor(model: str | None, device: str) -> Predictor:
-    """Load a model by name or folder; None is the default one.
-
-    Raises:
-        NodeError: Where the model or the device cannot be used.
-    """
-    from boneage_node.bone_age import model_zoo
-    from boneage_node.bone_age.manifest import ModelError
-    from boneage_node.bone_age.predictor import Predictor
-
-    try:
-        folder = model_zoo.model_dir(model) if model else model_zoo.default_model_dir()
-        return Predictor.load(folder, device)
-    except ModelError as error:
-        raise NodeError(ExitCode.MODEL, f"{error}.") from error
 
 
 def dicom_files(paths: Iterable[Path]) -> list[Path]:

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from boneage_node.exit_codes import ExitCode, NodeError
 
-from .common import ConfigOption, DataDirOption, JsonOption, load_predictor, out
+from .common import ConfigOption, DataDirOption, JsonOption, out
 
 if TYPE_CHECKING:
     from boneage_node.settings import Settings
@@ -132,6 +132,8 @@ def _database(settings: Settings) -> str:
 
 
 def _model(settings: Settings) -> str:
+    from boneage_node.pipeline import load_predictor
+
     predictors = [load_predictor(settings.model, device) for device in settings.device]
     devices = ", ".join(str(predictor.device) for predictor in predictors)
     return f"{predictors[0].identity} loads, and its sha256 is right, on {devices}"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-import socket
 from dataclasses import dataclass
 from enum import Enum
 
 from pynetdicom.pdu import A_ASSOCIATE_RQ
+
+from boneage_node.settings import is_loopback
 
 from .contexts import VERIFICATION
 
@@ -72,17 +73,6 @@ class ReceiverSettings:
             "Name the calling AE titles and the addresses that may send, or listen on 127.0.0.1, "
             "or say explicitly that the node is open to all."
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether every address of a host name is reachable from this machine only."""
-    if not host:
-        return False
-    try:
-        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
-    except OSError:
-        return False
-    return all(ipaddress.ip_address(address.partition("%")[0]).is_loopback for address in found)
 
 
 class Rejection(Enum):

@@ -92,7 +92,7 @@ class WholeHandRun:
     ) -> tuple[HandUNet, dict[str, Any], dict[str, Any]]:
         """The hand-mask network, how it was trained, and what it was measured at."""
         if self.outlines is None:
-            folder = model_zoo.default_model_dir()
+            folder = model_zoo.model_dir()
             predictor = Predictor.load(folder, "cpu")
             return predictor.segmentation, {"segmentation": f"taken from {predictor.identity}"}, {}
         train, held_out = split_outlines(read_outlines(self.outlines))

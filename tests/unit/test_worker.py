@@ -44,7 +44,7 @@ class OnGpu:
 
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
-    return Predictor.load(model_zoo.default_model_dir(), "cpu")
+    return Predictor.load(model_zoo.model_dir(), "cpu")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from boneage_node.phantom import PhantomHand, draw_hand
 
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
-    return Predictor.load(model_zoo.default_model_dir(), "cpu")
+    return Predictor.load(model_zoo.model_dir(), "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_the_outline_is_in_pixels_of_the_original(predictor: Predictor) -> None:
 
 def test_changed_weights_are_not_loaded(tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    shutil.copytree(model_zoo.default_model_dir(), folder)
+    shutil.copytree(model_zoo.model_dir(), folder)
     weights = folder / "weights.safetensors"
     damaged = bytearray(weights.read_bytes())
     damaged[-1] ^= 1
@@ -117,4 +117,4 @@ def test_a_model_that_is_not_there_is_said_with_those_that_are() -> None:
 
 def test_a_device_that_is_not_there_is_refused() -> None:
     with pytest.raises(ModelError, match="cuda:99"):
-        Predictor.load(model_zoo.default_model_dir(), "cuda:99")
+        Predictor.load(model_zoo.model_dir(), "cuda:99")

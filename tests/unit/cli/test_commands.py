@@ -84,7 +84,7 @@ def test_models_are_listed_and_verified(tmp_path: Path) -> None:
     listed = run("models", "list", "--json")
     assert "whole-hand" in [json.loads(line)["name"] for line in listed.stdout.splitlines()]
     assert run("models", "verify").returncode == 0
-    shutil.copytree(model_zoo.default_model_dir(), tmp_path / "model")
+    shutil.copytree(model_zoo.model_dir(), tmp_path / "model")
     with (tmp_path / "model" / "weights.safetensors").open("ab") as file:
         file.write(b"x")
     changed = run("models", "verify", tmp_path / "model")
