@@ -1,0 +1,46 @@
+"""Test-time augmentation: several views of an image, whose ages are averaged."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+VIEW_COUNTS = (1, 2, 10)
+
+_CORNER_SHARE = 0.9
+
+
+def views(images: Tensor, count: int) -> Tensor:
+    """Views of a batch: the ten crops of Krizhevsky et al. 2012, with the whole image for the centre.
+
+    Args:
+        images: Shape (n, 1, h, w), floating point.
+        count: 1, the image itself; 2, also its mirror image; 10, the image and its four corners (90 % of each
+            side, enlarged to h x w, in the order top left, top right, bottom left, bottom right), then the
+            mirror images of these five in the same order.
+
+    Returns:
+        Shape (count * n, 1, h, w), all n of the first view first.
+
+    Raises:
+        ValueError: If the count is none of ``VIEW_COUNTS``.
+    """
+    if count not in VIEW_COUNTS:
+        raise ValueError(f"{count} views: must be one of {VIEW_COUNTS}")
+    if count == 1:
+        return images
+    plain = images if count == 2 else torch.cat([images, *_corners(images)])
+    return torch.cat([plain, plain.flip(3)])
+
+
+def _corners(images: Tensor) -> list[Tensor]:
+    height_px, width_px = images.shape[2:]
+    rows_px, columns_px = round(_CORNER_SHARE * height_px), round(_CORNER_SHARE * width_px)
+    return [
+        functional.interpolate(
+            images[:, :, rows, columns], (height_px, width_px), mode="bilinear", align_corners=False
+        )
+        for rows in (slice(rows_px), slice(-rows_px, None))
+        for columns in (slice(columns_px), slice(-columns_px, None))
+    ]
