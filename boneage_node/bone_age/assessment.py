@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,13 +17,13 @@ class Hand:
 
     Attributes:
         pixels: Grey image of shape (height, width), float32 in [0, 1], bone bright.
-        sex: The patient's sex, from the header.
+        sex: The patient's sex, from the header; None where it is unknown and is to be read as both.
         chronological_age_months: Age at the study, or None where the header does not give it.
         laterality: Which hand, or None where the header does not say.
     """
 
     pixels: npt.NDArray[np.float32]
-    sex: Sex
+    sex: Sex | None
     chronological_age_months: float | None = None
     laterality: Laterality | None = None
 
@@ -44,24 +45,34 @@ class Assessment:
     """A bone age and what is needed to report it.
 
     Attributes:
-        bone_age_months: The reading.
-        interval_months: (low, high): prediction interval at ``interval_coverage``.
+        bone_age_months: The reading; the mean of both readings where sex is unknown.
+        interval_months: (low, high): prediction interval at ``interval_coverage``; where sex is unknown it
+            holds the intervals of both readings.
         interval_coverage: Nominal coverage of the interval, 0 to 1.
-        sex: Sex the reading was made for.
+        sex: Sex the reading was made for, or None where it is unknown.
+        months_by_sex: The reading as each sex: one entry, or two where sex is unknown.
+        member_months: What each network and head read, e.g. ``"A regression"``; where sex is unknown, the
+            mean over both sexes.
         chronological_age_months: Age at the study, or None.
-        z_score: (bone age - chronological age) / Brush Foundation SD, or None outside that table.
+        z_score: (bone age - chronological age) / Brush Foundation SD, or None outside that table or
+            where sex is unknown.
         laterality: Which hand, or None.
         outline_px: Closed outline of the hand, shape (n, 2), float32, (x, y) = (column, row) in pixels of
             the image that was read; the first point is not repeated.
+        key_points_px: Tip of the middle finger, tip of the thumb and centre of the capitate, shape (3, 2),
+            float32, in the same pixels.
         model: The weights that made the reading.
     """
 
     bone_age_months: float
     interval_months: tuple[float, float]
     interval_coverage: float
-    sex: Sex
+    sex: Sex | None
+    months_by_sex: Mapping[Sex, float]
+    member_months: Mapping[str, float]
     chronological_age_months: float | None
     z_score: float | None
     laterality: Laterality | None
     outline_px: npt.NDArray[np.float32]
+    key_points_px: npt.NDArray[np.float32]
     model: ModelIdentity

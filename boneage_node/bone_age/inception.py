@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from .networks import AgeHeads
+
 # Makes a layer for (input channels, width) and says how many channels come out of it.
 _Maker = Callable[[int, float], tuple[nn.Module, int]]
 
@@ -149,8 +151,8 @@ class AgeInception(nn.Module):
         )  # fmt: skip
         self.regression = nn.Linear(dense, 1)
 
-    def forward(self, images: Tensor, male: Tensor) -> Tensor:
-        """Age scaled so that -1 is 0 and 1 is 240 months, not clipped; shape (n,).
+    def forward(self, images: Tensor, male: Tensor) -> AgeHeads:
+        """The regression head's answer, not clipped; it has no other head.
 
         Args:
             images: Whole radiographs, shape (n, 1, h, w), contrast-normalised; at least 75 pixels a side.
@@ -159,4 +161,4 @@ class AgeInception(nn.Module):
         pooled = self.features(images).mean(dim=(2, 3))
         sex = nn.functional.relu(self.sex(2 * male[:, None] - 1))
         ages: Tensor = self.regression(self.dense(torch.cat([pooled, sex], dim=1)))
-        return ages[:, 0]
+        return AgeHeads(ages[:, 0], None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -34,19 +34,79 @@ class SegmentationNetwork(_Part):
     widths: tuple[int, ...]
 
 
-class AgeNetwork(_Part):
-    """Shape of the age network and of the raster it reads."""
+class RegistrationNetwork(_Part):
+    """Shape of the key-point network."""
 
     widths: tuple[int, ...]
+
+
+class Region(_Part):
+    """A box of the method's frame (2080 high, 1600 wide; see ``registration``), in the frame's units."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+class AgeMember(_Part):
+    """One age network of the ensemble.
+
+    Attributes:
+        name: As reports and tables call it.
+        architecture: ``vgg`` (both heads) or ``inception`` (regression).
+        widths: Channels of a VGG's blocks.
+        width: Factor of Inception v3's channels.
+        region: What of the registered hand it reads; None is the whole radiograph as it came.
+        height_px, width_px: Raster it reads.
+        views: Views averaged: 1, 2 (with the mirror image) or 10 (ten-crop).
+        weights: Share of each of its heads in the ensemble; over all members they sum to one.
+    """
+
+    name: str
+    architecture: Literal["vgg", "inception"]
+    widths: tuple[int, ...] = ()
+    width: float = 1.0
+    region: Region | None
     height_px: int
     width_px: int
+    views: int
+    weights: dict[str, float]
+
+
+class Band(_Part):
+    """Half width of the interval for readings below ``below_months`` and not in an earlier band."""
+
+    below_months: float
+    half_width_months: float
 
 
 class Interval(_Part):
-    """Split-conformal prediction interval: half width in months for each sex, at a nominal coverage."""
+    """Split-conformal prediction interval, by sex and band of the bone age that was read."""
 
     coverage: float
-    half_width_months: dict[Sex, float]
+    bands: dict[Sex, tuple[Band, ...]]
+
+    def half_width_months(self, sex: Sex, bone_age_months: float) -> float:
+        """Half width for a reading; the last band has no upper end."""
+        bands = self.bands[sex]
+        return next((b for b in bands if bone_age_months < b.below_months), bands[-1]).half_width_months
+
+
+class Plausibility(_Part):
+    """Limits beyond which a hand is refused, set on calibration images.
+
+    Attributes:
+        overlap: Least overlap of the registered mask with the usual hand, 0 to 1.
+        second_component: Greatest size of a second thing like a hand, as a share of the hand's.
+        cut_off: Greatest length along the image's border beyond the wrist, as a share of the hand's.
+        spread_months: Greatest standard deviation of the members' readings.
+    """
+
+    overlap: float
+    second_component: float
+    cut_off: float
+    spread_months: float
 
 
 class Manifest(_Part):
@@ -61,7 +121,9 @@ class Manifest(_Part):
     terms: str
     weights: Weights
     segmentation: SegmentationNetwork
-    age: AgeNetwork
+    registration: RegistrationNetwork
+    members: tuple[AgeMember, ...]
+    plausibility: Plausibility
     interval: Interval
     training: dict[str, Any]
     metrics: dict[str, Any]

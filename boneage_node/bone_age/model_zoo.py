@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .manifest import MANIFEST_FILE, Manifest, ModelError, read_manifest
 
-DEFAULT_MODEL = "whole-hand"
+DEFAULT_MODEL = "hand-regions"
 
 
 def zoo_dir() -> Path:

@@ -1,8 +1,9 @@
-"""The networks: a small U-Net for the hand mask and a VGG-like network for the age."""
+"""The small networks: a U-Net for the hand mask, VGG-like ones for the key points and the age."""
 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -53,46 +54,95 @@ class HandUNet(nn.Module):
         return logits
 
 
+class KeyPointVgg(nn.Module):
+    """VGG-like network that says where three key points are, as heat maps at a quarter of the resolution.
+
+    Args:
+        widths: Channels of the blocks; each after the first halves the image.
+    """
+
+    def __init__(self, widths: tuple[int, ...] = (12, 24, 48, 96, 128)) -> None:
+        super().__init__()
+        self.widths = widths
+        self.blocks = nn.ModuleList(
+            _block(2 if level == 0 else widths[level - 1], width, convolutions=1 if level == 0 else 2)
+            for level, width in enumerate(widths)
+        )
+        self.merge = nn.ModuleList(
+            _block(deep + shallow, shallow, convolutions=1) for shallow, deep in pairwise(widths[2:])
+        )
+        self.pool = nn.MaxPool2d(2)
+        self.head = nn.Conv2d(widths[2], 3, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of the points' places, shape (n, 3, h / 4, w / 4), from images (n, 2, h, w)."""
+        features, levels = images, []
+        for level, block in enumerate(self.blocks):
+            features = block(features if level == 0 else self.pool(features))
+            levels.append(features)
+        for merge, level_features in zip(reversed(self.merge), reversed(levels[2:-1]), strict=True):
+            larger = nn.functional.interpolate(features, scale_factor=2.0, mode="nearest")
+            features = merge(torch.cat([larger, level_features], dim=1))
+        logits: Tensor = self.head(features)
+        return logits
+
+
+class AgeHeads(NamedTuple):
+    """What an age network says of n hands; a head that it has not is None.
+
+    Attributes:
+        regression: Age scaled so that -1 is 0 and 1 is ``AGE_BINS`` months, shape (n,).
+        classification: Logits over the one-month bins, shape (n, AGE_BINS).
+    """
+
+    regression: Tensor | None
+    classification: Tensor | None
+
+
+def months_by_head(heads: AgeHeads) -> dict[str, Tensor]:
+    """Ages in months, shape (n,), by the name of the head: the expectation over bins for classification."""
+    months = {}
+    if heads.regression is not None:
+        months["regression"] = (heads.regression.float() + 1) * (AGE_BINS / 2)
+    if heads.classification is not None:
+        bins_months = torch.arange(AGE_BINS, dtype=torch.float32, device=heads.classification.device)
+        share = heads.classification.float().softmax(dim=1)
+        months["classification"] = (share * bins_months).sum(dim=1)  # not a product: autocast would round it
+    return months
+
+
 class AgeVgg(nn.Module):
-    """VGG-like age network: ELU, sex as an input, 240 one-month bins (Iglovikov et al. 2017).
+    """VGG-like age network with both heads: ELU, sex as an input (Iglovikov et al. 2017).
 
     Args:
         widths: Channels of the blocks; each block halves the image.
         dropout: Probability before each dense layer.
     """
 
-    def __init__(self, widths: tuple[int, ...] = (16, 32, 64, 128, 192), dropout: float = 0.3) -> None:
+    def __init__(self, widths: tuple[int, ...] = (16, 32, 64, 128, 160), dropout: float = 0.3) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         channels = 1
-        for width in widths:
-            layers += [_block(channels, width), nn.MaxPool2d(2)]
+        for level, width in enumerate(widths):
+            layers += [_block(channels, width, convolutions=1 if level == 0 else 2), nn.MaxPool2d(2)]
             channels = width
         self.features = nn.Sequential(*layers)
         self.sex = nn.Linear(1, 32)
-        self.head = nn.Sequential(
-            nn.Dropout(dropout),
-            nn.Linear(2 * channels + 32, 256),
-            nn.ELU(),
-            nn.Dropout(dropout),
-            nn.Linear(256, AGE_BINS),
+        self.dense = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(2 * channels + 32, 256), nn.ELU(), nn.Dropout(dropout)
         )
-        self.register_buffer("bins_months", torch.arange(AGE_BINS, dtype=torch.float32), persistent=False)
+        self.regression = nn.Linear(256, 1)
+        self.classification = nn.Linear(256, AGE_BINS)
 
-    def forward(self, images: Tensor, male: Tensor) -> Tensor:
-        """Logits over the one-month bins, shape (n, 240).
+    def forward(self, images: Tensor, male: Tensor) -> AgeHeads:
+        """Both heads' answers.
 
         Args:
-            images: Registered hands, shape (n, 1, h, w), contrast-normalised.
-            male: 1.0 for boys, 0.0 for girls, shape (n,).
+            images: A region of registered hands, shape (n, 1, h, w), contrast-normalised.
+            male: 1.0 for boys, 0.0 for girls, 0.5 where sex is unknown, shape (n,).
         """
         features = self.features(images)
         pooled = torch.cat([features.mean(dim=(2, 3)), features.amax(dim=(2, 3))], dim=1)
         sex = nn.functional.elu(self.sex(2 * male[:, None] - 1))
-        logits: Tensor = self.head(torch.cat([pooled, sex], dim=1))
-        return logits
-
-    def age_months(self, logits: Tensor) -> Tensor:
-        """Expectation over the bins in months, shape (n,)."""
-        assert isinstance(self.bins_months, Tensor)
-        return logits.float().softmax(dim=1) @ self.bins_months
+        dense = self.dense(torch.cat([pooled, sex], dim=1))
+        return AgeHeads(self.regression(dense)[:, 0], self.classification(dense))

@@ -1,9 +1,8 @@
-"""The one door to a model: loads once, then reads hands."""
+"""A model at work: from the pixels of a hand to its assessment."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +10,23 @@ import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import nn
 
 from .assessment import Assessment, Hand, ModelIdentity
-from .cropping import crop_hand
-from .framing import Grey, working_image
-from .manifest import Manifest, ModelError, read_manifest, verified_weights
-from .networks import AgeVgg, HandUNet
+from .cropping import FoundHand, cut_region, whole_radiograph
+from .finding import HandFinder
+from .framing import Grey
+from .inception import AgeInception
+from .manifest import AgeMember, Manifest, ModelError, read_manifest, verified_weights
+from .networks import AgeHeads, AgeVgg, HandUNet, KeyPointVgg, months_by_head
 from .reference import z_score
-from .segmentation import outline, segment
-from .words import Refusal, Sex
+from .segmentation import outline
+from .shape import UsualHand
+from .views import views
+from .words import ReasonCode, Refusal, Sex
+
+MALE = {Sex.MALE: 1.0, Sex.FEMALE: 0.0, None: 0.5}
+"""How networks are told the sex; None is "not known"."""
 
 
 def choose_device(device: str) -> torch.device:
@@ -38,12 +45,16 @@ def choose_device(device: str) -> torch.device:
     return chosen
 
 
-@dataclass(frozen=True)
-class _Found:
-    """A hand found in its image: what the age network reads, and the outline in the image's pixels."""
+def age_network(member: AgeMember) -> nn.Module:
+    """A member's network, untrained: (images, male) to ``AgeHeads``."""
+    return AgeVgg(member.widths) if member.architecture == "vgg" else AgeInception(member.width)
 
-    crop: Grey
-    outline_px: npt.NDArray[np.float32]
+
+def member_raster(member: AgeMember, hand: FoundHand, pixels: Grey) -> Grey:
+    """What a member reads of a hand found in a radiograph, shape (height_px, width_px)."""
+    if member.region is None:
+        return whole_radiograph(pixels, member.height_px, member.width_px)
+    return cut_region(hand, member.region, member.height_px, member.width_px)
 
 
 class Predictor:
@@ -51,26 +62,22 @@ class Predictor:
 
     Args:
         manifest: The model's manifest.
-        segmentation: Hand-mask network.
-        age: Age network.
-        device: Where both compute.
+        finder: Finds hands, with the networks and limits of the model.
+        ages: Age network of each member, by name.
+        device: Where all compute.
 
     Attributes:
         identity: Name, version and sha256 that go into every report.
     """
 
     def __init__(
-        self,
-        manifest: Manifest,
-        segmentation: HandUNet,
-        age: AgeVgg,
-        device: torch.device,
+        self, manifest: Manifest, finder: HandFinder, ages: dict[str, nn.Module], device: torch.device
     ) -> None:
         self.manifest = manifest
+        self.finder = finder
         self.device = device
         self.identity = ModelIdentity(manifest.name, manifest.version, manifest.weights.sha256)
-        self.segmentation = segmentation.to(device).eval()
-        self._age = age.to(device).eval()
+        self._ages = ages
 
     @classmethod
     def load(cls, folder: Path, device: str = "auto") -> Predictor:
@@ -89,72 +96,145 @@ class Predictor:
     def of_manifest(cls, folder: Path, manifest: Manifest, device: str = "auto") -> Predictor:
         """As ``load``, for a manifest that is not, or not yet, the one in the folder."""
         file = verified_weights(folder, manifest)
-        segmentation, age = HandUNet(manifest.segmentation.widths), AgeVgg(manifest.age.widths)
+        segmentation = HandUNet(manifest.segmentation.widths)
+        registration = KeyPointVgg(manifest.registration.widths)
+        usual = UsualHand()
+        ages = {member.name: age_network(member) for member in manifest.members}
+        networks = {"segmentation": segmentation, "registration": registration, "usual": usual} | {
+            f"age.{name}": network for name, network in ages.items()
+        }
+        chosen = choose_device(device)
         try:
             tensors = load_file(file)
-            for prefix, network in (("segmentation.", segmentation), ("age.", age)):
-                own = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+            for prefix, network in networks.items():
+                start = f"{prefix}."
+                own = {name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)}
                 network.load_state_dict(own)
+                network.to(chosen).eval()
         except (RuntimeError, SafetensorError) as error:
             raise ModelError(f"{file} does not hold the networks that its manifest describes") from error
-        return cls(manifest, segmentation, age, choose_device(device))
+        finder = HandFinder(segmentation, registration, chosen, usual, manifest.plausibility)
+        return cls(manifest, finder, ages, chosen)
 
-    def assess(self, hands: Sequence[Hand]) -> list[Assessment | Refusal]:
-        """Read each hand, all in one pass of the age network.
-
-        Returns:
-            For each hand, in order, its assessment, or the refusal where no hand was found in the image.
-        """
-        found = [self._find(hand) for hand in hands]
-        readable = [(hand, f) for hand, f in zip(hands, found, strict=True) if isinstance(f, _Found)]
-        if not readable:
-            return [f for f in found if isinstance(f, Refusal)]
-        crops = np.stack([f.crop for _, f in readable])
-        ages = iter(self.read_crops(crops, [hand.sex for hand, _ in readable]))
-        return [
-            f if isinstance(f, Refusal) else self._assessment(hand, f, float(next(ages)))
-            for hand, f in zip(hands, found, strict=True)
-        ]
-
-    def crop(self, pixels: Grey) -> Grey:
-        """What the age network sees of an image; raises ``Refusal`` where no hand is found."""
-        return self._locate(pixels).crop
-
-    def read_crops(self, crops: npt.NDArray[np.float32], sexes: Sequence[Sex]) -> npt.NDArray[np.float32]:
-        """Bone ages in months, shape (n,), of crops of shape (n, height_px, width_px).
-
-        Each is the mean over the hand and its mirror image, so that left and right hands read alike.
-        """
-        images = torch.from_numpy(crops)[:, None]
-        views = torch.cat([images, images.flip(3)]).to(self.device)
-        male = torch.tensor([float(sex is Sex.MALE) for sex in sexes]).repeat(2).to(self.device)
-        with torch.inference_mode():
-            ages = self._age.age_months(self._age(views, male)).view(2, -1).mean(dim=0)
-        return np.asarray(ages.cpu().numpy(), dtype=np.float32)
-
-    def _find(self, hand: Hand) -> _Found | Refusal:
+    def find(self, pixels: Grey) -> FoundHand | Refusal:
+        """The hand in a radiograph, (height, width), float32 in [0, 1], or why there is none to read."""
         try:
-            return self._locate(hand.pixels)
+            return self.finder.find(pixels)
         except Refusal as refusal:
             return refusal
 
-    def _locate(self, pixels: Grey) -> _Found:
-        image, scale = working_image(pixels)
-        mask = segment(self.segmentation, image, self.device)
-        shape = self.manifest.age
-        outline_px = (outline(mask) + 0.5) / scale - 0.5
-        return _Found(crop_hand(image, mask, shape.height_px, shape.width_px), outline_px.astype(np.float32))
+    def assess(
+        self, hands: Sequence[Hand], found: Sequence[FoundHand | Refusal] | None = None
+    ) -> list[Assessment | Refusal]:
+        """Read each hand, all in one pass of each age network.
 
-    def _assessment(self, hand: Hand, found: _Found, bone_age_months: float) -> Assessment:
-        half = self.manifest.interval.half_width_months[hand.sex]
+        Args:
+            hands: What to read.
+            found: What ``find`` says of each, for callers that asked before.
+
+        Returns:
+            For each hand, in order, its assessment, or the refusal of an image without one whole hand, or of
+            a hand on which the networks disagree.
+        """
+        if found is None:
+            found = [self.find(hand.pixels) for hand in hands]
+        whole = [f for f in found if isinstance(f, FoundHand)]
+        sexes = [_sexes(h.sex) for h, f in zip(hands, found, strict=True) if isinstance(f, FoundHand)]
+        pixels = [h.pixels for h, f in zip(hands, found, strict=True) if isinstance(f, FoundHand)]
+        asked = [(i, sex) for i, both in enumerate(sexes) for sex in both]
+        rasters = {
+            member.name: np.stack([member_raster(member, f, p) for f, p in zip(whole, pixels, strict=True)])
+            for member in self.manifest.members
+            if whole
+        }
+        indices = [i for i, _ in asked]
+        read = self.read({n: r[indices] for n, r in rasters.items()}, [MALE[s] for _, s in asked])
+        by_hand = iter(_by_hand(asked, read))
+        return [
+            f if isinstance(f, Refusal) else self._answer(hand, f, next(by_hand))
+            for hand, f in zip(hands, found, strict=True)
+        ]
+
+    def read(
+        self, rasters: dict[str, npt.NDArray[np.float32]], male: Sequence[float]
+    ) -> dict[str, npt.NDArray[np.float32]]:
+        """Bone ages in months, shape (n,), by member and head, e.g. ``"A regression"``.
+
+        Args:
+            rasters: By member name, shape (n, height_px, width_px), float32.
+            male: 1.0 for a boy, 0.0 for a girl, 0.5 where sex is not said, n of them.
+        """
+        ages: dict[str, npt.NDArray[np.float32]] = {}
+        for member in self.manifest.members:
+            if member.name in rasters:
+                images = torch.from_numpy(rasters[member.name])[:, None].to(self.device)
+                read = read_views(self._ages[member.name], images, male, member.views)
+                ages |= {f"{member.name} {head}": months for head, months in read.items()}
+        return ages
+
+    def ensemble(self, member_months: dict[str, float]) -> tuple[float, float]:
+        """The weighted mean of what networks and heads read, and their weighted standard deviation."""
+        shares = {
+            f"{m.name} {head}": share for m in self.manifest.members for head, share in m.weights.items()
+        }
+        values = np.array([member_months[name] for name in shares])
+        weights = np.array(list(shares.values()))
+        mean = float(weights @ values)
+        return mean, float(np.sqrt(weights @ (values - mean) ** 2))
+
+    def _answer(
+        self, hand: Hand, found: FoundHand, read: dict[Sex, dict[str, float]]
+    ) -> Assessment | Refusal:
+        months_by_sex, ends = {}, []
+        for sex, member_months in read.items():
+            months, spread = self.ensemble(member_months)
+            if spread > self.manifest.plausibility.spread_months:
+                return Refusal(ReasonCode.READINGS_DISAGREE, f"by {spread:.0f} months")
+            months_by_sex[sex] = months
+            half = self.manifest.interval.half_width_months(sex, months)
+            ends += [months - half, months + half]
+        bone_age_months = float(np.mean(list(months_by_sex.values())))
+        age, sex_known = hand.chronological_age_months, hand.sex
         return Assessment(
             bone_age_months=bone_age_months,
-            interval_months=(max(0.0, bone_age_months - half), bone_age_months + half),
+            interval_months=(max(0.0, min(ends)), max(ends)),
             interval_coverage=self.manifest.interval.coverage,
-            sex=hand.sex,
-            chronological_age_months=hand.chronological_age_months,
-            z_score=z_score(bone_age_months, hand.chronological_age_months, hand.sex),
+            sex=sex_known,
+            months_by_sex=months_by_sex,
+            member_months={
+                name: float(np.mean([members[name] for members in read.values()]))
+                for name in next(iter(read.values()))
+            },
+            chronological_age_months=age,
+            z_score=z_score(bone_age_months, age, sex_known) if sex_known else None,
             laterality=hand.laterality,
-            outline_px=found.outline_px,
+            outline_px=found.in_radiograph(outline(found.mask)),
+            key_points_px=found.in_radiograph(found.points_px),
             model=self.identity,
         )
+
+
+def read_views(
+    network: nn.Module, images: torch.Tensor, male: Sequence[float], count: int
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Ages in months by head, shape (n,), each the mean over ``count`` views of images (n, 1, h, w)."""
+    sexes = torch.tensor(list(male), dtype=torch.float32, device=images.device).repeat(count)
+    with torch.inference_mode():
+        heads: AgeHeads = network(views(images, count), sexes)
+        months = {name: m.view(count, -1).mean(dim=0) for name, m in months_by_head(heads).items()}
+    return {name: np.asarray(m.cpu().numpy(), dtype=np.float32) for name, m in months.items()}
+
+
+def _sexes(sex: Sex | None) -> list[Sex]:
+    """The sexes to read a hand as."""
+    return list(Sex) if sex is None else [sex]
+
+
+def _by_hand(
+    asked: list[tuple[int, Sex]], read: dict[str, npt.NDArray[np.float32]]
+) -> list[dict[Sex, dict[str, float]]]:
+    """What was read of each hand, as each sex it was read as, in the order of the hands."""
+    hands: dict[int, dict[Sex, dict[str, float]]] = {}
+    for row, (hand, sex) in enumerate(asked):
+        hands.setdefault(hand, {})[sex] = {name: float(months[row]) for name, months in read.items()}
+    return list(hands.values())

@@ -66,6 +66,27 @@ def tilted(grey: Grey, inside: Mask) -> list[Grey]:
     return [grey, grey + tilt, grey - tilt]
 
 
+def hand_shares(network: HandUNet, image: Grey, device: torch.device) -> npt.NDArray[np.float32]:
+    """How surely each pixel is hand, seen in three exposures.
+
+    Args:
+        network: Trained network in evaluation mode on ``device``.
+        image: Shape (height, width), float32, of either polarity.
+        device: Where to compute.
+
+    Returns:
+        Shape (3, height, width), 0 to 1.
+    """
+    frame = whole_frame(image)
+    inside = frame.cut(np.ones_like(image)) > 0.5
+    planes = np.stack([input_planes(grey, inside) for grey in tilted(frame.cut(image), inside)])
+    with torch.inference_mode():
+        shares = network(torch.from_numpy(planes).to(device)).float().sigmoid()[:, 0].cpu().numpy()
+    height, width = image.shape
+    whole = Frame(-frame.left_px * frame.scale, -frame.top_px * frame.scale, 1 / frame.scale, height, width)
+    return np.stack([whole.cut(share) for share in shares])
+
+
 def segment(network: HandUNet, image: Grey, device: torch.device) -> Mask:
     """The hand's pixels: the largest connected component, holes filled.
 
@@ -80,14 +101,7 @@ def segment(network: HandUNet, image: Grey, device: torch.device) -> Mask:
     Raises:
         Refusal: ``NO_HAND_FOUND`` where the mask has not the area and shape of one hand.
     """
-    frame = whole_frame(image)
-    inside = frame.cut(np.ones_like(image)) > 0.5
-    planes = np.stack([input_planes(grey, inside) for grey in tilted(frame.cut(image), inside)])
-    with torch.inference_mode():
-        share = network(torch.from_numpy(planes).to(device)).float().sigmoid().mean(dim=0)[0].cpu()
-    height, width = image.shape
-    whole = Frame(-frame.left_px * frame.scale, -frame.top_px * frame.scale, 1 / frame.scale, height, width)
-    mask = largest_component(whole.cut(share.numpy()) > 0.5)
+    mask = largest_component(hand_shares(network, image, device).mean(axis=0) > 0.5)
     refuse_implausible(mask)
     return mask
 

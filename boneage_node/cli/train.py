@@ -2,60 +2,143 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .common import progress_bar
 
+if TYPE_CHECKING:
+    from boneage_node.training.model import ModelRun
+
 app = typer.Typer(
-    no_args_is_help=True, help="Train models on the RSNA 2017 download, or on data laid out like it."
+    no_args_is_help=True,
+    help="Train models on the RSNA 2017 download, or on data laid out like it.\n\n"
+    "Each command trains what it needs and is not yet in OUT, shows progress, measures every 250 steps into "
+    "metrics.jsonl, and goes on where it was interrupted when it is given again. For several GPUs: "
+    "torchrun --nproc-per-node 4 -m boneage_node train all …",
 )
 
-_OUTLINES = Path("annotations/hand_outlines.json")
+Data = Annotated[
+    Path, typer.Option(help="Folder with boneage-training-dataset.csv and the images beside it.")
+]
+Out = Annotated[Path, typer.Option(help="Folder for checkpoints, metrics and the model.")]
+Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda:N.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Optimiser steps; default: as the shipped model.")]
+Family = Annotated[
+    str, typer.Option(help="regions (VGG-like, the paper's) or inception (Inception v3, the winner's).")
+]
+_RUNS = Path("runs/bone-age")
 
 
-@app.command("whole-hand")
-def whole_hand(
-    data: Annotated[
-        Path, typer.Option(help="Folder with boneage-training-dataset.csv and the images beside it.")
-    ],
-    out: Annotated[Path, typer.Option(help="Folder for checkpoints, metrics and the model.")] = Path(
-        "runs/whole-hand"
-    ),
-    outlines: Annotated[
-        Path | None,
-        typer.Option(
-            help="JSON of hand-drawn outlines to train the hand mask from. Default: "
-            f"DATA/{_OUTLINES} where it exists, else the hand mask of the default model is taken."
-        ),
+@app.command()
+def segmentation(
+    data: Data,
+    out: Out = _RUNS,
+    steps: Steps = None,
+    rounds: Annotated[int | None, typer.Option(min=0, help="Rounds of mining.")] = None,
+    round_steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps a round.")] = None,
+    round_images: Annotated[
+        int | None, typer.Option(min=1, help="Radiographs that each round adds to those it looks at.")
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of the age network.")] = 9000,
-    segmentation_steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of the hand mask.")] = 1400,
-    seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
+    seed: Seed = 1,
+    device: Device = "auto",
 ) -> None:
-    """Train the whole-hand model: hand mask, crops, age network, intervals, figures, model card.
+    """Train the hand mask from DATA/annotations/hand_outlines.json, then by positive mining.
 
-    An interrupted run goes on where it was when the same command is given again. Progress is shown, and
-    measured every 250 steps into OUT/metrics.jsonl. The finished model is OUT/model: use it with
-    --model OUT/model.
-
-    Example: boneage-node train whole-hand --data ~/rsna --out runs/whole-hand
+    Each round writes OUT/segmentation/round-N/contact-sheet.png: accepted masks above, rejected below. To
+    strike bad ones, write their ids into OUT/segmentation/strike.txt, delete that round's folder and those
+    after it, and give the command again.
     """
-    from boneage_node.bone_age.manifest import ModelError
-    from boneage_node.training.age import AgeRecipe
-    from boneage_node.training.data import DataError
-    from boneage_node.training.whole_hand import WholeHandRun
+    from boneage_node.training.segmentation import SegmentationRecipe
 
-    if outlines is None and (data / _OUTLINES).is_file():
-        outlines = data / _OUTLINES
-    recipe = AgeRecipe(steps=steps, seed=seed)
-    run = WholeHandRun(data, out, recipe, segmentation_steps, outlines, device)
+    recipe = _recipe(
+        SegmentationRecipe,
+        steps=steps,
+        rounds=rounds,
+        round_steps=round_steps,
+        round_images=round_images,
+        seed=seed,
+    )
+    _run(lambda run: run.train_segmentation(), data=data, out=out, segmentation=recipe, device=device)
+
+
+@app.command()
+def registration(
+    data: Data, out: Out = _RUNS, steps: Steps = None, seed: Seed = 1, device: Device = "auto"
+) -> None:
+    """Train the key-point network from DATA/annotations/keypoints.csv."""
+    from boneage_node.training.registration import RegistrationRecipe
+
+    recipe = _recipe(RegistrationRecipe, steps=steps, seed=seed)
+    _run(lambda run: run.train_registration(), data=data, out=out, registration=recipe, device=device)
+
+
+@app.command()
+def age(
+    data: Data,
+    out: Out = _RUNS,
+    family: Family = "regions",
+    member: Annotated[
+        str | None,
+        typer.Option(help="Train this network only, e.g. B, so that several machines share the work."),
+    ] = None,
+    steps: Steps = None,
+    batch: Annotated[int | None, typer.Option(min=2, help="Images a step.")] = None,
+    seed: Seed = 1,
+    device: Device = "auto",
+) -> None:
+    """Cut all hands once and train the age networks on them."""
+    from boneage_node.training.model import DEFAULT_AGE
+
+    recipe = _recipe(DEFAULT_AGE, steps=steps, batch=batch, seed=seed)
+    _run(lambda run: run.train_age(member), data=data, out=out, family=family, age=recipe, device=device)
+
+
+@app.command(name="all")
+def everything(
+    data: Data,
+    out: Out = _RUNS,
+    family: Family = "regions",
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps of each age network.")] = None,
+    batch: Annotated[int | None, typer.Option(min=2, help="Images a step of an age network.")] = None,
+    seed: Seed = 1,
+    device: Device = "auto",
+) -> None:
+    """Hand mask, key points, age networks, ensemble, intervals, figures, model card: OUT/model.
+
+    Example: boneage-node train all --data ~/rsna --out runs/bone-age, then use it with --model
+    runs/bone-age/model.
+    """
+    from boneage_node.training.model import DEFAULT_AGE
+
+    recipe = _recipe(DEFAULT_AGE, steps=steps, batch=batch, seed=seed)
+    folder = _run(lambda run: run.finish(), data=data, out=out, family=family, age=recipe, device=device)
+    typer.echo((folder / "MODEL_CARD.md").read_text())
+
+
+def _recipe(default: Any, **given: Any) -> Any:
+    """A recipe with what was given on the command line, and the defaults of the rest."""
+    from dataclasses import replace
+
+    recipe = default() if isinstance(default, type) else default
+    return replace(recipe, **{name: value for name, value in given.items() if value is not None})
+
+
+def _run(work: Callable[[ModelRun], Any], **settings: Any) -> Any:
+    """Do a part of a training run; what is wrong with the data or a model ends it with a sentence."""
+    from boneage_node.bone_age.manifest import ModelError
+    from boneage_node.training.age import FAMILIES
+    from boneage_node.training.data import DataError
+    from boneage_node.training.model import ModelRun
+
+    if settings.get("family", "regions") not in FAMILIES:
+        raise typer.BadParameter(f"one of {', '.join(FAMILIES)}", param_hint="--family")
     try:
-        folder = run.run(progress_bar)
+        return work(ModelRun(stage=progress_bar, **settings))
     except (DataError, ModelError) as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(2) from error
-    typer.echo((folder / "MODEL_CARD.md").read_text())

@@ -28,7 +28,17 @@ class Warp:
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """The batch (n, c, h, w), each image under an affine map of its own; zero beyond the border."""
-        count, _, height, width = images.shape
+        maps = self.maps(images.shape[0], images.shape[2] / images.shape[3], generator)
+        return apply(maps, images, images.shape[2], images.shape[3])
+
+    def maps(self, count: int, aspect: float, generator: torch.Generator) -> Tensor:
+        """Random maps, shape (n, 2, 3), from (x, y) in the result to (x, y) in the image, both in [-1, 1].
+
+        Args:
+            count: How many.
+            aspect: Height over width of the image.
+            generator: Source of the random numbers.
+        """
 
         def spread(limit: float) -> Tensor:
             return (torch.rand(count, generator=generator) * 2 - 1) * limit
@@ -36,13 +46,19 @@ class Warp:
         angle = spread(math.radians(self.rotation_degrees))
         size = torch.exp(spread(math.log1p(self.scale)))
         flip = torch.where(torch.rand(count, generator=generator) < self.mirror, -1.0, 1.0)
-        cosine, sine, aspect = torch.cos(angle) / size, torch.sin(angle) / size, height / width
+        cosine, sine = torch.cos(angle) / size, torch.sin(angle) / size
         rows = [
             torch.stack([cosine * flip, -sine * aspect * flip, spread(self.shift)], dim=1),
             torch.stack([sine / aspect, cosine, spread(self.shift)], dim=1),
         ]
-        grid = functional.affine_grid(torch.stack(rows, dim=1), list(images.shape), align_corners=False)
-        return functional.grid_sample(images, grid, align_corners=False)
+        return torch.stack(rows, dim=1)
+
+
+def apply(maps: Tensor, images: Tensor, height_px: int, width_px: int) -> Tensor:
+    """The batch (n, c, h, w) seen through maps (n, 2, 3), shape (n, c, height_px, width_px)."""
+    size = [*images.shape[:2], height_px, width_px]
+    grid = functional.affine_grid(maps, size, align_corners=False)
+    return functional.grid_sample(images, grid, align_corners=False)
 
 
 def vary_exposure(images: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:

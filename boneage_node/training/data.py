@@ -18,6 +18,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from boneage_node.bone_age import Sex
+from boneage_node.bone_age.registration import POINT_NAMES
 
 HIGH_RESOLUTION_PX = 400
 """An image whose longer side reaches this is reported as high resolution."""
@@ -145,3 +146,50 @@ def read_outlines(file: Path) -> list[Outline]:
         )
         for identity, entry in json.loads(file.read_text()).items()
     ]
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A radiograph's three key points.
+
+    Attributes:
+        example: The radiograph.
+        points: Shape (3, 2), (x, y) as shares of the image's width and height, in the order of
+            ``registration.POINT_NAMES``.
+        manual: Marked by a person; else by an earlier model.
+    """
+
+    example: Example
+    points: npt.NDArray[np.float32]
+    manual: bool
+
+
+def read_points(file: Path, examples: list[Example]) -> list[Marked]:
+    """Key points of ``annotations/keypoints.csv`` for those of the examples that have them.
+
+    Raises:
+        DataError: Where the file is missing, or an example's native size is not known.
+    """
+    if not file.is_file():
+        raise DataError(f"{file} not found. Registration is trained from key points.")
+    by_id = {example.id: example for example in examples}
+    marked = []
+    with file.open(newline="") as opened:
+        for row in csv.DictReader(opened):
+            example = by_id.get(row["id"])
+            if example is None:
+                continue
+            places = np.array(
+                [[float(row[f"{name}_x"]), float(row[f"{name}_y"])] for name in POINT_NAMES], dtype=np.float32
+            )
+            shares = (places / native_size_px(example)).astype(np.float32)
+            marked.append(Marked(example, shares, row["source"] == "manual"))
+    return marked
+
+
+def native_size_px(example: Example) -> tuple[int, int]:
+    """(width, height) of the original radiograph: as the table lists it, else that of the image itself."""
+    if example.native_size_px:
+        return example.native_size_px
+    with Image.open(example.path) as image:
+        return image.size

@@ -1,16 +1,57 @@
-"""What every fit shares: the learning-rate schedule, mixed precision, averaged weights."""
+"""What every fit shares: schedule, mixed precision, averaged weights, checkpoints, several processes.
+
+A fit started by ``torchrun`` spreads each batch over its processes; the first of them measures, shows and
+writes.
+"""
 
 from __future__ import annotations
 
 import copy
+import json
 import math
-from collections.abc import Callable
-from typing import Generic, TypeVar
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
-from torch import nn
+from safetensors.torch import load_file, save_file
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from .data import DataError
 
 Network = TypeVar("Network", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained; written into the manifest.
+
+    Attributes:
+        steps: Optimiser steps in all.
+        batch: Images a step, over all processes.
+        learning_rate: Peak of the schedule.
+        seed: Of every random choice.
+    """
+
+    steps: int
+    batch: int = 32
+    learning_rate: float = 2e-3
+    seed: int = 1
+
+
+class Task(Protocol):
+    """What a network is to learn, and how its progress is measured."""
+
+    def loss(self, network: nn.Module, images: int, done: float, generator: torch.Generator) -> Tensor:
+        """Loss of ``network`` on a random batch of ``images``; ``done`` is the share of the fit, 0 to 1."""
+
+    def measure(self, network: nn.Module) -> dict[str, float]:
+        """Figures of the averaged network on images that it does not learn from."""
 
 
 def cosine(steps: int, warm_up: int) -> Callable[[int], float]:
@@ -27,6 +68,26 @@ def cosine(steps: int, warm_up: int) -> Callable[[int], float]:
 def autocast(device: torch.device) -> torch.autocast:
     """bfloat16 where the device is fast at it."""
     return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def world() -> tuple[int, int]:
+    """(rank, processes) of this fit as torchrun set them, joined on first use; (0, 1) without torchrun."""
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if processes > 1 and not distributed.is_initialized():
+        backend = "nccl" if torch.cuda.is_available() else "gloo"
+        distributed.init_process_group(backend, timeout=timedelta(hours=12))
+    return (distributed.get_rank(), processes) if processes > 1 else (0, 1)
+
+
+@contextmanager
+def first_alone() -> Iterator[None]:
+    """Let the first process do something; the others come after it, to find it done."""
+    rank, processes = world()
+    if rank > 0:
+        distributed.barrier()
+    yield
+    if rank == 0 and processes > 1:
+        distributed.barrier()
 
 
 class Averaged(Generic[Network]):
@@ -50,3 +111,135 @@ class Averaged(Generic[Network]):
                 mean.lerp_(now.detach(), 1 - decay)
             else:
                 mean.copy_(now)
+
+
+class Fit(Generic[Network]):
+    """A fit that can be stopped and gone on with: all it needs is in ``folder/checkpoint.pt``.
+
+    Every random choice follows from the recipe's seed, the process and the step, so a fit that was
+    interrupted ends with the same weights as one that was not.
+
+    Args:
+        network: To be trained, as initialised; moved to the device.
+        task: What it learns.
+        recipe: How.
+        folder: For ``checkpoint.pt`` and ``metrics.jsonl``.
+        device: Where to compute.
+        decay: Of the average over steps.
+
+    Attributes:
+        average: The averaged network: what is shipped.
+
+    Raises:
+        DataError: Where the folder holds the checkpoint of another recipe.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        task: Task,
+        recipe: Recipe,
+        folder: Path,
+        device: torch.device,
+        decay: float = 0.998,
+    ) -> None:
+        self._task, self._recipe, self._device = task, recipe, device
+        self._rank, self._processes = world()
+        self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._averaged = Averaged(network, decay)
+        self._optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=1e-3)
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._optimiser, cosine(recipe.steps, warm_up=min(200, recipe.steps // 10 + 1))
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        self._checkpoint = folder / "checkpoint.pt"
+        self._metrics = folder / "metrics.jsonl"
+        self._step = 0
+        if self._checkpoint.is_file():
+            self._resume()
+        self._learning = DistributedDataParallel(network) if self._processes > 1 else network
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole fit."""
+        return self._recipe.steps
+
+    @property
+    def average(self) -> Network:
+        """The averaged network in evaluation mode."""
+        return self._averaged.network
+
+    def run(self, *, every: int = 250) -> Iterator[tuple[int, float]]:
+        """Fit to the end, yielding (step, loss); measures and keeps a checkpoint ``every`` so many steps."""
+        while self._step < self._recipe.steps:
+            loss = self._one_step()
+            self._step += 1
+            if self._rank == 0 and (self._step % every == 0 or self._step == self._recipe.steps):
+                self._measure(loss)
+                self._keep()
+            yield self._step, loss
+
+    def _one_step(self) -> float:
+        seed = (self._recipe.seed * 1_000_003 + self._step) * self._processes + self._rank
+        torch.manual_seed(seed)
+        generator = torch.Generator().manual_seed(seed)
+        images = max(2, self._recipe.batch // self._processes)
+        self._learning.train()
+        loss = self._task.loss(self._learning, images, self._step / self._recipe.steps, generator)
+        self._optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._network.parameters(), 5.0)
+        self._optimiser.step()
+        self._schedule.step()
+        self._averaged.update(self._network)
+        return float(loss.detach())
+
+    def _measure(self, loss: float) -> None:
+        """Append a line to ``metrics.jsonl``."""
+        line = {"step": self._step, "loss": round(loss, 4), **self._task.measure(self.average)}
+        with self._metrics.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def _keep(self) -> None:
+        state = {
+            "recipe": self._described(),
+            "step": self._step,
+            "network": self._network.state_dict(),
+            "average": self.average.state_dict(),
+            "updates": self._averaged.updates,
+            "optimiser": self._optimiser.state_dict(),
+            "schedule": self._schedule.state_dict(),
+        }
+        partial_file = self._checkpoint.with_suffix(".partial")
+        torch.save(state, partial_file)
+        partial_file.replace(self._checkpoint)
+
+    def _resume(self) -> None:
+        state = torch.load(self._checkpoint, map_location=self._device, weights_only=True)
+        if state["recipe"] != self._described():
+            raise DataError(
+                f"{self._checkpoint} is of another recipe: give another --out, "
+                f"or delete {self._checkpoint.parent}"
+            )
+        self._step = state["step"]
+        self._network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self._averaged.updates = state["updates"]
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._schedule.load_state_dict(state["schedule"])
+
+    def _described(self) -> dict[str, Any]:
+        """The recipe as a checkpoint holds it."""
+        described: dict[str, Any] = json.loads(json.dumps(asdict(self._recipe)))
+        return described
+
+
+def save_network(network: nn.Module, file: Path) -> None:
+    """Write a network's tensors (safetensors)."""
+    save_file({name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}, file)
+
+
+def load_network(network: Network, file: Path) -> Network:
+    """The network with the tensors of a file, in evaluation mode on the CPU."""
+    network.load_state_dict(load_file(file))
+    return network.cpu().eval()

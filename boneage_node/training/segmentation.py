@@ -1,27 +1,57 @@
-"""Training the hand mask from hand-drawn outlines."""
+"""Training the hand mask: from hand-drawn outlines, then by positive mining.
+
+Source: Iglovikov et al., doi 10.1101/234120: the network's own good masks are learned from too, round after
+round. What is good is decided in ``mining``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor, nn
 from torch.nn import functional
 
+from boneage_node.bone_age.framing import Grey
 from boneage_node.bone_age.networks import HandUNet
-from boneage_node.bone_age.segmentation import input_planes, segment, whole_frame
+from boneage_node.bone_age.segmentation import Mask, input_planes, segment, whole_frame
 from boneage_node.bone_age.words import Refusal
 
 from .augment import Warp, vary_tone
 from .data import Example, Outline, read_image, share_of
-from .fitting import Averaged, autocast, cosine
+from .fitting import Fit, Recipe, autocast, first_alone, load_network, save_network, world
+from .mining import Mined, contact_sheet, keep, kept, mine
 
 HELD_OUT = 16
 """Outlines kept from training, on which the overlap is reported."""
 
-BATCH = 12
+WEIGHTS_FILE = "weights.safetensors"
+STRIKE_FILE = "strike.txt"
+
+
+@dataclass(frozen=True)
+class SegmentationRecipe(Recipe):
+    """How the hand mask is trained.
+
+    Attributes:
+        steps: Of round 0, on the outlines alone.
+        rounds: Rounds of mining.
+        round_steps: Steps a round, on outlines and accepted masks in equal parts.
+        round_images: Radiographs that each round adds to those it looks at.
+        inverted: Share of a batch shown with grey values inverted.
+    """
+
+    steps: int = 2000
+    batch: int = 12
+    learning_rate: float = 3e-3
+    rounds: int = 5
+    round_steps: int = 150
+    round_images: int = 300
+    inverted: float = 0.2
 
 
 def split_outlines(outlines: list[Outline]) -> tuple[list[Outline], list[Outline]]:
@@ -30,60 +60,159 @@ def split_outlines(outlines: list[Outline]) -> tuple[list[Outline], list[Outline
     return ordered[HELD_OUT:], ordered[:HELD_OUT]
 
 
-def _square(outline: Outline, path: Path) -> npt.NDArray[np.float32]:
-    """What the network sees, shape (3, s, s): grey, where the image is, and the true mask."""
-    image = read_image(path)
+def _square(image: Grey, mask: Mask) -> npt.NDArray[np.float32]:
+    """What the network sees, shape (3, s, s): grey, where the image is, and the mask to learn."""
     frame = whole_frame(image)
-    mask = outline.mask(*image.shape).astype(np.float32)
-    return np.stack([frame.cut(plane) for plane in (image, np.ones_like(image), mask)])
+    return np.stack([frame.cut(plane) for plane in (image, np.ones_like(image), mask.astype(np.float32))])
 
 
-def fit_segmentation(
-    outlines: list[Outline],
-    examples: list[Example],
-    *,
-    steps: int,
-    seed: int,
-    progress: Callable[[int, float], None],
-) -> HandUNet:
-    """Train the U-Net; ``progress(step, loss)`` is called after each step.
+class SegmentationTask:
+    """Hand masks under any rotation, tone and polarity.
 
     The loss is binary cross-entropy plus soft Dice (Milletari et al. 2016), which keeps small hands from
     being outvoted by their background.
+
+    Args:
+        drawn: Squares with hand-drawn masks, shape (n, 3, s, s).
+        mined: Squares with accepted masks, shape (m, 3, s, s); m may be 0.
+        measured: What ``measure`` reports of a network.
+        recipe: How.
+        device: Where to compute.
     """
-    paths = {example.id: example.path for example in examples}
-    squares = torch.from_numpy(
-        np.stack([_square(outline, paths[outline.id]) for outline in outlines if outline.id in paths])
-    )
-    generator = torch.Generator().manual_seed(seed)
-    torch.manual_seed(seed)
-    warp = Warp(rotation_degrees=180, scale=0.35, shift=0.15)
-    network: HandUNet = HandUNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = Averaged(network, decay=0.99)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, cosine(steps, warm_up=50))
-    for step in range(steps):
-        chosen = torch.randint(len(squares), (BATCH,), generator=generator)
-        batch = warp(squares[chosen], generator)
+
+    def __init__(
+        self,
+        drawn: Tensor,
+        mined: Tensor,
+        measured: Callable[[HandUNet], dict[str, float]],
+        recipe: SegmentationRecipe,
+        device: torch.device,
+    ) -> None:
+        self._pools = [pool for pool in (drawn, mined) if len(pool)]
+        self._measured, self._recipe, self._device = measured, recipe, device
+        self._warp = Warp(rotation_degrees=180, scale=0.35, shift=0.15)
+
+    def loss(self, network: nn.Module, images: int, done: float, generator: torch.Generator) -> Tensor:
+        """Loss on a batch drawn in equal parts from the pools."""
+        parts = [len(part) for part in np.array_split(np.arange(images), len(self._pools))]
+        batch = torch.cat(
+            [
+                pool[torch.randint(len(pool), (count,), generator=generator)]
+                for pool, count in zip(self._pools, parts, strict=True)
+            ]
+        )
+        batch = self._warp(batch, generator)
         grey, inside, target = vary_tone(batch[:, :1], generator), batch[:, 1] > 0.5, batch[:, 2:]
+        turned = torch.rand((images, 1, 1, 1), generator=generator) < self._recipe.inverted
+        grey = torch.where(turned, 1 - grey, grey)
         planes = [input_planes(g[0].numpy(), i.numpy()) for g, i in zip(grey, inside, strict=True)]
-        seen = torch.from_numpy(np.stack(planes)).contiguous(memory_format=torch.channels_last)
-        with autocast(torch.device("cpu")):
+        seen = torch.from_numpy(np.stack(planes)).to(self._device, memory_format=torch.channels_last)
+        target = target.to(self._device)
+        with autocast(self._device):
             logits = network(seen)
         logits = logits.float()
         share = logits.sigmoid()
         overlap = (2 * (share * target).sum((1, 2, 3)) + 1) / (
             share.sum((1, 2, 3)) + target.sum((1, 2, 3)) + 1
         )
-        loss = functional.binary_cross_entropy_with_logits(logits, target) + (1 - overlap).mean()
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        average.update(network)
-        progress(step, float(loss.detach()))
-    return average.network
+        loss: Tensor = functional.binary_cross_entropy_with_logits(logits, target) + (1 - overlap).mean()
+        return loss
+
+    def measure(self, network: nn.Module) -> dict[str, float]:
+        """Overlap with the held-out outlines."""
+        assert isinstance(network, HandUNet)
+        return self._measured(network)
+
+
+@dataclass(frozen=True)
+class SegmentationRun:
+    """The hand mask from outlines to the last round of mining, in ``out``.
+
+    Attributes:
+        outlines: All hand-drawn outlines; those held out are not learned from.
+        examples: All radiographs; only those of the training split are mined.
+        recipe: How.
+        out: ``round-N`` folders with checkpoint, metrics, accepted masks and contact sheet. Ids listed in
+            ``strike.txt``, one a line, are never learned from: write them there after a look at the sheets.
+        device: Where to compute.
+        processes: For looking at radiographs.
+    """
+
+    outlines: list[Outline]
+    examples: list[Example]
+    recipe: SegmentationRecipe
+    out: Path
+    device: torch.device
+    processes: int = 1
+
+    def stages(self) -> list[tuple[str, int]]:
+        """Title and steps of each round, for progress."""
+        steps = [self.recipe.steps] + [self.recipe.round_steps] * self.recipe.rounds
+        return [
+            ("hand mask, outlines" if n == 0 else f"hand mask, round {n}", s) for n, s in enumerate(steps)
+        ]
+
+    def round(self, number: int, before: HandUNet | None) -> Iterator[tuple[int, float]]:
+        """Train one round, yielding (step, loss); writes its weights. A round already there is left alone."""
+        folder = self.out / f"round-{number}"
+        if (folder / WEIGHTS_FILE).is_file():
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(self.recipe.seed)
+        network = HandUNet()
+        recipe, mined = self.recipe, []
+        if before is not None:
+            network.load_state_dict(before.state_dict())
+            recipe = replace(recipe, steps=recipe.round_steps, learning_rate=recipe.learning_rate / 3)
+            mined = self._mine(number, before, folder)
+        task = SegmentationTask(self._drawn(), self._squares(mined), self._measured, recipe, self.device)
+        fit = Fit(network, task, recipe, folder, self.device, decay=0.99)
+        yield from fit.run()
+        if world()[0] == 0:
+            save_network(fit.average, folder / WEIGHTS_FILE)
+        with first_alone():
+            pass  # the others go on once the weights are there
+
+    def network(self, number: int) -> HandUNet:
+        """The network of a finished round, in evaluation mode on the CPU."""
+        return load_network(HandUNet(), self.out / f"round-{number}" / WEIGHTS_FILE)
+
+    def _measured(self, network: HandUNet) -> dict[str, float]:
+        return overlap_figures(network, self.outlines, self.examples)
+
+    def _drawn(self) -> Tensor:
+        train, _ = split_outlines(self.outlines)
+        paths = {example.id: example.path for example in self.examples}
+        squares = []
+        for outline in train:
+            if outline.id in paths:
+                image = read_image(paths[outline.id])
+                squares.append(_square(image, outline.mask(*image.shape)))
+        return torch.from_numpy(np.stack(squares))
+
+    def _mine(self, number: int, network: HandUNet, folder: Path) -> list[Mined]:
+        """The accepted masks of this round's radiographs; the contact sheet shows the rejected ones too."""
+        taken = {outline.id for outline in self.outlines}
+        pool = sorted(
+            (e for e in self.examples if e.split == "train" and e.id not in taken),
+            key=lambda e: share_of(e.id, "mining"),
+        )[: number * self.recipe.round_images]
+        struck = (
+            set((self.out / STRIKE_FILE).read_text().split()) if (self.out / STRIKE_FILE).is_file() else set()
+        )
+        file = folder / "mined.npz"
+        with first_alone():
+            if not file.is_file():
+                mined = mine(network, pool, self.processes, struck)
+                contact_sheet(mined).save(folder / "contact-sheet.png")
+                keep(mined, file)
+        return [one for one in kept(file, pool) if one.reason is None]
+
+    @staticmethod
+    def _squares(mined: list[Mined]) -> Tensor:
+        if not mined:
+            return torch.empty(0)
+        return torch.from_numpy(np.stack([_square(read_image(m.example.path), m.mask) for m in mined]))
 
 
 def overlap(network: HandUNet, outlines: list[Outline], examples: list[Example]) -> list[float]:
@@ -102,3 +231,14 @@ def overlap(network: HandUNet, outlines: list[Outline], examples: list[Example])
             continue
         shares.append(float((mask & truth).sum() / (mask | truth).sum()))
     return shares
+
+
+def overlap_figures(network: HandUNet, outlines: list[Outline], examples: list[Example]) -> dict[str, float]:
+    """Overlap with the held-out outlines: how many, mean and least."""
+    _, held_out = split_outlines(outlines)
+    shares = overlap(network, held_out, examples)
+    return {
+        "images": len(shares),
+        "mean_iou": round(float(np.mean(shares)), 3),
+        "least_iou": round(min(shares), 3),
+    }

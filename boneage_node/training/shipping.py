@@ -54,21 +54,53 @@ def _row(name: str, figures: dict[str, Any]) -> str:
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
-def _card(manifest: Manifest) -> str:
-    widths = ", ".join(
-        f"±{width} months for {'boys' if sex == 'M' else 'girls'}"
-        for sex, width in manifest.interval.half_width_months.items()
+def _hand_lines(metrics: dict[str, Any]) -> str:
+    """What was measured of the hand mask and the key points."""
+    lines = []
+    if overlap := metrics.get("segmentation"):
+        lines.append(
+            f"Hand mask: mean IoU {overlap['mean_iou']} (least {overlap['least_iou']}) on "
+            f"{overlap['images']} hand-drawn outlines kept out of training."
+        )
+    if points := metrics.get("registration"):
+        lines.append(
+            f"Key points: median error {points['median']:.1%} of the tip-to-capitate length, 95th percentile "
+            f"{points['percentile_95']:.1%}, over the three points of {points['images']} radiographs of the "
+            f"validation split that a person marked ({points['refused']} refused)."
+        )
+    return "\n\n".join(lines)
+
+
+def _interval_rows(manifest: Manifest) -> str:
+    rows = []
+    for sex, bands in manifest.interval.bands.items():
+        low = 0.0
+        for band in bands:
+            last = band is bands[-1]
+            ages = (
+                f"{low / 12:g} years and over"
+                if last
+                else f"{low / 12:g} to {band.below_months / 12:g} years"
+            )
+            rows.append(f"| {'boys' if sex == 'M' else 'girls'} | {ages} | ±{band.half_width_months} |")
+            low = band.below_months
+    return "\n".join(rows)
+
+
+def _member_rows(manifest: Manifest) -> str:
+    return "\n".join(
+        f"| {member.name} {head} | {member.architecture} | {member.height_px} x {member.width_px} "
+        f"| {share:.3f} |"
+        for member in manifest.members
+        for head, share in member.weights.items()
     )
+
+
+def _card(manifest: Manifest) -> str:
     rows = "\n".join(
         _row(name.replace("_", " "), figures) for name, figures in manifest.metrics["age"].items()
     )
-    overlap = manifest.metrics.get("segmentation")
-    segmentation = (
-        f"Hand mask: mean IoU {overlap['mean_iou']} (least {overlap['least_iou']}) on {overlap['images']} "
-        "hand-drawn outlines kept out of training."
-        if overlap
-        else "Hand mask: taken from the model named under training."
-    )
+    limits = manifest.plausibility
     return f"""# Model card: {manifest.name} {manifest.version}
 
 {manifest.summary}
@@ -90,21 +122,37 @@ the others are thumbnails.
 |---|---|---|---|---|---|---|---|
 {rows}
 
-{segmentation}
+{_hand_lines(manifest.metrics)}
 
-Interval: split-conformal, {widths}, from calibration images that no weight depends on.
+## Networks
+Shares of the ensemble were fitted on the calibration split, which no weight of a network depends on.
+
+| network and head | architecture | raster, px | share |
+|---|---|---|---|
+{_member_rows(manifest)}
+
+## Interval
+Split-conformal on the same split, the shares fitted on the other folds each time; by sex and by the bone age
+that was read, in months.
+
+| sex | bone age read | half width |
+|---|---|---|
+{_interval_rows(manifest)}
+
+## Refused
+A hand whose registered mask overlaps the usual one by less than {limits.overlap:.0%}, a second thing like a hand of
+more than {limits.second_component:.0%} of its size, more than {limits.cut_off:.0%} of the hand's length along the
+image's border beyond the wrist, or networks that disagree by more than {limits.spread_months:.0f} months (standard
+deviation).
 
 ## Training
-`boneage-node train whole-hand --data RSNA`
-
 ```json
 {json.dumps(manifest.training, indent=2)}
 ```
 
 ## What is weak
-- One interval for every age: too wide for some ages and too narrow for others.
-- A mask and a whole-hand crop, no registration: a strongly rotated hand, or one with a long forearm, is
-  read less well.
 - Most training images were thumbnails, and the networks are small.
 - Under 2 and over 17 years there were few examples.
+- Trained on one public collection from two hospitals; not tried on hands of other populations or with
+  diseases of the skeleton.
 """

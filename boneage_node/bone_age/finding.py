@@ -1,0 +1,83 @@
+"""From the pixels of a radiograph to the hand in it, or the reason why there is none to read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from .cropping import FoundHand
+from .framing import Grey, working_image
+from .manifest import Plausibility
+from .networks import HandUNet, KeyPointVgg
+from .registration import find_points
+from .segmentation import Mask, hand_shares, largest_component, refuse_implausible
+from .shape import UsualHand, cut_off_share, second_component_share
+from .words import ReasonCode, Refusal
+
+_RIM = 0.02
+
+
+@dataclass(frozen=True)
+class HandFinder:
+    """Finds the one hand of a radiograph, of either polarity and in any rotation.
+
+    Attributes:
+        segmentation: Hand-mask network in evaluation mode on ``device``.
+        registration: Key-point network, likewise.
+        device: Where to compute.
+        usual: The usual hand's shape; None leaves out the checks on shape, as when it is yet to be learned.
+        limits: What is still plausible; needed where ``usual`` is given.
+    """
+
+    segmentation: HandUNet
+    registration: KeyPointVgg
+    device: torch.device
+    usual: UsualHand | None = None
+    limits: Plausibility | None = None
+
+    def find(self, pixels: Grey) -> FoundHand:
+        """The hand in a radiograph.
+
+        Args:
+            pixels: Shape (height, width), float32 in [0, 1].
+
+        Raises:
+            Refusal: ``NO_HAND_FOUND``, ``SEVERAL_HANDS`` or ``IMPLAUSIBLE_HAND``.
+        """
+        image, scale = working_image(pixels)
+        hand_pixels = hand_shares(self.segmentation, image, self.device).mean(axis=0) > 0.5
+        mask = largest_component(hand_pixels)
+        refuse_implausible(mask)
+        if bone_is_dark(image, mask):
+            image = image.max() + image.min() - image
+        points_px = find_points(self.registration, image, mask, self.device)
+        hand = FoundHand(image, mask, points_px, scale)
+        if self.usual is not None and self.limits is not None:
+            self._refuse_unusual(hand, hand_pixels, self.usual, self.limits)
+        return hand
+
+    @staticmethod
+    def _refuse_unusual(hand: FoundHand, hand_pixels: Mask, usual: UsualHand, limits: Plausibility) -> None:
+        if second_component_share(hand_pixels) > limits.second_component:
+            raise Refusal(ReasonCode.SEVERAL_HANDS)
+        overlap = usual.overlap(hand)
+        if overlap < limits.overlap:
+            raise Refusal(
+                ReasonCode.IMPLAUSIBLE_HAND, f"its shape overlaps that of the usual hand by {overlap:.0%}"
+            )
+        cut_off = cut_off_share(hand)
+        if cut_off > limits.cut_off:
+            raise Refusal(ReasonCode.IMPLAUSIBLE_HAND, "the image's border cuts the hand off")
+
+
+def bone_is_dark(image: Grey, mask: Mask) -> bool:
+    """Whether grey values are inverted: a hand attenuates, so its rim is brighter than the air beside it."""
+    rim_px = max(2.0, _RIM * max(image.shape))
+    outside_px = ndimage.distance_transform_edt(~mask)
+    inside_px = ndimage.distance_transform_edt(mask)
+    inner = image[(inside_px > 0) & (inside_px <= rim_px)]
+    outer = image[(outside_px > 0) & (outside_px <= rim_px)]
+    return bool(outer.size) and float(np.median(inner)) < float(np.median(outer))

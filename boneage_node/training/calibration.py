@@ -1,0 +1,131 @@
+"""What is set on calibration images, on which no weight of a network depends: ensemble, interval, limits."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import nnls
+
+from boneage_node.bone_age import Sex
+from boneage_node.bone_age.manifest import AgeMember, Band
+
+from .data import DataError, Example
+
+Array = npt.NDArray[np.float64]
+
+COVERAGE = 0.95
+BAND_EDGES_MONTHS = (96.0, 132.0, 168.0)
+_LEAST_IN_BAND = 40
+_FOLDS = 5
+_RIDGE = 0.1
+_FALSE_REFUSALS = 0.002
+
+
+def conformal_rank(count: int, coverage: float) -> int:
+    """Which of ``count`` sorted errors is the half width of a split-conformal interval, from 1."""
+    return int(np.ceil((count + 1) * coverage))
+
+
+def refuse_small_calibration(examples: list[Example], coverage: float) -> None:
+    """Say before hours of training, not after them, that the intervals could not be calibrated.
+
+    Raises:
+        DataError: Where a sex has too few calibration images for the coverage.
+    """
+    for sex in Sex:
+        count = sum(e.split == "calibration" and e.sex is sex for e in examples)
+        if conformal_rank(count, coverage) > count:
+            raise DataError(
+                f"{count} calibration images of sex {sex} are too few for a {coverage:.0%} interval: "
+                "name more in splits.csv (id,split) as 'calibration'."
+            )
+
+
+def fit_shares(read: Array, labels: Array, sharp: npt.NDArray[np.bool_]) -> Array:
+    """Shares of networks and heads in the ensemble: not negative, their sum one.
+
+    Least squares, drawn towards equal shares. High-resolution images, which a node sees and which are few,
+    count together as much as all the others.
+
+    Args:
+        read: Ages in months, shape (n, k).
+        labels: Shape (n,).
+        sharp: Which images are of high resolution, shape (n,).
+
+    Returns:
+        Shape (k,).
+    """
+    count = read.shape[1]
+    weight = np.ones(len(labels))
+    if sharp.any() and not sharp.all():
+        weight[sharp] = (~sharp).sum() / sharp.sum()
+    errors = (read - labels[:, None]) * np.sqrt(weight / weight.sum())[:, None]
+    pull = np.sqrt(_RIDGE * np.trace(errors.T @ errors) / count)
+    heavy = 1e3 * max(1.0, pull)  # holds the sum at one
+    rows = np.vstack([errors, pull * np.eye(count), np.full((1, count), heavy)])
+    targets = np.concatenate([np.zeros(len(labels)), np.full(count, pull / count), [heavy]])
+    shares, _ = nnls(rows, targets)
+    return np.asarray(shares / shares.sum(), dtype=np.float64)
+
+
+def cross_fitted(read: Array, labels: Array, sharp: npt.NDArray[np.bool_]) -> Array:
+    """The ensemble's reading of each image with shares fitted on the other folds, shape (n,)."""
+    folds = np.arange(len(labels)) % _FOLDS
+    ages = np.empty(len(labels))
+    for fold in range(_FOLDS):
+        out = folds == fold
+        ages[out] = read[out] @ fit_shares(read[~out], labels[~out], sharp[~out])
+    return ages
+
+
+def weighted(members: tuple[AgeMember, ...], shares: dict[str, float]) -> tuple[AgeMember, ...]:
+    """The members with their heads' shares, given by ``"<member> <head>"``."""
+    return tuple(
+        member.model_copy(
+            update={"weights": {head: round(shares[f"{member.name} {head}"], 4) for head in member.weights}}
+        )
+        for member in members
+    )
+
+
+def bands(ages: Array, labels: Array, coverage: float = COVERAGE) -> tuple[Band, ...]:
+    """Split-conformal half widths by band of the age read; thin bands are joined with the next.
+
+    The ceil((n + 1) coverage)-th smallest absolute error (Lei et al., J Am Stat Assoc 2018;113:1094-1111).
+
+    Args:
+        ages: Read, in months, shape (n,).
+        labels: Shape (n,).
+        coverage: Nominal.
+
+    Raises:
+        DataError: Where there are too few for the coverage.
+    """
+    edges = [0.0, *BAND_EDGES_MONTHS, np.inf]
+    kept = [0.0]
+    for low, high in pairwise(edges):
+        enough = ((ages >= kept[-1]) & (ages < high)).sum() >= _LEAST_IN_BAND
+        rest = (ages >= high).sum() >= _LEAST_IN_BAND
+        if enough and rest and high > low:
+            kept.append(high)
+    found = []
+    for low, high in pairwise([-np.inf, *kept[1:], np.inf]):
+        errors = np.sort(np.abs(ages - labels)[(ages >= low) & (ages < high)])
+        rank = conformal_rank(len(errors), coverage)
+        if rank > len(errors):
+            raise DataError(f"{len(errors)} calibration images are too few for a {coverage:.0%} interval")
+        below = 240.0 if np.isinf(high) else float(high)
+        found.append(Band(below_months=below, half_width_months=round(float(errors[rank - 1]), 2)))
+    return tuple(found)
+
+
+def low_limit(values: Array) -> float:
+    """A limit below which two in a thousand lie."""
+    return round(float(np.quantile(values, _FALSE_REFUSALS)), 3)
+
+
+def high_limit(values: Array) -> float:
+    """A limit above which two in a thousand lie."""
+    return round(float(np.quantile(values, 1 - _FALSE_REFUSALS)), 3)

@@ -1,0 +1,234 @@
+"""A model from data to zoo folder, in stages that an interruption does not lose."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from boneage_node.bone_age import model_zoo
+from boneage_node.bone_age.finding import HandFinder
+from boneage_node.bone_age.manifest import AgeMember
+from boneage_node.bone_age.networks import HandUNet, KeyPointVgg
+from boneage_node.bone_age.predictor import Predictor, age_network, choose_device
+
+from . import calibration
+from .age import FAMILIES, AgeRecipe, AgeTask
+from .assembly import Annotated, Assembly, Stage
+from .data import SPLITS, Example, Marked, read_examples, read_outlines, read_points
+from .fitting import Fit, Network, first_alone, load_network, save_network, world
+from .rasters import cut_rasters, read_rasters
+from .registration import RegistrationRecipe, RegistrationTask, cut_squares, load_or_cut_squares
+from .segmentation import SegmentationRecipe, SegmentationRun
+
+OUTLINES = Path("annotations/hand_outlines.json")
+KEY_POINTS = Path("annotations/keypoints.csv")
+DEFAULT_AGE = AgeRecipe(steps=6000)
+_WATCHED = 60
+
+
+@dataclass(frozen=True)
+class ModelRun:
+    """One training run; each stage takes what the stages before it left in ``out``.
+
+    Attributes:
+        data: Folder with the RSNA layout; its ``annotations`` are used where they are there.
+        out: Folder for everything the run writes; the finished model is ``out/model``.
+        stage: Shows progress.
+        family: Key of ``FAMILIES``.
+        segmentation, registration, age: Recipes.
+        device: ``auto``, ``cpu`` or ``cuda:N``; under torchrun, ``auto`` is a GPU a process.
+    """
+
+    data: Path
+    out: Path
+    stage: Stage
+    family: str = "regions"
+    segmentation: SegmentationRecipe = field(default_factory=SegmentationRecipe)
+    registration: RegistrationRecipe = field(default_factory=RegistrationRecipe)
+    age: AgeRecipe = DEFAULT_AGE
+    device: str = "auto"
+
+    @cached_property
+    def examples(self) -> list[Example]:
+        """All labelled radiographs."""
+        return read_examples(self.data)
+
+    @property
+    def members(self) -> tuple[AgeMember, ...]:
+        """The age networks of the family."""
+        return FAMILIES[self.family]
+
+    def train_segmentation(self) -> HandUNet:
+        """The hand mask of the last round of mining; that of the default model where no outline is there.
+
+        Raises:
+            DataError: Where the data is not as expected.
+            ModelError: Where there is neither an outline nor a default model.
+        """
+        if not (self.data / OUTLINES).is_file():
+            return self._default().finder.segmentation
+        run = SegmentationRun(
+            read_outlines(self.data / OUTLINES),
+            self.examples,
+            self.segmentation,
+            self.out / "segmentation",
+            self._device,
+            os.cpu_count() or 1,
+        )
+        network: HandUNet | None = None
+        for number, (title, steps) in enumerate(run.stages()):
+            self._show(title, steps, run.round(number, network))
+            network = run.network(number)
+        assert network is not None
+        return network
+
+    def train_registration(self) -> KeyPointVgg:
+        """The key-point network; that of the default model where no key point is there.
+
+        Raises:
+            DataError: Where the data is not as expected.
+            ModelError: Where there are neither key points nor a default model.
+        """
+        if not (self.data / KEY_POINTS).is_file():
+            return self._default().finder.registration
+        network = KeyPointVgg(self.registration.widths)
+        return self._trained("registration", network, lambda folder: self._fit_registration(network, folder))
+
+    def _fit_registration(self, network: KeyPointVgg, folder: Path) -> Fit[KeyPointVgg]:
+        segmentation = self.train_segmentation()
+        marked = self.marked()
+        train = [m for m in marked if m.example.split == "train"]
+        watch = [m for m in marked if m.example.split == "calibration" and m.manual][:_WATCHED]
+        with first_alone(), self.stage("key points", len(train)) as advance:
+            squares = load_or_cut_squares(
+                folder / "squares.npz",
+                lambda: cut_squares(train, os.cpu_count() or 1, lambda done: advance(done, "")),
+            )
+        task = RegistrationTask(squares, watch, segmentation, self.registration, self._device)
+        return Fit(network, task, self.registration, folder, self._device)
+
+    def marked(self) -> list[Marked]:
+        """The radiographs with key points."""
+        return read_points(self.data / KEY_POINTS, self.examples)
+
+    def train_age(self, only: str | None = None) -> dict[str, nn.Module]:
+        """The age networks by member name, or the one of a member.
+
+        Raises:
+            DataError: Where the data is not as expected.
+        """
+        calibration.refuse_small_calibration(self.examples, calibration.COVERAGE)
+        finder = HandFinder(self.train_segmentation(), self.train_registration(), torch.device("cpu"))
+        with first_alone(), self.stage("registered hands", len(self.examples)) as advance:
+            cut_rasters(
+                self.examples,
+                finder,
+                self.members,
+                self.rasters,
+                processes=os.cpu_count() or 1,
+                progress=lambda done: advance(done, ""),
+            )
+        networks = {}
+        for number, member in enumerate(self.members):
+            if only in (None, member.name):
+                networks[member.name] = self._train_member(member, number)
+        return networks
+
+    def _train_member(self, member: AgeMember, number: int) -> nn.Module:
+        recipe = replace(self.age, seed=self.age.seed + number)
+        torch.manual_seed(recipe.seed)
+        network = age_network(member)
+
+        def fit(folder: Path) -> Fit[nn.Module]:
+            cut = read_rasters(self.rasters, member.name, self.examples)
+            task = AgeTask(cut.split("train"), cut.split("calibration"), member, recipe, self._device)
+            return Fit(network, task, recipe, folder, self._device)
+
+        return self._trained(f"age-{member.name}", network, fit)
+
+    def finish(self) -> Path:
+        """Train what is not trained, calibrate, measure and write the model; gives its folder.
+
+        Raises:
+            DataError: Where the data is not as expected.
+        """
+        segmentation, registration = self.train_segmentation(), self.train_registration()
+        ages = self.train_age()
+        folder = self.out / "model"
+        with first_alone():
+            if world()[0] == 0:
+                assembly = Assembly(
+                    self.family,
+                    segmentation,
+                    registration,
+                    ages,
+                    self.examples,
+                    self.rasters,
+                    folder,
+                    self.device,
+                )
+                assembly.write(self._described(), self._annotated(), self.stage)
+        return folder
+
+    def _annotated(self) -> Annotated:
+        outlines, points = self.data / OUTLINES, self.data / KEY_POINTS
+        return Annotated(
+            read_outlines(outlines) if outlines.is_file() else [],
+            [m for m in self.marked() if m.manual and m.example.split == "validation"]
+            if points.is_file()
+            else [],
+        )
+
+    def _described(self) -> dict[str, Any]:
+        """What the manifest says of the training."""
+        return {
+            "command": f"boneage-node train all --family {self.family}",
+            "data": "RSNA 2017 Pediatric Bone Age Challenge, training set",
+            "images": {name: sum(e.split == name for e in self.examples) for name in SPLITS},
+            "recipes": {
+                "segmentation": asdict(self.segmentation),
+                "registration": asdict(self.registration),
+                "age": asdict(self.age),
+            },
+        }
+
+    @property
+    def rasters(self) -> Path:
+        """Folder of what the family's networks read."""
+        return self.out / f"rasters-{self.family}"
+
+    @property
+    def _device(self) -> torch.device:
+        rank, processes = world()
+        if processes > 1 and self.device == "auto" and torch.cuda.is_available():
+            return choose_device(f"cuda:{int(os.environ.get('LOCAL_RANK', rank))}")
+        return choose_device(self.device)
+
+    def _default(self) -> Predictor:
+        return Predictor.load(model_zoo.model_dir(), "cpu")
+
+    def _trained(self, name: str, network: Network, fit: Callable[[Path], Fit[Network]]) -> Network:
+        """A network as trained into ``out/name`` before, or now."""
+        folder = self.out / name
+        file = folder / "weights.safetensors"
+        if not file.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            now = fit(folder)
+            self._show(name.replace("-", " "), now.steps, now.run())
+            if world()[0] == 0:
+                save_network(now.average, file)
+            with first_alone():
+                pass
+        return load_network(network, file)
+
+    def _show(self, title: str, steps: int, progress: Iterator[tuple[int, float]]) -> None:
+        with self.stage(title, steps) as advance:
+            for step, loss in progress:
+                advance(step, f"loss {loss:.3f}")

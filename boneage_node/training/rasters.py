@@ -1,0 +1,140 @@
+"""What the age networks learn from: hands found, registered and cut once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from boneage_node.bone_age import Refusal, Sex
+from boneage_node.bone_age.cropping import FoundHand, cut_region, whole_radiograph
+from boneage_node.bone_age.finding import HandFinder
+from boneage_node.bone_age.framing import Grey
+from boneage_node.bone_age.manifest import AgeMember
+from boneage_node.bone_age.shape import cut_off_share, registered_mask
+
+from .data import HIGH_RESOLUTION_PX, Example, read_image
+from .fitting import autocast
+
+MARGIN = 0.2
+"""Share by which rasters are cut larger than the networks read them, so that they can be moved about."""
+
+_PART = 500
+
+
+@dataclass(frozen=True)
+class Rasters:
+    """One member's rasters.
+
+    Attributes:
+        examples: Those in whose radiograph a hand was found, n of them.
+        pixels: Shape (n, height_px, width_px), uint8, ``MARGIN`` larger than the member reads.
+        sharp: Whether each came from a high-resolution image, shape (n,).
+    """
+
+    examples: list[Example]
+    pixels: npt.NDArray[np.uint8]
+    sharp: npt.NDArray[np.bool_]
+
+    def split(self, name: str) -> Rasters:
+        """The rasters of one split."""
+        chosen = np.flatnonzero([example.split == name for example in self.examples])
+        return Rasters([self.examples[i] for i in chosen], self.pixels[chosen], self.sharp[chosen])
+
+    @property
+    def ages_months(self) -> npt.NDArray[np.float32]:
+        """Labels, shape (n,)."""
+        return np.array([example.bone_age_months for example in self.examples], dtype=np.float32)
+
+    @property
+    def male(self) -> npt.NDArray[np.float32]:
+        """1 for boys, 0 for girls, shape (n,)."""
+        return np.array([example.sex is Sex.MALE for example in self.examples], dtype=np.float32)
+
+
+def enlarged(length_px: int) -> int:
+    """Side of a raster with its margin."""
+    return round(length_px * (1 + MARGIN))
+
+
+def _cut(example: Example, finder: HandFinder, members: Sequence[AgeMember]) -> dict[str, npt.NDArray] | None:  # type: ignore[type-arg]
+    """The example's raster for each member, its registered mask and figures; None where it is refused."""
+    torch.set_num_threads(1)
+    pixels = read_image(example.path)
+    try:
+        with autocast(torch.device("cpu")):
+            hand = finder.find(pixels)
+    except Refusal:
+        return None
+    cut = {member.name: _eight_bits(_raster(member, hand, pixels)) for member in members}
+    return cut | {
+        "mask": _eight_bits(registered_mask(hand)),
+        "cut_off": np.array(cut_off_share(hand), dtype=np.float32),
+        "sharp": np.array(max(pixels.shape) >= HIGH_RESOLUTION_PX),
+    }
+
+
+def _raster(member: AgeMember, hand: FoundHand, pixels: Grey) -> Grey:
+    height_px, width_px = enlarged(member.height_px), enlarged(member.width_px)
+    if member.region is None:
+        return whole_radiograph(pixels, height_px, width_px)
+    return cut_region(hand, member.region, height_px, width_px, MARGIN)
+
+
+def _eight_bits(image: Grey) -> npt.NDArray[np.uint8]:
+    return (image * 255).round().clip(0, 255).astype(np.uint8)
+
+
+def cut_rasters(
+    examples: list[Example],
+    finder: HandFinder,
+    members: Sequence[AgeMember],
+    folder: Path,
+    *,
+    processes: int,
+    progress: Callable[[int], None],
+) -> None:
+    """Find and cut every hand into ``folder``, in parts; those already there are left alone.
+
+    Radiographs in which no hand is found are left out. ``progress(done)`` counts them all.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    work = partial(_cut, finder=finder, members=members)
+    with ProcessPoolExecutor(processes) as pool:
+        for start in range(0, len(examples), _PART):
+            part = examples[start : start + _PART]
+            file = folder / f"part-{start // _PART:03d}.npz"
+            if not file.is_file():
+                cut = list(pool.map(work, part, chunksize=8))
+                found = [(example.id, c) for example, c in zip(part, cut, strict=True) if c is not None]
+                arrays = {
+                    name: np.stack([c[name] for _, c in found]) for name in (found[0][1] if found else {})
+                }
+                partial_file = file.with_suffix(".partial.npz")
+                arrays["ids"] = np.array([identity for identity, _ in found])
+                np.savez(partial_file, **arrays)  # type: ignore[arg-type]
+                partial_file.replace(file)
+            progress(start + len(part))
+
+
+def read_rasters(folder: Path, member: str, examples: list[Example]) -> Rasters:
+    """One member's rasters of all parts in a folder."""
+    by_id = {example.id: example for example in examples}
+    kept = [by_id[str(identity)] for identity in read_array(folder, "ids")]
+    return Rasters(kept, read_array(folder, member), read_array(folder, "sharp"))
+
+
+def read_array(folder: Path, name: str) -> npt.NDArray:  # type: ignore[type-arg]
+    """One array of all parts in a folder, joined: ``ids``, ``sharp``, ``mask``, ``cut_off`` or a member."""
+    arrays = []
+    for file in sorted(folder.glob("part-*.npz")):
+        with np.load(file) as part:
+            if name in part:
+                arrays.append(part[name])
+    return np.concatenate(arrays)
