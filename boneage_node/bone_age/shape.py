@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy import ndimage
-from torch import Tensor, nn
+from torch import nn
 
 from .cropping import FoundHand
 from .registration import CAPITATE_AT, FRAME_HEIGHT, FRAME_WIDTH, HAND_LENGTH

@@ -48,7 +48,7 @@ _SENTENCES = {
     ReasonCode.SEX_UNKNOWN: "The patient's sex is not known from the header, and the reading depends on it.",
     ReasonCode.ADULT: "The patient is older than the radiographs that the model was trained on.",
     ReasonCode.NO_HAND_FOUND: "No single whole hand was found in the image.",
-    ReasonCode.SEVERAL_HANDS: "More than one hand was found in the image, and one reading stands for one hand.",
+    ReasonCode.SEVERAL_HANDS: "More than one hand was found in the image; a reading is of one hand.",
     ReasonCode.IMPLAUSIBLE_HAND: "What was found does not look like one whole hand seen from the front.",
     ReasonCode.READINGS_DISAGREE: "The networks disagree on this hand more than on hands they read well.",
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -133,12 +134,20 @@ def _run(work: Callable[[ModelRun], Any], **settings: Any) -> Any:
     from boneage_node.bone_age.manifest import ModelError
     from boneage_node.training.age import FAMILIES
     from boneage_node.training.data import DataError
+    from boneage_node.training.fitting import world
     from boneage_node.training.model import ModelRun
 
     if settings.get("family", "regions") not in FAMILIES:
         raise typer.BadParameter(f"one of {', '.join(FAMILIES)}", param_hint="--family")
     try:
-        return work(ModelRun(stage=progress_bar, **settings))
+        first = world()[0] == 0
+        return work(ModelRun(stage=progress_bar if first else _silent, **settings))
     except (DataError, ModelError) as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(2) from error
+
+
+@contextmanager
+def _silent(title: str, total: int) -> Iterator[Callable[[int, str], None]]:
+    """No progress: what the other processes of torchrun show."""
+    yield lambda done, note: None

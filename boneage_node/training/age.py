@@ -27,11 +27,16 @@ class AgeRecipe(Recipe):
         sharp_share: Share of a batch drawn from high-resolution images at the start and at the end.
         label_sigma_months: Width of the soft label over the one-month bins.
         sex_dropped: Share of a batch whose sex the network is not told.
+        small_until: Share of the fit that sees rasters reduced by ``small_scale``: what is coarse is learned
+            at less than half the cost (progressive resizing).
+        small_scale: See there.
     """
 
     sharp_share: tuple[float, float] = (0.2, 0.6)
     label_sigma_months: float = 5.0
     sex_dropped: float = 0.15
+    small_until: float = 0.55
+    small_scale: float = 2 / 3
 
 
 _VGG = (16, 32, 64, 128, 160)
@@ -101,7 +106,8 @@ class AgeTask:
     def loss(self, network: nn.Module, images: int, done: float, generator: torch.Generator) -> Tensor:
         """Cross-entropy with soft labels, and the absolute error of each head in years."""
         chosen = self._choose(images, done, generator)
-        shown = self._shown(chosen, generator).to(self._device, memory_format=torch.channels_last)
+        scale = self._recipe.small_scale if done < self._recipe.small_until else 1.0
+        shown = self._shown(chosen, scale, generator).to(self._device, memory_format=torch.channels_last)
         told = torch.rand(images, generator=generator) >= self._recipe.sex_dropped
         male = torch.where(told, self._male[chosen], 0.5).to(self._device)
         ages = self._ages[chosen].to(self._device)
@@ -137,10 +143,10 @@ class AgeTask:
         ]
         return torch.cat(parts)
 
-    def _shown(self, chosen: Tensor, generator: torch.Generator) -> Tensor:
-        """Augmented images, shape (n, 1, height_px, width_px)."""
+    def _shown(self, chosen: Tensor, scale: float, generator: torch.Generator) -> Tensor:
+        """Augmented images, shape (n, 1, height_px * scale, width_px * scale)."""
         pixels = torch.from_numpy(self._train.pixels[chosen.numpy()])[:, None].float() / 255
-        height_px, width_px = self._member.height_px, self._member.width_px
+        height_px, width_px = round(self._member.height_px * scale), round(self._member.width_px * scale)
         maps = self._warp.maps(len(chosen), height_px / width_px, generator) / (1 + MARGIN)
         images = apply(maps, pixels, height_px, width_px)
         images = lower_resolution(

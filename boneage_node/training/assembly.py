@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -10,27 +11,26 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import nn
 
 from boneage_node.bone_age import Sex
 from boneage_node.bone_age.manifest import (
-    AgeMember,
+    Band,
     Interval,
     Manifest,
     Plausibility,
     RegistrationNetwork,
     SegmentationNetwork,
 )
-from boneage_node.bone_age.networks import HandUNet, KeyPointVgg
+from boneage_node.bone_age.networks import AGE_BINS, HandUNet, KeyPointVgg
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.bone_age.shape import UsualHand
 
 from . import calibration
-from .age import FAMILIES, predict
+from .age import FAMILIES
 from .data import Example, Marked, Outline
-from .evaluation import read_all, summary
-from .rasters import read_array, read_rasters
+from .evaluation import Reading, read_all, summary
+from .rasters import read_array
 from .registration import point_figures
 from .segmentation import overlap_figures
 from .shipping import RSNA_TERMS, write_manifest, write_weights
@@ -107,7 +107,6 @@ class Assembly:
         }
         networks |= {f"age.{member}": network for member, network in self.ages.items()}
         weights = write_weights(self.folder, networks)
-        members, interval, spread_months = self._calibrated()
         name, summary_text = _NAMES[self.family]
         manifest = Manifest(
             name=name,
@@ -117,42 +116,51 @@ class Assembly:
             weights=weights,
             segmentation=SegmentationNetwork(widths=self.segmentation.widths),
             registration=RegistrationNetwork(widths=self.registration.widths),
-            members=members,
-            plausibility=self._limits(usual, masks, spread_months),
-            interval=interval,
+            members=FAMILIES[self.family],
+            plausibility=self._limits(usual, masks),
+            interval=Interval(
+                coverage=calibration.COVERAGE,
+                bands={sex: (Band(below_months=AGE_BINS, half_width_months=0),) for sex in Sex},
+            ),
             training=training,
             metrics={},
         )
-        predictor = Predictor.of_manifest(self.folder, manifest, self.device)
-        metrics = self._hand_metrics(predictor, annotated)
-        part = [example for example in self.examples if example.split == "validation"]
-        with stage("validation", len(part)) as advance:
-            metrics["age"] = summary(read_all(predictor, part, lambda done: advance(done, "")))
+        manifest = self._calibrated(manifest, self._read("calibration", manifest, stage))
+        metrics = self._hand_metrics(Predictor.of_manifest(self.folder, manifest, self.device), annotated)
+        metrics["age"] = summary(self._read("validation", manifest, stage))
         write_manifest(self.folder, manifest.model_copy(update={"metrics": metrics}))
 
-    def _calibrated(self) -> tuple[tuple[AgeMember, ...], Interval, float]:
-        """Shares, interval, and the limit on the members' spread, all from the calibration split."""
-        read: dict[str, npt.NDArray[np.float32]] = {}
-        columns = None
-        for member in FAMILIES[self.family]:
-            columns = read_rasters(self.rasters, member.name, self.examples).split("calibration")
-            ages = predict(self.ages[member.name], columns, member, torch.device("cpu"))
-            read |= {f"{member.name} {head}": months for head, months in ages.items()}
-        assert columns is not None
-        table = np.stack(list(read.values()), axis=1).astype(np.float64)
-        labels, male = columns.ages_months.astype(np.float64), columns.male > 0.5
-        shares = calibration.fit_shares(table, labels, columns.sharp)
-        ages_read = calibration.cross_fitted(table, labels, columns.sharp)
-        interval = Interval(
-            coverage=calibration.COVERAGE,
-            bands={
-                sex: calibration.bands(ages_read[chosen], labels[chosen])
-                for sex, chosen in ((Sex.FEMALE, ~male), (Sex.MALE, male))
-            },
+    def _read(self, split: str, manifest: Manifest, stage: Stage) -> list[Reading]:
+        """A split through the node's own door, with the weights as written."""
+        predictor = Predictor.of_manifest(self.folder, manifest, self.device)
+        part = [example for example in self.examples if example.split == split]
+        with stage(split, len(part)) as advance:
+            return read_all(predictor, part, lambda done: advance(done, ""))
+
+    @staticmethod
+    def _calibrated(manifest: Manifest, readings: list[Reading]) -> Manifest:
+        """Shares, interval, and the limit on the members' spread, set on the calibration split."""
+        read = [(r, r.assessment) for r in readings if r.assessment]
+        heads = list(read[0][1].member_months)
+        table = np.array([[assessment.member_months[head] for head in heads] for _, assessment in read])
+        labels = np.array([r.example.bone_age_months for r, _ in read])
+        male = np.array([r.example.sex is Sex.MALE for r, _ in read])
+        sharp = np.array([r.sharp for r, _ in read])
+        shares = calibration.fit_shares(table, labels, sharp)
+        ages = calibration.cross_fitted(table, labels, sharp)
+        bands = {
+            sex: calibration.bands(ages[chosen], labels[chosen])
+            for sex, chosen in ((Sex.FEMALE, ~male), (Sex.MALE, male))
+        }
+        spread = np.sqrt((table - (table @ shares)[:, None]) ** 2 @ shares)
+        spread_months = round(_SPREAD_MARGIN * calibration.high_limit(spread), 2)
+        return manifest.model_copy(
+            update={
+                "members": calibration.weighted(manifest.members, dict(zip(heads, shares, strict=True))),
+                "interval": Interval(coverage=calibration.COVERAGE, bands=bands),
+                "plausibility": manifest.plausibility.model_copy(update={"spread_months": spread_months}),
+            }
         )
-        spread = np.sqrt(np.maximum((table - ages_read[:, None]) ** 2 @ shares, 0))
-        members = calibration.weighted(FAMILIES[self.family], dict(zip(read, shares, strict=True)))
-        return members, interval, _SPREAD_MARGIN * calibration.high_limit(spread)
 
     def _limits(self, usual: UsualHand, masks: npt.NDArray[np.uint8], spread_months: float) -> Plausibility:
         """Limits that about two in a thousand of the training hands cross, each."""
@@ -162,7 +170,7 @@ class Assembly:
             overlap=calibration.low_limit(np.array(overlaps)),
             second_component=_SECOND_COMPONENT,
             cut_off=calibration.high_limit(cut_off),
-            spread_months=round(spread_months, 2),
+            spread_months=math.inf,
         )
 
     def _hand_metrics(self, predictor: Predictor, annotated: Annotated) -> dict[str, Any]:

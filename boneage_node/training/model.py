@@ -29,7 +29,7 @@ from .segmentation import SegmentationRecipe, SegmentationRun
 
 OUTLINES = Path("annotations/hand_outlines.json")
 KEY_POINTS = Path("annotations/keypoints.csv")
-DEFAULT_AGE = AgeRecipe(steps=6000)
+DEFAULT_AGE = AgeRecipe(steps=5500)
 _WATCHED = 60
 
 
@@ -147,7 +147,7 @@ class ModelRun:
         network = age_network(member)
 
         def fit(folder: Path) -> Fit[nn.Module]:
-            cut = read_rasters(self.rasters, member.name, self.examples)
+            cut = read_rasters(self.rasters, member, self.examples)
             task = AgeTask(cut.split("train"), cut.split("calibration"), member, recipe, self._device)
             return Fit(network, task, recipe, folder, self._device)
 

@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,7 +64,7 @@ def enlarged(length_px: int) -> int:
     return round(length_px * (1 + MARGIN))
 
 
-def _cut(example: Example, finder: HandFinder, members: Sequence[AgeMember]) -> dict[str, npt.NDArray] | None:  # type: ignore[type-arg]
+def _cut(example: Example, finder: HandFinder, members: Sequence[AgeMember]) -> dict[str, npt.NDArray[Any]] | None:
     """The example's raster for each member, its registered mask and figures; None where it is refused."""
     torch.set_num_threads(1)
     pixels = read_image(example.path)
@@ -72,12 +73,20 @@ def _cut(example: Example, finder: HandFinder, members: Sequence[AgeMember]) -> 
             hand = finder.find(pixels)
     except Refusal:
         return None
-    cut = {member.name: _eight_bits(_raster(member, hand, pixels)) for member in members}
+    cut = {
+        name: _eight_bits(_raster(member, hand, pixels))
+        for name, member in {raster_name(member): member for member in members}.items()
+    }
     return cut | {
         "mask": _eight_bits(registered_mask(hand)),
         "cut_off": np.array(cut_off_share(hand), dtype=np.float32),
         "sharp": np.array(max(pixels.shape) >= HIGH_RESOLUTION_PX),
     }
+
+
+def raster_name(member: AgeMember) -> str:
+    """What a member's rasters are kept as; those that read the whole radiograph share one."""
+    return member.name if member.region else f"radiograph {member.height_px}x{member.width_px}"
 
 
 def _raster(member: AgeMember, hand: FoundHand, pixels: Grey) -> Grey:
@@ -123,15 +132,15 @@ def cut_rasters(
             progress(start + len(part))
 
 
-def read_rasters(folder: Path, member: str, examples: list[Example]) -> Rasters:
+def read_rasters(folder: Path, member: AgeMember, examples: list[Example]) -> Rasters:
     """One member's rasters of all parts in a folder."""
     by_id = {example.id: example for example in examples}
     kept = [by_id[str(identity)] for identity in read_array(folder, "ids")]
-    return Rasters(kept, read_array(folder, member), read_array(folder, "sharp"))
+    return Rasters(kept, read_array(folder, raster_name(member)), read_array(folder, "sharp"))
 
 
-def read_array(folder: Path, name: str) -> npt.NDArray:  # type: ignore[type-arg]
-    """One array of all parts in a folder, joined: ``ids``, ``sharp``, ``mask``, ``cut_off`` or a member."""
+def read_array(folder: Path, name: str) -> npt.NDArray[Any]:
+    """One array of all parts in a folder, joined: ``ids``, ``sharp``, ``mask``, ``cut_off`` or a ``raster_name``."""
     arrays = []
     for file in sorted(folder.glob("part-*.npz")):
         with np.load(file) as part:

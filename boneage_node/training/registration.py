@@ -132,7 +132,8 @@ class RegistrationTask:
         found, _ = expected_points(heat)
         crossed = -(gaussians(points, heat.shape[2]) * functional.log_softmax(heat.flatten(2), dim=2)).sum(2)
         distance = (found - points).norm(dim=2)
-        return ((crossed + 20 * distance) * inside).sum() / inside.sum().clamp(min=1)
+        loss: Tensor = ((crossed + 20 * distance) * inside).sum() / inside.sum().clamp(min=1)
+        return loss
 
     def _batch(self, images: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Input planes (n, 2, SIDE_PX, SIDE_PX) and points (n, 3, 2) as shares of the side."""

@@ -140,10 +140,10 @@ that was read, in months.
 {_interval_rows(manifest)}
 
 ## Refused
-A hand whose registered mask overlaps the usual one by less than {limits.overlap:.0%}, a second thing like a hand of
-more than {limits.second_component:.0%} of its size, more than {limits.cut_off:.0%} of the hand's length along the
-image's border beyond the wrist, or networks that disagree by more than {limits.spread_months:.0f} months (standard
-deviation).
+- a hand whose registered mask overlaps the usual one by less than {limits.overlap:.0%};
+- a second thing like a hand, of more than {limits.second_component:.0%} of its size;
+- more than {limits.cut_off:.0%} of the hand's length along the image's border beyond the wrist;
+- networks that disagree by more than {limits.spread_months:.0f} months (standard deviation).
 
 ## Training
 ```json

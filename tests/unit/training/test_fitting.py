@@ -1,0 +1,87 @@
+"""A fit that is interrupted, on a small age network of either family."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_model import FAMILIES
+
+from boneage_node.bone_age import Sex
+from boneage_node.bone_age.predictor import age_network
+from boneage_node.training.age import AgeRecipe, AgeTask, predict
+from boneage_node.training.data import DataError, Example
+from boneage_node.training.fitting import Fit
+from boneage_node.training.rasters import Rasters, enlarged
+
+RECIPE = AgeRecipe(steps=8, batch=8)
+
+
+def rasters(family: str) -> Rasters:
+    """Noise, brighter with age."""
+    member = FAMILIES[family]
+    random = np.random.default_rng(3)
+    shape = (24, enlarged(member.height_px), enlarged(member.width_px))
+    brightness = np.linspace(20, 200, 24)[:, None, None]
+    pixels = (brightness + random.integers(0, 40, shape)).astype(np.uint8)
+    examples = [
+        Example(str(k), Path(), 20.0 + 8 * k, Sex.MALE if k % 2 else Sex.FEMALE, "train", None)
+        for k in range(24)
+    ]
+    return Rasters(examples, pixels, np.arange(24) % 3 == 0)
+
+
+def fit(folder: Path, recipe: AgeRecipe = RECIPE, family: str = "regions") -> Fit[torch.nn.Module]:
+    torch.manual_seed(recipe.seed)
+    member, cut = FAMILIES[family], rasters(family)
+    task = AgeTask(cut, cut, member, recipe, torch.device("cpu"))
+    return Fit(age_network(member), task, recipe, folder, torch.device("cpu"))
+
+
+def run(fit: Fit[torch.nn.Module], stop_at: int | None = None) -> dict[str, torch.Tensor]:
+    for step, _ in fit.run(every=4):
+        if step == stop_at:
+            break
+    return fit.average.state_dict()
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_an_interrupted_fit_goes_on_to_the_same_weights(tmp_path: Path, family: str) -> None:
+    whole = run(fit(tmp_path / "whole", family=family))
+    run(fit(tmp_path / "parts", family=family), stop_at=6)  # the checkpoint is of step 4
+    resumed = run(fit(tmp_path / "parts", family=family))
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, resumed[name]), name
+    lines = (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [4, 8]
+
+
+def test_another_seed_gives_other_weights(tmp_path: Path) -> None:
+    one = run(fit(tmp_path / "one"))
+    two = run(fit(tmp_path / "two", replace(RECIPE, seed=2)))
+    assert any(not torch.equal(tensor, two[name]) for name, tensor in one.items())
+
+
+def test_a_checkpoint_of_another_recipe_is_not_gone_on_with(tmp_path: Path) -> None:
+    run(fit(tmp_path), stop_at=4)
+    with pytest.raises(DataError, match="another recipe"):
+        fit(tmp_path, replace(RECIPE, steps=9))
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_a_fit_learns_the_age_of_rasters_that_show_it(tmp_path: Path, family: str) -> None:
+    longer = replace(RECIPE, steps=60, learning_rate=1e-2, label_sigma_months=10.0)
+    trained = fit(tmp_path, longer, family)
+    before = error(trained, family)
+    run(trained)
+    assert error(trained, family) < 0.6 * before
+
+
+def error(trained: Fit[torch.nn.Module], family: str) -> float:
+    cut = rasters(family)
+    ages = predict(trained.average, cut, FAMILIES[family], torch.device("cpu"))
+    return float(np.mean([np.abs(months - cut.ages_months).mean() for months in ages.values()]))

@@ -1,0 +1,187 @@
+"""Training on a small drawn data set that has the challenge's layout."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from boneage_node.bone_age import Sex
+from boneage_node.bone_age.predictor import Predictor
+from boneage_node.bone_age.registration import POINT_NAMES
+from boneage_node.bone_age.segmentation import largest_component, outline
+from boneage_node.phantom import PhantomHand, draw_hand
+from boneage_node.training.data import DataError, read_examples, read_image, read_points
+from boneage_node.training.registration import points_in
+
+
+@cache
+def hands() -> list[PhantomHand]:
+    ages = (24, 60, 96, 132, 24, 60, 96, 132)
+    return [
+        draw_hand(age, Sex.MALE if k < 4 else Sex.FEMALE, seed=k, height_px=140) for k, age in enumerate(ages)
+    ]
+
+
+def write_data(folder: Path, images: int, splits: bool) -> Path:
+    """Thumbnails of eight drawn hands under many numbers; columns as in the challenge's own table."""
+    pictures = folder / "boneage-training-dataset"
+    pictures.mkdir(parents=True)
+    rows, split_rows = [], []
+    for number in range(images):
+        hand = hands()[number % 8]
+        Image.fromarray((hand.pixels * 255).astype(np.uint8)).save(pictures / f"{1000 + number}.png")
+        rows.append([1000 + number, round(hand.age_months), hand.sex is Sex.MALE])
+        split = "calibration" if number < 40 else "validation" if number < 48 else "train"
+        split_rows.append([1000 + number, split])
+    with (folder / "boneage-training-dataset.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["id", "boneage", "male"], *rows])
+    if splits:
+        with (folder / "splits.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([["id", "split"], *split_rows])
+    return folder
+
+
+def test_the_original_download_is_read_without_a_split_file(tmp_path: Path) -> None:
+    write_data(tmp_path, 64, splits=False)
+    examples = read_examples(tmp_path)
+    assert len(examples) == 64
+    assert {example.split for example in examples} <= {"train", "calibration", "validation"}
+    assert [e.split for e in examples] == [e.split for e in read_examples(tmp_path)]
+    assert examples[0].bone_age_months == 24
+    assert examples[0].sex is Sex.MALE
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="Unpack"):
+        read_examples(tmp_path)
+    write_data(tmp_path, 8, splits=False)
+    (tmp_path / "boneage-training-dataset" / "1003.png").unlink()
+    with pytest.raises(DataError, match=r"1003\.png"):
+        read_examples(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def annotated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn hands with their true outlines and key points, as a person would have marked them."""
+    folder = write_data(tmp_path_factory.mktemp("data") / "rsna", 64, splits=True)
+    (folder / "annotations").mkdir()
+    outlines, rows = {}, []
+    for number in range(64):
+        hand = hands()[number % 8]
+        height, width = hand.mask.shape
+        if number >= 40:
+            points = outline(largest_component(hand.mask)).tolist()
+            outlines[str(1000 + number)] = {
+                "width": width, "height": height, "polygons": [{"exterior": points}]
+            }  # fmt: skip
+        places = [value for name in POINT_NAMES for value in hand.key_points_px[name]]
+        rows.append([1000 + number, "manual" if number % 2 else "auto", *places])
+    (folder / "annotations" / "hand_outlines.json").write_text(json.dumps(outlines))
+    with (folder / "annotations" / "keypoints.csv").open("w", newline="") as file:
+        header = [f"{name}_{axis}" for name in POINT_NAMES for axis in "xy"]
+        csv.writer(file).writerows([["id", "source", *header], *rows])
+    return folder
+
+
+def train(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "boneage_node", "train", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_hand_mask_and_key_points_are_trained_from_annotations(annotated: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    rounds = ("--rounds", "1", "--round-steps", "2", "--round-images", "4")
+
+    done = train("segmentation", "--data", annotated, "--out", out, "--steps", "3", *rounds)
+
+    assert done.returncode == 0, done.stderr
+    for number, steps in ((0, 3), (1, 2)):
+        folder = out / "segmentation" / f"round-{number}"
+        (line,) = (folder / "metrics.jsonl").read_text().splitlines()
+        assert json.loads(line)["step"] == steps
+        assert (folder / "weights.safetensors").is_file()
+    with Image.open(out / "segmentation" / "round-1" / "contact-sheet.png") as sheet:
+        assert np.asarray(sheet.convert("L")).std() > 0
+
+    done = train("registration", "--data", annotated, "--out", out, "--steps", "2")
+
+    # The barely trained mask finds no hand, so nothing is measured; but the network is there.
+    assert done.returncode == 0, done.stderr
+    assert (out / "registration" / "weights.safetensors").is_file()
+
+
+def test_marked_points_are_where_the_image_shows_them(annotated: Path) -> None:
+    examples = read_examples(annotated)
+    marked = read_points(annotated / "annotations" / "keypoints.csv", examples)
+    image = read_image(marked[0].example.path)
+    truth = [hands()[0].key_points_px[name] for name in POINT_NAMES]
+    np.testing.assert_allclose(points_in(marked[0], image), np.array(truth) - 0.5, atol=0.01)
+    assert [m.manual for m in marked[:2]] == [False, True]
+
+
+@pytest.mark.slow
+def test_the_command_makes_a_model_that_the_node_can_load(tmp_path: Path) -> None:
+    data, out = write_data(tmp_path / "rsna", 80, splits=True), tmp_path / "run"
+
+    part = train("age", "--data", data, "--out", out, "--member", "B", "--steps", "3", "--device", "cpu")
+    assert part.returncode == 0, part.stderr
+    trained = (out / "age-B" / "weights.safetensors").read_bytes()
+    done = train("all", "--data", data, "--out", out, "--steps", "3", "--device", "cpu")
+
+    assert done.returncode == 0, done.stderr
+    assert "Model card" in done.stdout
+    assert (out / "age-B" / "weights.safetensors").read_bytes() == trained
+    predictor = Predictor.load(out / "model", "cpu")
+    assert predictor.manifest.metrics["age"]["all"]["images"] == 8
+    assert predictor.manifest.training["recipes"]["age"]["steps"] == 3
+    shares = [share for member in predictor.manifest.members for share in member.weights.values()]
+    assert sum(shares) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.slow
+def test_several_processes_train_one_network(tmp_path: Path) -> None:
+    data, out = write_data(tmp_path / "rsna", 80, splits=True), tmp_path / "run"
+    arguments = [
+        "train",
+        "age",
+        "--data",
+        data,
+        "--out",
+        out,
+        "--member",
+        "C",
+        "--steps",
+        "4",
+        "--device",
+        "cpu",
+    ]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+    done = subprocess.run(
+        [*torchrun, "-m", "boneage_node", *map(str, arguments)], capture_output=True, text=True
+    )
+
+    assert done.returncode == 0, done.stderr
+    (line,) = (out / "age-C" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(line)["step"] == 4
+
+
+def test_too_few_calibration_images_are_said_before_training(tmp_path: Path) -> None:
+    data = write_data(tmp_path, 16, splits=False)
+    done = train("age", "--data", data, "--out", tmp_path / "run")
+    assert done.returncode == 2
+    assert "too few" in done.stderr
+
+
+def test_a_family_that_is_not_there_is_said_with_those_that_are(tmp_path: Path) -> None:
+    done = train("age", "--data", tmp_path, "--family", "transformer")
+    assert done.returncode == 2
+    assert "inception" in done.stderr
