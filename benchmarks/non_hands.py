@@ -1,0 +1,79 @@
+"""How often what is not one whole hand is refused by its pixels alone, whatever the header says.
+
+Real chest and ankle radiographs (pydicom-data), drawn chests, flat and noisy pictures, and pieces of the
+held-out hands of the RSNA data at high resolution.
+
+    python benchmarks/non_hands.py RSNA
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from rich.progress import track
+
+from boneage_node.bone_age import Hand, Refusal, Sex, model_zoo
+from boneage_node.bone_age.framing import Grey
+from boneage_node.bone_age.predictor import Predictor
+from boneage_node.phantom.chest import draw_chest
+from boneage_node.radiograph.grey import to_grey
+from boneage_node.radiograph.pixels import decode_pixels
+from boneage_node.training.data import HIGH_RESOLUTION_PX, read_examples, read_image
+
+RADIOGRAPHS = {"real chest": "RG1_UNCR.dcm", "real ankle": "RG3_UNCR.dcm"}
+
+
+def pictures() -> Iterator[tuple[str, Grey]]:
+    """What never was a hand, by kind; the real ones also turned by quarters."""
+    for kind, name in RADIOGRAPHS.items():
+        file = get_testdata_file(name)
+        assert isinstance(file, str), name
+        dataset = dcmread(file)
+        pixels, _ = to_grey(decode_pixels(dataset), dataset)
+        for turn in range(4):
+            yield kind, np.ascontiguousarray(np.rot90(pixels, turn))
+    for seed in range(20):
+        yield "drawn chest", draw_chest(seed=seed).pixels
+    random = np.random.default_rng(0)
+    for level in np.linspace(0, 1, 11, dtype=np.float32):
+        yield "one grey", np.full((512, 400), level, dtype=np.float32)
+        yield "noise", random.random((512, 400), dtype=np.float32) * level
+    y, x = np.mgrid[0:512, 0:400].astype(np.float32)
+    for radius in range(40, 200, 16):
+        yield "disc", (np.hypot(x - 200, y - 256) < radius).astype(np.float32) * 0.7
+        yield "gradient", np.clip((x * np.cos(radius) + y * np.sin(radius)) / 512, 0, 1)
+
+
+def pieces(image: Grey) -> Iterator[tuple[str, Grey]]:
+    """Parts of a hand's radiograph, and two hands in one."""
+    height, width = image.shape
+    yield "upper half of a hand", image[: height // 2]
+    yield "lower half of a hand", image[height // 2 :]
+    yield "left half of a hand", image[:, : width // 2]
+    yield "right half of a hand", image[:, width // 2 :]
+    yield "two hands", np.concatenate([image[:, ::-1], image], axis=1)
+
+
+def main(data: Path) -> None:
+    """Read all and print, by kind, how many were refused and why."""
+    predictor = Predictor.load(model_zoo.model_dir(), "auto")
+    reasons: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    images = [read_image(example.path) for example in read_examples(data) if example.split == "validation"]
+    sharp = [image for image in images if max(image.shape) >= HIGH_RESOLUTION_PX]
+    shown = [*pictures(), *(piece for image in sharp[:100] for piece in pieces(image))]
+    for kind, pixels in track(shown, "reading"):
+        (answer,) = predictor.assess([Hand(np.ascontiguousarray(pixels), Sex.FEMALE)])
+        reasons[kind][str(answer.code) if isinstance(answer, Refusal) else "read"] += 1
+    for kind, counts in reasons.items():
+        total = counts.total()
+        print(f"{kind}: {total - counts['read']} of {total} refused; {dict(counts)}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
