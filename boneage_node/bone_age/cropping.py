@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import ndimage
 
 from .framing import Frame, Grey, stretch, working_image
 from .manifest import Region
-from .registration import HAND_LENGTH, Placement, Points
+from .registration import Placement, Points
 from .segmentation import Mask
 
 _HALO = 0.02
@@ -37,6 +38,13 @@ class FoundHand:
         """The method's frame laid on the working image."""
         return Placement.of_points(self.points_px)
 
+    @cached_property
+    def near(self) -> Grey:
+        """1 on the hand, falling to 0 over a narrow halo around it, of the mask's shape."""
+        length_px = float(np.linalg.norm(self.points_px[0] - self.points_px[2]))
+        distance_px = ndimage.distance_transform_edt(~self.mask)
+        return np.asarray(np.clip(2 - distance_px / max(1.0, _HALO * length_px), 0, 1), dtype=np.float32)
+
     def in_radiograph(self, points_px: Points) -> Points:
         """Points of the working image in the radiograph's pixels, pixel centres at integers."""
         return np.asarray((points_px + 0.5) / self.scale - 0.5, dtype=np.float32)
@@ -62,19 +70,12 @@ def cut_region(hand: FoundHand, region: Region, height_px: int, width_px: int, m
         left, top, region.width * (1 + margin), region.height * (1 + margin), width_px, height_px
     )
     grey = raster.cut(hand.image, height_px, width_px)
-    hand_px = raster.cut(_near(hand), height_px, width_px)
+    hand_px = raster.cut(hand.near, height_px, width_px)
     values = grey[hand_px > 0.99]
     if values.size < _LEAST_PIXELS:
         return np.zeros_like(grey)
     low, high = np.percentile(values, [2, 99.5])
     return np.asarray(stretch(grey, float(low), float(high)) * hand_px, dtype=np.float32)
-
-
-def _near(hand: FoundHand) -> Grey:
-    """1 on the hand, falling to 0 over a narrow halo around it."""
-    length_px = HAND_LENGTH * float(np.sqrt(abs(np.linalg.det(hand.placement.matrix[:, :2]))))
-    distance_px = ndimage.distance_transform_edt(~hand.mask)
-    return np.asarray(np.clip(2 - distance_px / max(1.0, _HALO * length_px), 0, 1), dtype=np.float32)
 
 
 def whole_radiograph(pixels: Grey, height_px: int, width_px: int) -> Grey:

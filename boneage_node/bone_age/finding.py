@@ -13,7 +13,7 @@ from .framing import Grey, working_image
 from .manifest import Plausibility
 from .networks import HandUNet, KeyPointVgg
 from .registration import find_points
-from .segmentation import Mask, hand_shares, largest_component, refuse_implausible
+from .segmentation import Mask, hand_share, largest_component, refuse_implausible
 from .shape import UsualHand, cut_off_share, second_component_share
 from .words import ReasonCode, Refusal
 
@@ -48,7 +48,7 @@ class HandFinder:
             Refusal: ``NO_HAND_FOUND``, ``SEVERAL_HANDS`` or ``IMPLAUSIBLE_HAND``.
         """
         image, scale = working_image(pixels)
-        hand_pixels = hand_shares(self.segmentation, image, self.device).mean(axis=0) > 0.5
+        hand_pixels = hand_share(self.segmentation, image, self.device) > 0.5
         mask = largest_component(hand_pixels)
         refuse_implausible(mask)
         if bone_is_dark(image, mask):

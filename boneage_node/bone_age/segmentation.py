@@ -17,8 +17,6 @@ SIDE_PX = 192
 
 Mask = npt.NDArray[np.bool_]
 
-_TILT = 0.1
-"""How much brightness changes over a tilted square, as a share of the image's range."""
 _PLAUSIBLE_AREA = (0.03, 0.85)
 _PLAUSIBLE_SOLIDITY = (0.45, 0.95)
 
@@ -50,24 +48,8 @@ def input_planes(grey: Grey, inside: Mask) -> npt.NDArray[np.float32]:
     return planes
 
 
-def tilted(grey: Grey, inside: Mask) -> list[Grey]:
-    """A square as it is, and with its brightness tilted a little across the diagonal, both ways.
-
-    On a background that is evenly black, equalisation has nothing to spread, and the network was taught on
-    uneven ones; the mean over the three does well on both.
-
-    Args:
-        grey: Shape (SIDE_PX, SIDE_PX), any range.
-        inside: Where the square lies on the image, same shape.
-    """
-    low, high = np.percentile(grey[inside], [1, 99.5])
-    ramp = np.linspace(-0.5, 0.5, SIDE_PX, dtype=np.float32)
-    tilt = (_TILT * (high - low) * (ramp[:, None] + ramp[None, :])).astype(np.float32)
-    return [grey, grey + tilt, grey - tilt]
-
-
-def hand_shares(network: HandUNet, image: Grey, device: torch.device) -> npt.NDArray[np.float32]:
-    """How surely each pixel is hand, seen in three exposures.
+def hand_share(network: HandUNet, image: Grey, device: torch.device) -> npt.NDArray[np.float32]:
+    """How surely each pixel is hand.
 
     Args:
         network: Trained network in evaluation mode on ``device``.
@@ -75,16 +57,16 @@ def hand_shares(network: HandUNet, image: Grey, device: torch.device) -> npt.NDA
         device: Where to compute.
 
     Returns:
-        Shape (3, height, width), 0 to 1.
+        Shape (height, width), 0 to 1.
     """
     frame = whole_frame(image)
     inside = frame.cut(np.ones_like(image)) > 0.5
-    planes = np.stack([input_planes(grey, inside) for grey in tilted(frame.cut(image), inside)])
+    planes = torch.from_numpy(input_planes(frame.cut(image), inside))[None]
     with torch.inference_mode():
-        shares = network(torch.from_numpy(planes).to(device)).float().sigmoid()[:, 0].cpu().numpy()
+        share = network(planes.to(device)).float().sigmoid()[0, 0].cpu().numpy()
     height, width = image.shape
     whole = Frame(-frame.left_px * frame.scale, -frame.top_px * frame.scale, 1 / frame.scale, height, width)
-    return np.stack([whole.cut(share) for share in shares])
+    return whole.cut(share)
 
 
 def segment(network: HandUNet, image: Grey, device: torch.device) -> Mask:
@@ -101,7 +83,7 @@ def segment(network: HandUNet, image: Grey, device: torch.device) -> Mask:
     Raises:
         Refusal: ``NO_HAND_FOUND`` where the mask has not the area and shape of one hand.
     """
-    mask = largest_component(hand_shares(network, image, device).mean(axis=0) > 0.5)
+    mask = largest_component(hand_share(network, image, device) > 0.5)
     refuse_implausible(mask)
     return mask
 

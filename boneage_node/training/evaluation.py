@@ -2,42 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from boneage_node.bone_age import Assessment, Hand, Sex
-from boneage_node.bone_age.predictor import Predictor
+from boneage_node.bone_age import Assessment, Hand, Refusal, Sex
+from boneage_node.bone_age.cropping import FoundHand
+from boneage_node.bone_age.framing import Grey
+from boneage_node.bone_age.predictor import MALE, Predictor, member_raster
 
-from .data import HIGH_RESOLUTION_PX, DataError, Example, read_image
+from .data import HIGH_RESOLUTION_PX, Example, read_image
 
+ENSEMBLE = "ensemble"
 _BATCH = 16
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One labelled radiograph and what the model made of it: an assessment, or None where it was refused."""
+    """One labelled radiograph and what the model made of it.
+
+    Attributes:
+        example: The radiograph and its labels.
+        sharp: Whether it is of high resolution.
+        assessment: The reading, or None where it was refused.
+        refusal: Why it was refused, or None.
+        as_both: The reading of a patient of unknown sex; None where that was refused or not asked.
+        untold_months: What each network and head, and the ensemble of them, reads when it is told that sex is
+            not known; None where the image was refused or that was not asked.
+    """
 
     example: Example
     sharp: bool
     assessment: Assessment | None
+    refusal: Refusal | None = None
+    as_both: Assessment | None = None
+    untold_months: Mapping[str, float] | None = None
 
 
-def read_all(predictor: Predictor, examples: list[Example], progress: Callable[[int], None]) -> list[Reading]:
-    """Read every example; ``progress(done)`` counts them."""
+def read_all(
+    predictor: Predictor, examples: list[Example], progress: Callable[[int], None], *, untold: bool = False
+) -> list[Reading]:
+    """Read every example.
+
+    Args:
+        predictor: The model.
+        examples: What to read.
+        progress: Called with how many were read.
+        untold: Read each hand that is found also as if its sex were not known.
+    """
     readings: list[Reading] = []
     for start in range(0, len(examples), _BATCH):
         part = examples[start : start + _BATCH]
         images = [read_image(example.path) for example in part]
+        found = [predictor.find(image) for image in images]
         hands = [Hand(image, example.sex) for image, example in zip(images, part, strict=True)]
-        for example, image, answer in zip(part, images, predictor.assess(hands), strict=True):
+        answers = predictor.assess(hands, found)
+        both = _read_as_both(predictor, images, found) if untold else [None] * len(part)
+        members = _read_untold(predictor, images, found) if untold else [None] * len(part)
+        for example, image, answer, as_both, untold_months in zip(
+            part, images, answers, both, members, strict=True
+        ):
             sharp = max(image.shape) >= HIGH_RESOLUTION_PX
-            readings.append(Reading(example, sharp, answer if isinstance(answer, Assessment) else None))
+            if isinstance(answer, Refusal):
+                readings.append(Reading(example, sharp, None, answer))
+            else:
+                readings.append(Reading(example, sharp, answer, None, as_both, untold_months))
         progress(len(readings))
     return readings
+
+
+def _read_as_both(
+    predictor: Predictor, images: Sequence[Grey], found: Sequence[FoundHand | Refusal]
+) -> list[Assessment | None]:
+    answers = predictor.assess([Hand(image, None) for image in images], found)
+    return [answer if isinstance(answer, Assessment) else None for answer in answers]
+
+
+def _read_untold(
+    predictor: Predictor, images: Sequence[Grey], found: Sequence[FoundHand | Refusal]
+) -> list[dict[str, float] | None]:
+    """Months by network and head, and of the ensemble, sex not told; None where no hand was found."""
+    hands = [(f, image) for f, image in zip(found, images, strict=True) if isinstance(f, FoundHand)]
+    if not hands:
+        return [None] * len(images)
+    rasters = {
+        member.name: np.stack([member_raster(member, hand, image) for hand, image in hands])
+        for member in predictor.manifest.members
+    }
+    read = predictor.read(rasters, [MALE[None]] * len(hands))
+    rows = ({name: float(months[k]) for name, months in read.items()} for k in range(len(hands)))
+    by_hand = iter([row | {ENSEMBLE: predictor.ensemble(row)[0]} for row in rows])
+    return [next(by_hand) if isinstance(f, FoundHand) else None for f in found]
 
 
 def errors_months(readings: list[Reading]) -> npt.NDArray[np.float64]:
@@ -47,14 +106,16 @@ def errors_months(readings: list[Reading]) -> npt.NDArray[np.float64]:
     )
 
 
+def holds(assessment: Assessment, label_months: float) -> bool:
+    """Whether the interval holds the label."""
+    low, high = assessment.interval_months
+    return low <= label_months <= high
+
+
 def figures(readings: list[Reading]) -> dict[str, Any]:
     """Errors in months, refusals and the interval's measured coverage."""
     errors = errors_months(readings)
-    inside = [
-        r.assessment.interval_months[0] <= r.example.bone_age_months <= r.assessment.interval_months[1]
-        for r in readings
-        if r.assessment
-    ]
+    inside = [holds(r.assessment, r.example.bone_age_months) for r in readings if r.assessment]
     if not len(errors):
         return {"images": len(readings), "refused": len(readings)}
     return {
@@ -79,40 +140,6 @@ def summary(readings: list[Reading]) -> dict[str, Any]:
     }
 
 
-def conformal_rank(count: int, coverage: float) -> int:
-    """Which of ``count`` sorted errors is the half width of a split-conformal interval, from 1."""
-    return int(np.ceil((count + 1) * coverage))
-
-
-def refuse_small_calibration(examples: list[Example], coverage: float) -> None:
-    """Say before an hour of training, not after it, that the intervals could not be calibrated.
-
-    Raises:
-        DataError: Where a sex has too few calibration images for the coverage.
-    """
-    for sex in Sex:
-        count = sum(e.split == "calibration" and e.sex is sex for e in examples)
-        if conformal_rank(count, coverage) > count:
-            raise DataError(
-                f"{count} calibration images of sex {sex} are too few for a {coverage:.0%} interval: "
-                "name more in splits.csv (id,split) as 'calibration'."
-            )
-
-
-def half_width_months(readings: list[Reading], coverage: float) -> dict[Sex, float]:
-    """Half width of a split-conformal interval for each sex.
-
-    The ceil((n + 1) coverage)-th smallest absolute error of calibration images that no weight depends on
-    (Lei et al., J Am Stat Assoc 2018;113:1094-1111).
-
-    Raises:
-        DataError: Where too few hands of a sex were found for the coverage.
-    """
-    widths = {}
-    for sex in Sex:
-        errors = np.sort(np.abs(errors_months([r for r in readings if r.example.sex is sex])))
-        rank = conformal_rank(len(errors), coverage)
-        if rank > len(errors):
-            raise DataError(f"a hand was found in only {len(errors)} calibration images of sex {sex}")
-        widths[sex] = round(float(errors[rank - 1]), 2)
-    return widths
+def refusals(answers: Iterable[Refusal | None]) -> dict[str, int]:
+    """How often each reason was given, the most frequent first."""
+    return dict(Counter(str(answer.code) for answer in answers if answer).most_common())

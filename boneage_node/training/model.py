@@ -29,7 +29,7 @@ from .segmentation import SegmentationRecipe, SegmentationRun
 
 OUTLINES = Path("annotations/hand_outlines.json")
 KEY_POINTS = Path("annotations/keypoints.csv")
-DEFAULT_AGE = AgeRecipe(steps=5500)
+DEFAULT_AGE = AgeRecipe(steps=5000)
 _WATCHED = 60
 
 
