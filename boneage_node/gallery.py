@@ -7,6 +7,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from pydicom import dcmread
 
@@ -59,11 +60,14 @@ class Gallery:
             bone_age_months=result["bone_age_months"],
             interval_months=tuple(result["interval_months"]),
             interval_coverage=self._manifest.interval.coverage,
-            sex=Sex(result["sex"]),
+            sex=Sex(result["sex"]) if result["sex"] else None,
+            months_by_sex={Sex(sex): age for sex, age in result["bone_age_months_by_sex"].items()},
+            member_months={},  # neither in the report nor in the picture, as the key points below
             chronological_age_months=result["chronological_age_months"],
             z_score=result["z_score"],
             laterality=Laterality(result["laterality"]) if result["laterality"] else None,
             outline_px=read_outline(dcmread(report)),
+            key_points_px=np.empty((0, 2), np.float32),
             model=ModelIdentity(self._manifest.name, self._manifest.version, weights.sha256),
         )
         return draw_picture(read_pixels(file), assessment)

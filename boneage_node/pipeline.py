@@ -22,6 +22,7 @@ RESULT_KEYS = (
     "sex",
     "chronological_age_months",
     "bone_age_months",
+    "bone_age_months_by_sex",
     "interval_months",
     "z_score",
     "laterality",
@@ -62,18 +63,19 @@ def load_predictor(model: str | None, device: str) -> Predictor:
         raise NodeError(ExitCode.MODEL, f"{error}.") from error
 
 
-def read_study(paths: Sequence[Path], predictor: Predictor) -> Reading:
+def read_study(paths: Sequence[Path], predictor: Predictor, *, sex_required: bool = True) -> Reading:
     """Read one study.
 
     Args:
         paths: The files of its instances, in the order in which they were received; at least one.
         predictor: The model.
+        sex_required: Refuse a patient of unknown sex, who is else read as both.
 
     Raises:
         OSError: A file cannot be opened.
     """
     started = time.perf_counter()
-    choice = choose_hand_image(paths)
+    choice = choose_hand_image(paths, sex_required=sex_required)
     (answer,) = answers([choice], predictor)
     return Reading(choice, answer, 1000 * (time.perf_counter() - started))
 
@@ -96,12 +98,17 @@ def result(choice: Choice, answer: Assessment | Refusal, elapsed_ms: float | Non
         "sex": str(header.sex) if header and header.sex else None,
         "chronological_age_months": _rounded(header.chronological_age_months if header else None, 1),
         "bone_age_months": _rounded(assessment.bone_age_months if assessment else None, 1),
+        "bone_age_months_by_sex": _by_sex(assessment) if assessment else None,
         "interval_months": [round(end, 1) for end in assessment.interval_months] if assessment else None,
         "z_score": _rounded(assessment.z_score if assessment else None, 2),
         "laterality": str(header.laterality) if header and header.laterality else None,
         "model": str(assessment.model) if assessment else None,
         "elapsed_ms": _rounded(elapsed_ms, 1),
     }
+
+
+def _by_sex(assessment: Assessment) -> dict[str, float]:
+    return {str(sex): round(months, 1) for sex, months in sorted(assessment.months_by_sex.items())}
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

@@ -14,7 +14,7 @@ from typing import Self
 
 from .dimse.sender import Destination
 from .exit_codes import ExitCode, NodeError
-from .settings import ENVIRONMENT_PREFIX
+from .settings import ENVIRONMENT_PREFIX, SexUnknown
 from .store import NoSuchStudy, Status, Store, StudyDetail, StudyState
 
 START_SECONDS = 120.0
@@ -32,9 +32,17 @@ class TemporaryNode:
         send_to: Where its reports go.
         model: Model to read with; None for the default.
         device: Where to read.
+        sex_unknown: As the setting of that name.
     """
 
-    def __init__(self, folder: Path, send_to: Destination, model: str | None, device: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        send_to: Destination,
+        model: str | None,
+        device: str,
+        sex_unknown: SexUnknown = "refuse",
+    ) -> None:
         self._data_dir = folder / "node"
         self._log_file = folder / "node.log"
         flags = [
@@ -46,6 +54,8 @@ class TemporaryNode:
             str(send_to),
             "--log-format",
             "json",
+            "--sex-unknown",
+            sex_unknown,
         ]
         flags += ["--device", device, *(["--model", model] if model else [])]
         self._command = [sys.executable, "-m", "boneage_node", "start", *flags]

@@ -102,6 +102,7 @@ Devices = Annotated[
 ]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "console", "json"]
+SexUnknown = Literal["refuse", "both"]
 
 
 class Settings(BaseSettings):
@@ -157,6 +158,11 @@ class Settings(BaseSettings):
         None,
         description="Model to read with: a name from `boneage-node models list`, or a folder. "
         "Not set: the default.",
+    )
+    sex_unknown: SexUnknown = Field(
+        "refuse",
+        description="A patient whose sex the header does not say: `refuse`, or read as `both`, which reports "
+        "both readings, their mean, and an interval that holds the intervals of both.",
     )
     batch_size: int = Field(16, ge=1, description="Studies that a worker with a GPU reads at once.")
     lease_seconds: float = Field(

@@ -130,7 +130,7 @@ class Worker:
         chosen: list[tuple[Job, Choice]] = []
         for job in jobs:
             try:
-                chosen.append((job, choose_hand_image([instance.path for instance in job.instances])))
+                chosen.append((job, self._choose(job)))
             except Exception as error:
                 self._failed(job, error)
         try:
@@ -146,6 +146,12 @@ class Worker:
             return
         for (job, choice), answer in zip(chosen, answered, strict=True):
             self._finish(job, choice, answer)
+
+    def _choose(self, job: Job) -> Choice:
+        return choose_hand_image(
+            [instance.path for instance in job.instances],
+            sex_required=self._settings.sex_unknown == "refuse",
+        )
 
     def _finish(self, job: Job, choice: Choice, answer: Assessment | Refusal) -> None:
         """Write the report and end the job."""

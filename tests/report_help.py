@@ -44,14 +44,30 @@ ASSESSMENT = Assessment(
     interval_months=(85.25, 113.0),
     interval_coverage=0.9,
     sex=Sex.MALE,
+    months_by_sex={Sex.MALE: 98.4375},
+    member_months={"A regression": 97.0, "A classification": 99.875},
     chronological_age_months=92.3,
     z_score=0.71,
     laterality=Laterality.LEFT,
     outline_px=hand_outline(),
+    key_points_px=np.array([[450, 90], [760, 760], [450, 900]], np.float32),
     model=ModelIdentity("hand-vgg", "1.0", "ab" * 32),
 )
 NOTHING_KNOWN = replace(
-    ASSESSMENT, sex=Sex.FEMALE, chronological_age_months=None, z_score=None, laterality=None
+    ASSESSMENT,
+    sex=Sex.FEMALE,
+    months_by_sex={Sex.FEMALE: 98.4375},
+    chronological_age_months=None,
+    z_score=None,
+    laterality=None,
+)
+READ_AS_BOTH = replace(
+    ASSESSMENT,
+    bone_age_months=100.8125,
+    interval_months=(79.5, 125.25),
+    sex=None,
+    months_by_sex={Sex.MALE: 103.4375, Sex.FEMALE: 98.1875},
+    z_score=None,
 )
 RIGHT_HAND = replace(ASSESSMENT, laterality=Laterality.RIGHT)
 

@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.table import Table
 
 from boneage_node.exit_codes import ExitCode, NodeError
+from boneage_node.settings import SexUnknown
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="Settings file (TOML). Default: the one BONEAGE_CONFIG names.")
@@ -30,6 +31,10 @@ DataDirOption = Annotated[
 ModelOption = Annotated[
     str | None,
     typer.Option("--model", help="Model of the zoo, or a folder with a manifest. Default: the zoo's own."),
+]
+SexUnknownOption = Annotated[
+    SexUnknown,
+    typer.Option("--sex-unknown", help="Patients of unknown sex: refuse, or read as both and report each."),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda:N.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -82,12 +87,19 @@ READING_COLUMNS = ("sex", "age", "bone age", "95 %, mo", "z")
 
 
 def reading_cells(result: dict[str, Any]) -> tuple[str, ...]:
-    """Sex, age, bone age, interval and z-score of a result, for people."""
+    """Sex, age, bone age, interval and z-score of a result, for people.
+
+    Where sex is unknown, the bone age is the mean, and below it what was read as a girl and as a boy.
+    """
     low_high, z_score = result["interval_months"], result["z_score"]
+    by_sex = result.get("bone_age_months_by_sex") or {}
+    bone_ages = [years(result["bone_age_months"])] if low_high else ["-"]
+    if len(by_sex) > 1:
+        bone_ages += [f"{sex} {years(age_months)}" for sex, age_months in by_sex.items()]
     return (
         result["sex"] or "?",
         years(result["chronological_age_months"]),
-        years(result["bone_age_months"]) if low_high else "-",
+        "\n".join(bone_ages),
         f"{low_high[0]:.0f}-{low_high[1]:.0f}" if low_high else "-",
         "-" if z_score is None else f"{z_score:+.1f}",
     )

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from boneage_node.exit_codes import ExitCode, NodeError
 
-from .common import JsonOption, out
+from .common import JsonOption, out, plain_table
 
-app = typer.Typer(no_args_is_help=True, help="List the models of the zoo, check their files.")
+if TYPE_CHECKING:
+    from boneage_node.bone_age.manifest import Manifest, Region
+
+app = typer.Typer(no_args_is_help=True, help="List the models of the zoo, show one, check their files.")
 
 
 @app.command("list")
@@ -27,21 +31,89 @@ def list_(as_json: JsonOption = False) -> None:
         raise NodeError(ExitCode.MODEL, f"{error}.") from error
     if as_json:
         for folder, manifest in models:
-            typer.echo(json.dumps({"folder": str(folder)} | manifest.model_dump(mode="json")))
+            typer.echo(_json(folder, manifest))
         return
-    table = Table("model", "version", "MAE (months)", "images", "sha256", "")
+    table = Table("model", "version", "networks", "MAE (months)", "images", "sha256", "")
     for _, manifest in models:
         figures = manifest.metrics.get("age", {}).get("high_resolution", {})
         name = f"{manifest.name} (default)" if manifest.name == model_zoo.DEFAULT_MODEL else manifest.name
         table.add_row(
             name,
             manifest.version,
+            ", ".join(member.name for member in manifest.members),
             str(figures.get("mae_months", "-")),
             str(figures.get("images", "-")),
             manifest.weights.sha256[:12],
             manifest.summary,
         )
     out.print(table)
+
+
+@app.command()
+def show(
+    name: Annotated[str | None, typer.Argument(help="Model or folder. Default: the zoo's own.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a model reads and with which networks, its intervals, and what it refuses."""
+    from boneage_node.bone_age import model_zoo
+    from boneage_node.bone_age.manifest import ModelError, read_manifest
+
+    try:
+        folder = model_zoo.model_dir(name)
+        manifest = read_manifest(folder)
+    except ModelError as error:
+        raise NodeError(ExitCode.MODEL, f"{error}.") from error
+    if as_json:
+        typer.echo(_json(folder, manifest))
+        return
+    out.print(
+        f"{manifest.name} {manifest.version}, sha256 {manifest.weights.sha256[:12]}\n{manifest.summary}\n"
+    )
+    out.print(_networks(manifest), "", _intervals(manifest), "")
+    limits = manifest.plausibility
+    out.print(
+        f"Refused: overlap with the usual hand below {limits.overlap:.0%}, a second hand above "
+        f"{limits.second_component:.0%}, cut off by the border above {limits.cut_off:.0%}, deviation "
+        f"of its networks above {limits.spread_months:.1f} months."
+    )
+    out.print(f"Terms: {manifest.terms}")
+
+
+def _json(folder: Path, manifest: Manifest) -> str:
+    return json.dumps({"folder": str(folder)} | manifest.model_dump(mode="json"))
+
+
+def _networks(manifest: Manifest) -> Table:
+    table = plain_table("network", "kind", "raster, px", "views", "region", "share")
+    for member in manifest.members:
+        table.add_row(
+            member.name,
+            member.architecture,
+            f"{member.height_px} x {member.width_px}",
+            str(member.views),
+            _region(member.region),
+            "\n".join(f"{head} {share:.2f}" for head, share in member.weights.items()),
+        )
+    return table
+
+
+def _region(region: Region | None) -> str:
+    """A region as rows and columns of the registered hand's frame."""
+    if region is None:
+        return "whole radiograph"
+    bottom, right = region.top + region.height, region.left + region.width
+    return f"rows {region.top:.0f}-{bottom:.0f}, columns {region.left:.0f}-{right:.0f}"
+
+
+def _intervals(manifest: Manifest) -> Table:
+    table = plain_table("sex", "bone age, months", f"{manifest.interval.coverage:.0%} interval, months")
+    for sex, bands in sorted(manifest.interval.bands.items()):
+        lowest = 0.0
+        for band in bands:
+            reach = f"from {lowest:.0f}" if band is bands[-1] else f"{lowest:.0f} to {band.below_months:.0f}"
+            table.add_row(str(sex), reach, f"\u00b1{band.half_width_months:.1f}")
+            lowest = band.below_months
+    return table
 
 
 @app.command()

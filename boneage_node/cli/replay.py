@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from boneage_node.exit_codes import ExitCode, NodeError
+from boneage_node.settings import SexUnknown
 
 from .common import (
     DeviceOption,
     JsonOption,
     ModelOption,
+    SexUnknownOption,
     dicom_files,
     err,
     out,
@@ -44,6 +46,7 @@ def replay(
     as_json: JsonOption = False,
     model: ModelOption = None,
     device: DeviceOption = "auto",
+    sex_unknown: SexUnknownOption = "refuse",
 ) -> None:
     r"""Send studies as a modality would, and show what comes back.
 
@@ -62,7 +65,7 @@ def replay(
 
     files = dicom_files(paths)
     if to is None:
-        rows = _play(files, keep, model, device)
+        rows = _play(files, keep, model, device, sex_unknown)
         _show(rows, keep, as_json)
         failed = any(row["status"] == "failed" for row in rows)
     else:
@@ -112,7 +115,9 @@ def _send(studies: dict[str, list[Path]], destination: Destination) -> list[Sent
     return answers
 
 
-def _play(files: list[Path], keep: Path, model: str | None, device: str) -> list[dict[str, Any]]:
+def _play(
+    files: list[Path], keep: Path, model: str | None, device: str, sex_unknown: SexUnknown
+) -> list[dict[str, Any]]:
     """Play the files through a temporary node; gives a row for each file."""
     from boneage_node.dimse.pacs import SmallPacs
     from boneage_node.gallery import Gallery
@@ -124,7 +129,7 @@ def _play(files: list[Path], keep: Path, model: str | None, device: str) -> list
         received.mkdir()
         with (
             SmallPacs(received) as pacs,
-            TemporaryNode(Path(temporary), pacs.destination, model, device) as node,
+            TemporaryNode(Path(temporary), pacs.destination, model, device, sex_unknown) as node,
         ):
             problems = {sent.path: sent.error for sent in _send(studies, node.destination) if sent.error}
             arrived = [uid for uid, group in studies.items() if not problems.keys() >= set(group)]

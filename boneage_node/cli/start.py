@@ -32,6 +32,9 @@ def start(
         list[str] | None, typer.Option(help="auto, cpu or cuda:N; one worker for each.  [default: auto]")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model of the zoo, or a folder.")] = None,
+    sex_unknown: Annotated[
+        str | None, typer.Option(help="Patients of unknown sex: refuse, or read as both.  [default: refuse]")
+    ] = None,
     data_dir: DataDirOption = None,
     database_url: Annotated[
         str | None, typer.Option(help="postgresql+psycopg://user@host/name, or SQLite.")
@@ -74,6 +77,7 @@ def start(
         open_to_all=open_to_all,
         device=device,
         model=model,
+        sex_unknown=sex_unknown,
         data_dir=data_dir,
         database_url=database_url,
         log_format=log_format,

@@ -12,7 +12,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from boneage_node.bone_age import ReasonCode, Refusal, Sex
+from boneage_node.bone_age import ReasonCode, Refusal
 
 from .anatomy import BodyPart, View
 from .header import Header
@@ -42,7 +42,7 @@ _MAX_ASPECT = 1.1
 _OWN_MODEL_NAME = "boneage-node"
 
 
-def check_eligibility(header: Header) -> Sex:
+def check_eligibility(header: Header, *, sex_required: bool = True) -> None:
     """Refuse what must not be read. Of several reasons, that which is least curable by the sender is given.
 
     The order: wrong kind of object, not a hand, pixels far from square, adult, sex unknown. What only
@@ -51,8 +51,9 @@ def check_eligibility(header: Header) -> Sex:
     Lateral and oblique views are refused, not ranked last: the reference atlases and the training images are
     postero-anterior, and carpals that overlap read older or younger, not merely less exactly.
 
-    Returns:
-        The patient's sex, which is known now.
+    Args:
+        header: What the header says.
+        sex_required: Refuse a patient of unknown sex; else such a hand is one to be read as both.
 
     Raises:
         Refusal: UNSUPPORTED_OBJECT, NOT_A_HAND, UNSUPPORTED_PIXELS, ADULT or SEX_UNKNOWN.
@@ -66,9 +67,8 @@ def check_eligibility(header: Header) -> Sex:
         raise Refusal(ReasonCode.UNSUPPORTED_PIXELS, "pixels that are not square")
     if header.chronological_age_months is not None and header.chronological_age_months >= ADULT_FROM_MONTHS:
         raise Refusal(ReasonCode.ADULT)
-    if header.sex is None:
+    if sex_required and header.sex is None:
         raise Refusal(ReasonCode.SEX_UNKNOWN)
-    return header.sex
 
 
 def is_secondary_capture(header: Header) -> bool:

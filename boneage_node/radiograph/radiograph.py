@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
-from boneage_node.bone_age import Hand, Sex
+from boneage_node.bone_age import Hand
 
 from .dataset import quiet_pydicom, read_dataset
 from .eligibility import check_eligibility
@@ -25,13 +25,11 @@ class Radiograph:
     Attributes:
         header: What the header says.
         pixels: Shape (rows, columns), float32 in [0, 1], bone bright; size and orientation as stored.
-        sex: The header's, known here.
         notes: Sentences on what was odd in header and pixels, without patient data.
     """
 
     header: Header
     pixels: npt.NDArray[np.float32]
-    sex: Sex
     notes: tuple[str, ...]
 
     @property
@@ -39,13 +37,13 @@ class Radiograph:
         """What the science needs of it."""
         return Hand(
             pixels=self.pixels,
-            sex=self.sex,
+            sex=self.header.sex,
             chronological_age_months=self.header.chronological_age_months,
             laterality=self.header.laterality,
         )
 
 
-def read_radiograph(source: Path | Dataset) -> Radiograph:
+def read_radiograph(source: Path | Dataset, *, sex_required: bool = True) -> Radiograph:
     """Read a radiograph of a hand, or say why not.
 
     The reasons are looked for in this order, and the first found is given: unreadable file; those of
@@ -54,6 +52,7 @@ def read_radiograph(source: Path | Dataset) -> Radiograph:
 
     Args:
         source: A DICOM file, or a dataset with its file meta information.
+        sex_required: Refuse a patient of unknown sex.
 
     Raises:
         Refusal: It must not be read.
@@ -62,9 +61,9 @@ def read_radiograph(source: Path | Dataset) -> Radiograph:
     dataset = source if isinstance(source, Dataset) else read_dataset(source)
     header = read_header(dataset)
     with quiet_pydicom():
-        sex = check_eligibility(header)
+        check_eligibility(header, sex_required=sex_required)
         pixels, notes = to_grey(decode_pixels(dataset), dataset)
-    return Radiograph(header, pixels, sex, tuple(dict.fromkeys(header.notes + notes)))
+    return Radiograph(header, pixels, tuple(dict.fromkeys(header.notes + notes)))
 
 
 def read_pixels(source: Path | Dataset) -> npt.NDArray[np.float32]:

@@ -61,19 +61,20 @@ class Choice:
     refusal: Refusal | None
 
 
-def choose_hand_image(paths: Iterable[Path]) -> Choice:
+def choose_hand_image(paths: Iterable[Path], *, sex_required: bool = True) -> Choice:
     """Choose and decode the hand image of one study.
 
     The best-ranked instance that decodes is taken. If none does, the refusal is that of the best-ranked.
 
     Args:
         paths: The instances' files in the order in which they were received; at least one.
+        sex_required: Refuse a patient of unknown sex.
 
     Raises:
         ValueError: There are no paths.
         OSError: A file cannot be opened.
     """
-    candidates = rank_instances(paths)
+    candidates = rank_instances(paths, sex_required=sex_required)
     if not candidates:
         raise ValueError("a study without instances")
     refused: list[Choice] = []
@@ -81,7 +82,7 @@ def choose_hand_image(paths: Iterable[Path]) -> Choice:
         refusal = candidate.refusal
         if refusal is None:
             try:
-                radiograph = read_radiograph(candidate.path)
+                radiograph = read_radiograph(candidate.path, sex_required=sex_required)
                 return Choice(candidate.path, radiograph.header, radiograph, None)
             except Refusal as raised:
                 refusal = raised
@@ -89,23 +90,24 @@ def choose_hand_image(paths: Iterable[Path]) -> Choice:
     return refused[0]
 
 
-def rank_instances(paths: Iterable[Path]) -> list[Candidate]:
+def rank_instances(paths: Iterable[Path], *, sex_required: bool = True) -> list[Candidate]:
     """Rank the instances of a study by their headers, best first.
 
-    Those that may be read go before the others. Then, in this order: hand before wrist before a description
-    that speaks of a hand before nothing stated; PA before AP before nothing stated; for presentation before
-    for processing before secondary capture; primary before derived; left, as in the atlases, before unknown
-    before right; larger before smaller; newer before older; and, so that the same study always gives the
-    same answer, SOP Instance UID.
+    Those that may be read go before the others. Then, in this order: sex known before unknown; hand before
+    wrist before a description that speaks of a hand before nothing stated; PA before AP before nothing
+    stated; for presentation before for processing before secondary capture; primary before derived; left, as
+    in the atlases, before unknown before right; larger before smaller; newer before older; and, so that the
+    same study always gives the same answer, SOP Instance UID.
 
     Of several files with one SOP Instance UID, the one received last counts.
 
     Args:
         paths: Files in the order in which they were received.
+        sex_required: Whether an image of a patient of unknown sex must not be read.
     """
     newest: dict[str, Candidate] = {}
     for path in paths:
-        candidate = _candidate(path)
+        candidate = _candidate(path, sex_required)
         uid = candidate.header.sop_instance_uid if candidate.header else ""
         newest[uid or str(path)] = candidate
     ranked = sorted(newest.values(), key=lambda each: each.header.sop_instance_uid if each.header else "")
@@ -113,11 +115,11 @@ def rank_instances(paths: Iterable[Path]) -> list[Candidate]:
     return sorted(ranked, key=_rank)
 
 
-def _candidate(path: Path) -> Candidate:
+def _candidate(path: Path, sex_required: bool) -> Candidate:
     header: Header | None = None
     try:
         header = read_header(read_dataset(path, pixels=False))
-        check_eligibility(header)
+        check_eligibility(header, sex_required=sex_required)
     except Refusal as refusal:
         return Candidate(path, header, refusal)
     return Candidate(path, header, None)
@@ -130,6 +132,7 @@ def _rank(candidate: Candidate) -> tuple[float, ...]:
         return (distance,)
     return (
         distance,
+        header.sex is None,
         _body_part_order(header),
         header.view.value,
         _object_order(header),

@@ -11,6 +11,8 @@ from pydicom.sr.coding import Code
 
 from boneage_node.bone_age import Laterality
 
+from .months import CHILDREN
+
 # The documents
 IMAGING_MEASUREMENT_REPORT = codes.DCM.ImagingMeasurementReport
 X_RAY_REPORT = codes.cid7000.XRayReport
@@ -21,6 +23,11 @@ DEVICE = codes.DCM.Device
 
 # What was measured, and where (TID 1410)
 BONE_AGE = Code("85151-9", "LN", "XR Bone age")
+# What is read of a patient of unknown sex as a girl and as a boy (ACR/RSNA RadElement set RDES14). No program
+# that looks for the bone age is to take one of the two for it, so they have another code.
+SKELETAL_AGE = Code("RDE123", "RADELEMENT", "Skeletal age")
+EQUIVALENT_MEANING = codes.DCM.EquivalentMeaningOfConceptName
+MEAN = codes.SCT.Mean
 HAND = Code("85562004", "SCT", "Hand")
 LATERALITIES = {
     Laterality.LEFT: Code("7771000", "SCT", "Left"),
@@ -33,6 +40,10 @@ Z_SCORE = codes.DCM.ZScoreOfMeasurement
 
 # Units
 MONTH = Code("mo", "UCUM", "month")
+# Viewers print the unit and no modifier: an annotation, which changes no unit, tells two readings apart.
+MONTH_READ_AS = {
+    sex: Code(f"mo{{{child}}}", "UCUM", f"month, read as a {child}") for sex, child in CHILDREN.items()
+}
 NO_UNITS = Code("1", "UCUM", "no units")
 
 # A refusal

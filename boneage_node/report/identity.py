@@ -88,7 +88,8 @@ def report_instance_uid(
         image_sop_instance_uid: The image that was read; empty where it has no UID.
         source_sha256: Hex digest of the image's file: other bytes under the same UID make another report.
         kind: Assessment or refusal.
-        said: What else the content depends on: model and sex of an assessment, reason of a refusal.
+        said: What else the content depends on: of an assessment the model and the sex, or that it is unknown;
+            the reason of a refusal.
         device: Its software version counts, as the same weights may read otherwise in another version.
     """
     source = (study_instance_uid, image_sop_instance_uid, source_sha256)

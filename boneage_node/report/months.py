@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import math
 
+from boneage_node.bone_age import Sex
+
+CHILDREN = {Sex.FEMALE: "girl", Sex.MALE: "boy"}
+"""What a patient of unknown sex is read as."""
+
 _MONTHS_A_YEAR = 12
 
 

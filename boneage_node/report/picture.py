@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from boneage_node.bone_age import Assessment, Laterality, Refusal, Sex
 
-from .months import months, years_and_months
+from .months import CHILDREN, months, years_and_months
 
 DISCLAIMER = "AI result, not verified,\nresearch use only"
 
@@ -50,18 +50,27 @@ def draw_picture(pixels: npt.NDArray[np.float32], assessment: Assessment) -> Ima
     panel = _Panel(draw, picture)
     panel.write("Bone age", _TITLE_PX, _GREY)
     panel.write(years_and_months(assessment.bone_age_months), _VALUE_PX, _WHITE)
-    panel.write(months(assessment.bone_age_months), _TEXT_PX, _WHITE, gap_px=36)
+    mean = ", mean of both" if assessment.sex is None else ""
+    panel.write(months(assessment.bone_age_months) + mean, _TEXT_PX, _WHITE, gap_px=36)
     panel.field(
         f"{assessment.interval_coverage:.0%} interval",
         f"{years_and_months(low_months)} to {years_and_months(high_months)}",
     )
     panel.field("Chronological age", "not known" if age_months is None else years_and_months(age_months))
     panel.field("Z-score", "not available" if assessment.z_score is None else f"{assessment.z_score:+.1f} SD")
-    panel.field("Read as", f"{_SEXES[assessment.sex]}, {_HANDS[assessment.laterality]}")
+    panel.field("Read as", f"{_read_as(assessment)}, {_HANDS[assessment.laterality]}")
     panel.field(
         "Model", f"{assessment.model.name} {assessment.model.version}\n{assessment.model.sha256[:12]}"
     )
     return picture
+
+
+def _read_as(assessment: Assessment) -> str:
+    """The sex, or where it is unknown what was read as either."""
+    if assessment.sex is not None:
+        return _SEXES[assessment.sex]
+    readings = (f"{CHILDREN[sex]} {age:.1f}" for sex, age in sorted(assessment.months_by_sex.items()))
+    return "sex unknown: " + ",\n".join(readings) + " months"
 
 
 def draw_refusal_picture(pixels: npt.NDArray[np.float32] | None, refusal: Refusal) -> Image.Image:

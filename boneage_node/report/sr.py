@@ -14,18 +14,21 @@ from highdicom.sr import (
     MeasurementReport,
     ObservationContext,
     PlanarROIMeasurementsAndQualitativeEvaluations,
+    RelationshipTypeValues,
     SourceImageForRegion,
+    TextContentItem,
     TrackingIdentifier,
 )
 from pydicom import Dataset
 from pydicom.config import disable_value_validation
 from pydicom.uid import ComprehensiveSRStorage
 
-from boneage_node.bone_age import Assessment
+from boneage_node.bone_age import Assessment, Sex
 
 from . import codes
 from .document import context, sr_document
 from .identity import DEFAULT_DEVICE, DeviceIdentity, Kind, derive_uid, report_instance_uid
+from .months import CHILDREN
 from .outline import outline_polyline
 from .source import SourceImage
 
@@ -73,7 +76,7 @@ def assessment_sr(
         image.sop_instance_uid,
         source_sha256,
         Kind.ASSESSMENT,
-        (assessment.model.sha256, assessment.sex),
+        (assessment.model.sha256, _sex(assessment)),
         device,
     )
     rows, columns = int(source.Rows), int(source.Columns)
@@ -135,28 +138,66 @@ def _algorithm(assessment: Assessment, device: DeviceIdentity) -> AlgorithmIdent
         parameters=[
             f"model={model.name} {model.version}",
             f"weights_sha256={model.sha256}",
-            f"sex={assessment.sex}",
+            f"sex={_sex(assessment)}",
             f"interval_coverage={assessment.interval_coverage:.2f}",
         ],
     )
 
 
+def _sex(assessment: Assessment) -> str:
+    """The sex that the hand was read as."""
+    return str(assessment.sex or "unknown")
+
+
 def _measurements(assessment: Assessment) -> list[Measurement]:
-    """The numbers; those that are not known are not there."""
+    """The numbers; those that are not known are not there.
+
+    OHIF prints the first five beside the outline, older versions the first three: the two readings of a
+    patient of unknown sex come early, so that neither is seen without the other.
+    """
     low_months, high_months = assessment.interval_months
     bone_age_months = assessment.bone_age_months
     # One number must stand for both sides of the interval: the wider side.
     uncertainty_months = max(high_months - bone_age_months, bone_age_months - low_months)
-    measurements = [
-        Measurement(codes.BONE_AGE, round(bone_age_months, 2), codes.MONTH, method=codes.GREULICH_AND_PYLE),
-        Measurement(codes.UNCERTAINTY, round(uncertainty_months, 2), codes.MONTH),
-    ]
+    measurements = _bone_ages(assessment)
+    measurements.append(Measurement(codes.UNCERTAINTY, round(uncertainty_months, 2), codes.MONTH))
     if assessment.chronological_age_months is not None:
         age_months = round(assessment.chronological_age_months, 2)
         measurements.append(Measurement(codes.SUBJECT_AGE, age_months, codes.MONTH))
     if assessment.z_score is not None:
         measurements.append(Measurement(codes.Z_SCORE, round(assessment.z_score, 2), codes.NO_UNITS))
     return measurements
+
+
+def _bone_ages(assessment: Assessment) -> list[Measurement]:
+    """The bone age; where sex is unknown it is a mean, and what it is the mean of follows."""
+    known = assessment.sex is not None
+    bone_age = Measurement(
+        codes.BONE_AGE,
+        round(assessment.bone_age_months, 2),
+        codes.MONTH,
+        method=codes.GREULICH_AND_PYLE,
+        derivation=None if known else codes.MEAN,
+    )
+    readings = {} if known else assessment.months_by_sex
+    return [bone_age, *(_read_as(sex, age_months) for sex, age_months in sorted(readings.items()))]
+
+
+def _read_as(sex: Sex, age_months: float) -> Measurement:
+    """What is read of a patient of unknown sex as one of either."""
+    measurement = Measurement(
+        codes.SKELETAL_AGE,
+        round(age_months, 2),
+        codes.MONTH_READ_AS[sex],
+        method=codes.GREULICH_AND_PYLE,
+    )
+    meaning = TextContentItem(
+        codes.EQUIVALENT_MEANING,
+        f"Bone age, read as a {CHILDREN[sex]}",
+        relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
+    )
+    measurement[0].ContentSequence.append(meaning)
+    return measurement
 
 
 def _library_entry(image: SourceImage, rows: int, columns: int) -> Dataset:

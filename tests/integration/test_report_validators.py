@@ -7,6 +7,7 @@ from report_help import (
     BROKEN,
     CREATED_AT,
     NOTHING_KNOWN,
+    READ_AS_BOTH,
     REFUSAL,
     RIGHT_HAND,
     SHA256,
@@ -55,7 +56,7 @@ def test_dciodvfy_finds_nothing(name, require_peer, sr_file, refusal_file):
 
 def test_a_complete_image_gives_a_report_of_which_dciodvfy_says_only_the_name(require_peer, sr_file):
     dciodvfy = require_peer("dicom3tools")
-    for assessment in (ASSESSMENT, NOTHING_KNOWN, RIGHT_HAND):
+    for assessment in (ASSESSMENT, NOTHING_KNOWN, RIGHT_HAND, READ_AS_BOTH):
         assert said_by(dciodvfy, "-new", str(sr_file(radiograph(), assessment))) == (0, ["ComprehensiveSR"])
     path = sr_file(radiograph(), sop_class_uid=Comprehensive3DSRStorage)
     assert said_by(dciodvfy, "-new", str(path)) == (0, ["Comprehensive3DSR"])
@@ -73,10 +74,18 @@ def test_dsrdump_reads_every_report_of_a_readable_header(name, require_peer, sr_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["dx", "cr, type 2 missing", "japanese", "cyrillic"])
-def test_pixelmed_finds_no_error(name, require_peer, sr_file):
+@pytest.mark.parametrize(
+    ("name", "assessment"),
+    [
+        ("dx", ASSESSMENT),
+        ("cr, type 2 missing", NOTHING_KNOWN),
+        ("japanese", ASSESSMENT),
+        ("cyrillic", ASSESSMENT),
+        ("sex other", READ_AS_BOTH),
+    ],
+)
+def test_pixelmed_finds_no_error(name, assessment, require_peer, sr_file):
     validator = require_peer("pixelmed")
-    assessment = NOTHING_KNOWN if name == "cr, type 2 missing" else ASSESSMENT
     path = sr_file(radiograph(**SOUND[name]), assessment)
     _, lines = said_by(validator, str(path))
     assert any("Found Root Template TID_1500" in line for line in lines)

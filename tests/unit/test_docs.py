@@ -22,8 +22,12 @@ def test_the_conformance_statement_names_what_is_accepted_and_answered() -> None
 
 def test_every_reason_for_a_refusal_is_explained() -> None:
     text = (DOCS / "how-it-works.md").read_text()
+    rows = [[cell.strip() for cell in line.split("|")] for line in text.splitlines() if "|" in line]
     for code in ReasonCode:
-        assert f"| `{code}` | {Refusal(code).sentence} |" in text
+        (row,) = [row for row in rows if row[1] == f"`{code}`"]
+        _, _, sentence, what_to_do, _ = row
+        assert sentence == Refusal(code).sentence
+        assert what_to_do.endswith(".")
 
 
 def test_the_example_settings_are_valid() -> None:

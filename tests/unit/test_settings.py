@@ -82,6 +82,7 @@ def test_default_data_dir_is_xdg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("device = []", "at least 1 item"),
         ('database_url = "mysql://h/d"', "a database is sqlite:"),
         ("lease_seconds = 0", "greater than or equal to 1"),
+        ('sex_unknown = "girl"', "it should be 'refuse' or 'both'"),
     ],
 )
 def test_a_mistake_in_the_file_is_a_sentence(tmp_path: Path, text: str, sentence: str) -> None:
@@ -89,6 +90,11 @@ def test_a_mistake_in_the_file_is_a_sentence(tmp_path: Path, text: str, sentence
     with pytest.raises(SettingsError) as caught:
         load_settings(config)
     assert sentence in str(caught.value)
+
+
+def test_unknown_sex_is_refused_unless_told_otherwise() -> None:
+    assert load_settings().sex_unknown == "refuse"
+    assert load_settings(sex_unknown="both").sex_unknown == "both"
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:

@@ -6,15 +6,19 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from node_process import run
 from pydicom import dcmread
+from store_help import claim_one, new_report, queue_study
 
 from boneage_node.bone_age import model_zoo
+from boneage_node.bone_age.manifest import read_manifest
 from boneage_node.dimse.pacs import SmallPacs
 from boneage_node.pipeline import RESULT_KEYS
+from boneage_node.report import years_and_months
 from boneage_node.store import Store
 
 COMMANDS = [
@@ -62,6 +66,31 @@ def test_assess_answers_one_object_a_line(sample_dicom: Path) -> None:
     assert (text["status"], text["reason"]) == ("refused", "unreadable-file")
 
 
+def test_assess_reads_unknown_sex_as_both_where_told(sample_dicom: Path) -> None:
+    files = [sample_dicom / name for name in ("no-sex-10y-dx.dcm", "girl-08y-dx.dcm")]
+    done = run("assess", *files, "--json", "--sex-unknown", "both")
+    assert done.returncode == 0, done.stderr
+    no_sex, girl = (json.loads(line) for line in done.stdout.splitlines())
+    assert (no_sex["status"], no_sex["sex"], no_sex["z_score"]) == ("assessed", None, None)
+    as_girl, as_boy = no_sex["bone_age_months_by_sex"]["F"], no_sex["bone_age_months_by_sex"]["M"]
+    assert as_girl != as_boy
+    assert no_sex["bone_age_months"] == pytest.approx((as_girl + as_boy) / 2, abs=0.1)
+    low, high = no_sex["interval_months"]
+    assert low < min(as_girl, as_boy) < max(as_girl, as_boy) < high
+    assert girl["bone_age_months_by_sex"] == {"F": girl["bone_age_months"]}
+    assert girl["z_score"] is not None
+    shown = run("assess", files[0], "--sex-unknown", "both").stdout
+    assert f"F {years_and_months(as_girl)}" in shown
+    assert f"M {years_and_months(as_boy)}" in shown
+
+
+def test_what_to_do_with_unknown_sex_is_one_of_two_words(sample_dicom: Path, tmp_path: Path) -> None:
+    assert run("assess", sample_dicom, "--sex-unknown", "girl").returncode == 2
+    start = run("start", "--sex-unknown", "girl", "--data-dir", tmp_path)
+    assert start.returncode == 2
+    assert "'refuse' or 'both'" in start.stderr
+
+
 def test_assess_walks_folders_and_shows_a_table(sample_dicom: Path, tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     shutil.copy(sample_dicom / "chest-07y-dx.dcm", tmp_path / "deep")
@@ -82,7 +111,7 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
 
 def test_models_are_listed_and_verified(tmp_path: Path) -> None:
     listed = run("models", "list", "--json")
-    assert "whole-hand" in [json.loads(line)["name"] for line in listed.stdout.splitlines()]
+    assert "hand-regions" in [json.loads(line)["name"] for line in listed.stdout.splitlines()]
     assert run("models", "verify").returncode == 0
     shutil.copytree(model_zoo.model_dir(), tmp_path / "model")
     with (tmp_path / "model" / "weights.safetensors").open("ab") as file:
@@ -90,6 +119,21 @@ def test_models_are_listed_and_verified(tmp_path: Path) -> None:
     changed = run("models", "verify", tmp_path / "model")
     assert changed.returncode == 6
     assert "sha256" in changed.stderr
+
+
+def test_a_model_is_shown() -> None:
+    manifest = read_manifest(model_zoo.model_dir())
+    shown = run("models", "show")
+    assert shown.returncode == 0, shown.stderr
+    lines = [line.split() for line in shown.stdout.splitlines()]
+    for member in manifest.members:
+        assert [member.name, member.architecture, str(member.height_px)] in [line[:3] for line in lines]
+    for sex, bands in manifest.interval.bands.items():
+        widths = [line[-1] for line in lines if line[:1] == [sex]]
+        assert widths == [f"±{band.half_width_months:.1f}" for band in bands]
+    as_json = json.loads(run("models", "show", manifest.name, "--json").stdout)
+    assert as_json["weights"]["sha256"] == manifest.weights.sha256
+    assert run("models", "show", "no-such-model").returncode == 6
 
 
 def test_echo(tmp_path: Path) -> None:
@@ -131,6 +175,24 @@ def test_studies_of_an_empty_node(tmp_path: Path) -> None:
     assert "studies list" in unknown.stderr
 
 
+def test_studies_show_both_readings_of_a_patient_of_unknown_sex(tmp_path: Path) -> None:
+    with Store.open(f"sqlite:///{tmp_path}/boneage.sqlite3", tmp_path / "spool") as store:
+        queue_study(store)
+        job = claim_one(store)
+        reading = {
+            "bone_age_months": 100.8,
+            "bone_age_months_by_sex": {"F": 98.2, "M": 103.4},
+            "interval_months": [79.5, 125.3],
+        }
+        report = replace(new_report(store, job), result=dict.fromkeys(RESULT_KEYS) | reading)
+        store.queue.complete(job, "worker-1", [report], [])
+    listed = run("studies", "list", "--data-dir", tmp_path).stdout
+    shown = run("studies", "show", "1", "--data-dir", tmp_path).stdout
+    for words in ("8 y 5 mo", "F 8 y 2 mo", "M 8 y 7 mo"):
+        assert words in listed
+        assert words in " ".join(shown.split())
+
+
 def test_studies_of_a_folder_without_a_node_says_so_and_makes_none(tmp_path: Path) -> None:
     done = run("studies", "list", "--data-dir", tmp_path / "mistyped")
     assert done.returncode == 5
@@ -168,6 +230,16 @@ def test_replay_keeps_files_of_one_name_apart(sample_dicom: Path, tmp_path: Path
     assert [Path(report).name for report in kept] == ["image.sr.dcm", "image-2.sr.dcm"]
     studies = [str(dcmread(file).StudyInstanceUID) for file in kept]
     assert studies == [str(dcmread(sample_dicom / name).StudyInstanceUID) for name in names]
+
+
+def test_replay_reads_unknown_sex_as_both_where_told(sample_dicom: Path, tmp_path: Path) -> None:
+    arguments = ("--out", tmp_path / "out", "--json", "--device", "cpu", "--sex-unknown", "both")
+    done = run("replay", sample_dicom / "no-sex-10y-dx.dcm", *arguments)
+    assert done.returncode == 0, done.stderr
+    row = json.loads(done.stdout)
+    assert (row["status"], row["sex"], set(row["bone_age_months_by_sex"])) == ("assessed", None, {"F", "M"})
+    assert dcmread(row["report"]).PatientSex == ""
+    assert Path(row["picture"]).read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.slow

@@ -17,9 +17,9 @@ from boneage_node.bone_age import Laterality, ReasonCode, Refusal, Sex
 from boneage_node.radiograph import read_radiograph
 
 
-def outcome(dataset):
+def outcome(dataset, **arguments):
     try:
-        return read_radiograph(dataset)
+        return read_radiograph(dataset, **arguments)
     except Refusal as refusal:
         return refusal.code
 
@@ -74,6 +74,19 @@ def test_kinds_of_object(make_image, sop_class, modality, reason):
 )
 def test_reasons(make_image, attributes, reason):
     assert outcome(make_image(**attributes)) == reason
+
+
+@pytest.mark.parametrize("sex", ["O", "", None, "f"])
+def test_a_hand_of_unknown_sex_is_read_only_where_allowed(make_image, sex):
+    image = make_image(PatientSex=sex)
+    assert outcome(image) == ReasonCode.SEX_UNKNOWN
+    assert outcome(image, sex_required=False).hand.sex is None
+    adult = make_image(PatientSex=sex, PatientBirthDate="19700101")
+    assert outcome(adult, sex_required=False) == ReasonCode.ADULT
+
+
+def test_a_known_sex_is_used_also_where_it_is_not_required(make_image):
+    assert read_radiograph(make_image(), sex_required=False).hand.sex is Sex.FEMALE
 
 
 @pytest.mark.parametrize(

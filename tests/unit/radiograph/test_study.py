@@ -49,6 +49,15 @@ def test_which_goes_before_which(make_image, save, better, worse):
         assert choose_hand_image(paths).path == first
 
 
+def test_what_can_be_read_with_its_sex_goes_before_what_is_read_as_both(make_image, save):
+    no_sex = save(make_image(PatientSex=""))
+    wrist = save(make_image(BodyPartExamined="WRIST"))
+    chest = save(make_image(BodyPartExamined="CHEST"))
+    assert choose_hand_image([no_sex, wrist], sex_required=False).path == wrist
+    choice = choose_hand_image([no_sex, chest], sex_required=False)
+    assert (choice.path, choice.radiograph.hand.sex) == (no_sex, None)
+
+
 def test_the_choice_is_the_same_in_every_order(make_image, save):
     paths = [save(make_image(SOPInstanceUID=f"2.25.{number}")) for number in range(4)]
     chosen = {choose_hand_image(order).path for order in itertools.permutations(paths)}

@@ -41,9 +41,10 @@ def test_the_same_reading_is_the_same_object_whenever_it_is_made():
         {"source": radiograph(SOPInstanceUID="1.2.3")},
         {"assessment": replace(ASSESSMENT, model=replace(ASSESSMENT.model, sha256="cd" * 32))},
         {"assessment": replace(ASSESSMENT, sex=Sex.FEMALE)},
+        {"assessment": replace(ASSESSMENT, sex=None)},
         {"device": DeviceIdentity(software_version="9.9.9")},
     ],
-    ids=["file", "image", "model", "sex", "software"],
+    ids=["file", "image", "model", "sex", "sex unknown", "software"],
 )
 def test_another_reading_is_another_instance_of_the_same_series(changes):
     first, second = report(), report(**changes)

@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from report_help import ASSESSMENT, COLUMNS, NOTHING_KNOWN, REFUSAL, RIGHT_HAND, ROWS
+from report_help import ASSESSMENT, COLUMNS, NOTHING_KNOWN, READ_AS_BOTH, REFUSAL, RIGHT_HAND, ROWS
 
-from boneage_node.bone_age import ModelIdentity, ReasonCode, Refusal
+from boneage_node.bone_age import ModelIdentity, ReasonCode, Refusal, Sex
 from boneage_node.report import draw_picture, draw_refusal_picture
 
 PANEL_WIDTH_PX = 620
@@ -65,6 +65,14 @@ def test_every_shape_of_image_makes_a_picture_of_a_size_to_read(shape):
 def test_the_panel_shows_each_fact(changed):
     first, second = (np.asarray(draw_picture(ramp(), a))[:, -PANEL_WIDTH_PX:] for a in (ASSESSMENT, changed))
     assert (first != second).any()
+
+
+@pytest.mark.parametrize("sex", Sex)
+def test_the_panel_shows_what_was_read_as_either_sex(sex):
+    other = READ_AS_BOTH.months_by_sex | {sex: 99.0}
+    changed = replace(READ_AS_BOTH, months_by_sex=other)
+    first, second = (draw_picture(ramp(), assessment) for assessment in (READ_AS_BOTH, changed))
+    assert (np.asarray(first) != np.asarray(second)).any()
 
 
 def test_nothing_is_written_over_the_disclaimer_or_beyond_the_panel():

@@ -12,6 +12,7 @@ from report_help import (
     COLUMNS,
     CREATED_AT,
     NOTHING_KNOWN,
+    READ_AS_BOTH,
     REFUSAL,
     RIGHT_HAND,
     ROWS,
@@ -25,6 +26,8 @@ from boneage_node.report import DeviceIdentity, assessment_sr, read_outline, ref
 BONE_AGE = Code("85151-9", "LN", "XR Bone age")
 UNCERTAINTY = Code("371884006", "SCT", "+/-, range of measurement uncertainty")
 SUBJECT_AGE = Code("121033", "DCM", "Subject Age")
+SKELETAL_AGE = Code("RDE123", "RADELEMENT", "Skeletal age")
+DERIVATION, EQUIVALENT_MEANING = "121401", "121050"
 Z_SCORE = Code("121416", "DCM", "Z-Score of measurement")
 
 
@@ -124,6 +127,46 @@ def test_what_is_not_known_is_not_said():
     (site,) = only_group(report).finding_sites
     assert site.value.value == "85562004"
     assert site.laterality is None
+
+
+def modifiers(measurement):
+    """What the items below a number say, by the code of their concept."""
+    return {
+        item.name.value: item.TextValue if item.ValueType == "TEXT" else item.value.value
+        for item in measurement[0].ContentSequence
+    }
+
+
+def test_a_patient_of_unknown_sex_has_both_readings_and_their_mean():
+    group = only_group(read(radiograph(PatientSex="O"), READ_AS_BOTH))
+    said = [(m.name.meaning, m.value, m.unit.value) for m in group.get_measurements()]
+    # in this order: OHIF prints five of them, older versions three
+    assert said == [
+        ("XR Bone age", 100.81, "mo"),
+        ("Skeletal age", 98.19, "mo{girl}"),
+        ("Skeletal age", 103.44, "mo{boy}"),
+        (UNCERTAINTY.meaning, 24.44, "mo"),
+        ("Subject Age", 92.3, "mo"),
+    ]
+    (mean,), readings = group.get_measurements(BONE_AGE), group.get_measurements(SKELETAL_AGE)
+    assert modifiers(mean)[DERIVATION] == "373098007"
+    assert [modifiers(reading)[EQUIVALENT_MEANING] for reading in readings] == [
+        "Bone age, read as a girl",
+        "Bone age, read as a boy",
+    ]
+
+
+def test_a_patient_of_unknown_sex_is_nowhere_said_to_be_of_one():
+    report = read(radiograph(PatientSex="O"), READ_AS_BOTH)
+    assert report.PatientSex == "O"
+    texts = [item.TextValue for item in only_group(report)[0].ContentSequence if item.ValueType == "TEXT"]
+    assert [text for text in texts if text.startswith("sex=")] == ["sex=unknown"]
+
+
+def test_a_known_sex_has_one_reading_that_is_no_mean():
+    group = only_group(read(radiograph()))
+    assert not group.get_measurements(SKELETAL_AGE)
+    assert DERIVATION not in modifiers(group.get_measurements(BONE_AGE)[0])
 
 
 @pytest.mark.parametrize(("assessment", "code"), [(ASSESSMENT, "7771000"), (RIGHT_HAND, "24028007")])
