@@ -3,61 +3,123 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
-from .common import out, progress_bar
+from boneage_node.exit_codes import ExitCode, NodeError
 
-_COLUMNS = {
-    "images": "n",
-    "refused": "refused",
-    "mae_months": "MAE",
-    "median_absolute_error_months": "median",
-    "rmse_months": "RMSE",
-    "bias_months": "bias",
-    "interval_coverage": "coverage",
-}
+from .common import DeviceOption, JsonOption, ModelOption, out, plain_table, progress_bar
+
+if TYPE_CHECKING:
+    from boneage_node.bone_age.predictor import Predictor
+    from boneage_node.training.data import Example
+    from boneage_node.training.evaluation import Reading
+    from boneage_node.training.phantoms import PhantomReading
+    from boneage_node.training.report_tables import Table
+
+_SEED = 2017
 
 
 def evaluate(
     data: Annotated[
         Path, typer.Option(help="Folder with boneage-training-dataset.csv and the images beside it.")
     ],
-    model: Annotated[str, typer.Option(help="Model of the zoo, or a folder with a manifest.")] = "whole-hand",
+    model: ModelOption = None,
     split: Annotated[str, typer.Option(help="train, calibration or validation.")] = "validation",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for evaluation.json, with a row an image, and report.html."),
+    ] = None,
+    as_json: JsonOption = False,
+    stress: Annotated[
+        bool,
+        typer.Option("--stress", help="Read the high-resolution images also turned, flipped, inverted …"),
+    ] = False,
+    phantoms: Annotated[int, typer.Option(min=0, help="Read so many drawn hands of known age, too.")] = 0,
+    device: DeviceOption = "auto",
 ) -> None:
     """Read every image of a split and print the errors, in months.
 
     High-resolution images come first: they are what a node sees. Each image is read through the same door
     that the node uses, from the whole radiograph to the interval.
 
-    Example: boneage-node evaluate --data ~/rsna --json
+    Example: boneage-node evaluate --data ~/rsna --out report --stress --phantoms 200
     """
-    from boneage_node.bone_age import model_zoo
-    from boneage_node.bone_age.manifest import ModelError
-    from boneage_node.bone_age.predictor import Predictor
+    if report and not find_spec("matplotlib"):
+        raise NodeError(ExitCode.USAGE, "--out draws with matplotlib: pip install 'boneage-node[train]'.")
+    from boneage_node.pipeline import load_predictor
+    from boneage_node.training.evaluation import read_all
+    from boneage_node.training.evaluation_report import Evaluation
+    from boneage_node.training.report_tables import tables
+
+    examples = _examples(data, split)
+    predictor = load_predictor(model, device)
+    with progress_bar(split, len(examples)) as advance:
+        readings = read_all(predictor, examples, lambda done: advance(done, ""), untold=True)
+    evaluation = Evaluation(
+        model=str(predictor.identity),
+        terms=predictor.manifest.terms,
+        split=split,
+        coverage=predictor.manifest.interval.coverage,
+        readings=readings,
+        stress=_stress(predictor, readings) if stress else None,
+        phantoms=_phantoms(predictor, phantoms) if phantoms else None,
+    )
+    figures = evaluation.figures()
+    if as_json:
+        typer.echo(json.dumps(figures))
+    else:
+        _print(evaluation.model, tables(figures).values())
+    if report:
+        from boneage_node.training.report_page import write_page
+
+        files = evaluation.write_json(report), write_page(evaluation, report, date.today())
+        typer.echo(f"Written: {', '.join(map(str, files))}", err=True)
+
+
+def _examples(data: Path, split: str) -> list[Example]:
     from boneage_node.training.data import SPLITS, DataError, read_examples
-    from boneage_node.training.evaluation import read_all, summary
 
     if split not in SPLITS:
-        raise typer.BadParameter(f"one of {', '.join(SPLITS)}", param_hint="--split")
+        raise NodeError(ExitCode.USAGE, f"--split is one of {', '.join(SPLITS)}.")
     try:
         examples = [example for example in read_examples(data) if example.split == split]
-        predictor = Predictor.load(model_zoo.model_dir(model), device)
-    except (DataError, ModelError) as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(2) from error
-    with progress_bar(split, len(examples)) as advance:
-        figures = summary(read_all(predictor, examples, lambda done: advance(done, "")))
-    if as_json:
-        typer.echo(json.dumps({"model": str(predictor.identity), "split": split, "figures": figures}))
-        return
-    table = Table("images", *_COLUMNS.values(), title=f"{predictor.identity}: {split}, months")
-    for name, row in figures.items():
-        table.add_row(name.replace("_", " "), *(str(row.get(key, "-")) for key in _COLUMNS))
-    out.print(table)
+    except DataError as error:
+        raise NodeError(ExitCode.USAGE, str(error)) from error
+    if not examples:
+        raise NodeError(ExitCode.USAGE, f"{data} has no image in the split '{split}'.")
+    return examples
+
+
+def _stress(predictor: Predictor, readings: list[Reading]) -> list[dict[str, Any]]:
+    from boneage_node.training.stress import read_variants, stress_table
+
+    sharp = [reading for reading in readings if reading.sharp]
+    with progress_bar("stress", len(sharp)) as advance:
+        return stress_table(sharp, read_variants(predictor, sharp, lambda done: advance(done, "")))
+
+
+def _phantoms(predictor: Predictor, count: int) -> list[PhantomReading]:
+    from boneage_node.phantom.series import draw_series
+    from boneage_node.training.phantoms import read_phantoms
+
+    with progress_bar("drawn hands", count) as advance:
+        return read_phantoms(predictor, draw_series(count, _SEED), lambda done: advance(done, ""))
+
+
+def _print(model: str, shown: Iterable[Table]) -> None:
+    out.print(model)
+    for table in shown:
+        printed = plain_table(*table.columns)
+        for row in table.rows:
+            printed.add_row(*row)
+        out.print(f"\n[bold]{table.title}[/bold]")
+        if table.rows:
+            out.print(printed)
+        if table.note:
+            out.print(table.note, style="dim", highlight=False)

@@ -1,0 +1,47 @@
+"""Readings made by hand, to work out figures from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from boneage_node.bone_age import Assessment, ModelIdentity, ReasonCode, Refusal, Sex
+from boneage_node.training.data import Example
+from boneage_node.training.evaluation import Reading
+
+BOY, GIRL = Sex.MALE, Sex.FEMALE
+
+
+def an_assessment(
+    months: float, sex: Sex | None = BOY, half_width: float = 10, members: dict[str, float] | None = None
+) -> Assessment:
+    return Assessment(
+        bone_age_months=months,
+        interval_months=(months - half_width, months + half_width),
+        interval_coverage=0.95,
+        sex=sex,
+        months_by_sex=dict.fromkeys([sex] if sex else Sex, months),
+        member_months=members or {"A regression": months},
+        chronological_age_months=None,
+        z_score=None,
+        laterality=None,
+        outline_px=np.zeros((3, 2), dtype=np.float32),
+        key_points_px=np.zeros((3, 2), dtype=np.float32),
+        model=ModelIdentity("hand-made", "1", "0" * 64),
+    )
+
+
+def a_reading(
+    label: float,
+    answer: Assessment | ReasonCode,
+    sex: Sex = BOY,
+    *,
+    sharp: bool = True,
+    as_both: Assessment | None = None,
+    untold: dict[str, float] | None = None,
+) -> Reading:
+    example = Example("1", Path("1.png"), label, sex, "validation", None)
+    if isinstance(answer, ReasonCode):
+        return Reading(example, sharp, None, Refusal(answer))
+    return Reading(example, sharp, answer, None, as_both, untold)
