@@ -110,7 +110,7 @@ class Predictor:
                 start = f"{prefix}."
                 own = {name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)}
                 network.load_state_dict(own)
-                network.to(chosen).eval()
+                network.to(chosen, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         except (RuntimeError, SafetensorError) as error:
             raise ModelError(f"{file} does not hold the networks that its manifest describes") from error
         finder = HandFinder(segmentation, registration, chosen, usual, manifest.plausibility)

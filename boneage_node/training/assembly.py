@@ -162,7 +162,7 @@ class Assembly:
             }
         )
 
-    def _limits(self, usual: UsualHand, masks: npt.NDArray[np.uint8], spread_months: float) -> Plausibility:
+    def _limits(self, usual: UsualHand, masks: npt.NDArray[np.uint8]) -> Plausibility:
         """Limits that about two in a thousand of the training hands cross, each."""
         overlaps = [usual.overlap_of(mask / np.float32(255)) for mask in masks]
         cut_off = read_array(self.rasters, "cut_off").astype(np.float64)

@@ -64,7 +64,9 @@ def enlarged(length_px: int) -> int:
     return round(length_px * (1 + MARGIN))
 
 
-def _cut(example: Example, finder: HandFinder, members: Sequence[AgeMember]) -> dict[str, npt.NDArray[Any]] | None:
+def _cut(
+    example: Example, finder: HandFinder, members: Sequence[AgeMember]
+) -> dict[str, npt.NDArray[Any]] | None:
     """The example's raster for each member, its registered mask and figures; None where it is refused."""
     torch.set_num_threads(1)
     pixels = read_image(example.path)
@@ -140,7 +142,7 @@ def read_rasters(folder: Path, member: AgeMember, examples: list[Example]) -> Ra
 
 
 def read_array(folder: Path, name: str) -> npt.NDArray[Any]:
-    """One array of all parts in a folder, joined: ``ids``, ``sharp``, ``mask``, ``cut_off`` or a ``raster_name``."""
+    """All parts of one array in a folder: ``ids``, ``sharp``, ``mask``, ``cut_off`` or a ``raster_name``."""
     arrays = []
     for file in sorted(folder.glob("part-*.npz")):
         with np.load(file) as part:
