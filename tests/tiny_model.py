@@ -65,7 +65,7 @@ def tiny_model(folder: Path, family: str = "regions") -> Path:
         plausibility=known.plausibility.model_copy(update={"spread_months": 240.0}),
         interval=interval,
         training={},
-        metrics={"age": {}},
+        metrics={},
     )
     write_manifest(folder, manifest)
     return folder

@@ -41,6 +41,10 @@ def evaluate(
         typer.Option("--stress", help="Read the high-resolution images also turned, flipped, inverted …"),
     ] = False,
     phantoms: Annotated[int, typer.Option(min=0, help="Read so many drawn hands of known age, too.")] = 0,
+    card: Annotated[
+        bool,
+        typer.Option("--card", help="Write the figures into the model's own manifest and card."),
+    ] = False,
     device: DeviceOption = "auto",
 ) -> None:
     """Read every image of a split and print the errors, in months.
@@ -52,12 +56,16 @@ def evaluate(
     """
     if report and not find_spec("matplotlib"):
         raise NodeError(ExitCode.USAGE, "--out draws with matplotlib: pip install 'boneage-node[train]'.")
+    if card and split != "validation":
+        raise NodeError(ExitCode.USAGE, "--card goes with --split validation: a card holds nothing else.")
     from boneage_node.pipeline import load_predictor
+    from boneage_node.training.annotated import finding_figures
     from boneage_node.training.evaluation import read_all
     from boneage_node.training.evaluation_report import Evaluation
     from boneage_node.training.report_tables import tables
 
-    examples = _examples(data, split)
+    every = _examples(data, split)
+    examples = [example for example in every if example.split == split]
     predictor = load_predictor(model, device)
     with progress_bar(split, len(examples)) as advance:
         readings = read_all(predictor, examples, lambda done: advance(done, ""), untold=True)
@@ -67,10 +75,13 @@ def evaluate(
         split=split,
         coverage=predictor.manifest.interval.coverage,
         readings=readings,
+        finding=finding_figures(predictor.finder, data, every),
         stress=_stress(predictor, readings) if stress else None,
         phantoms=_phantoms(predictor, phantoms) if phantoms else None,
     )
     figures = evaluation.figures()
+    if card:
+        _write_card(model, predictor, figures)
     if as_json:
         typer.echo(json.dumps(figures))
     else:
@@ -82,16 +93,26 @@ def evaluate(
         typer.echo(f"Written: {', '.join(map(str, files))}", err=True)
 
 
+def _write_card(model: str | None, predictor: Predictor, figures: dict[str, Any]) -> None:
+    from boneage_node.bone_age import model_zoo
+    from boneage_node.training.shipping import write_manifest
+
+    folder = model_zoo.model_dir(model)
+    write_manifest(folder, predictor.manifest.model_copy(update={"metrics": figures}))
+    typer.echo(f"Written: {folder}", err=True)
+
+
 def _examples(data: Path, split: str) -> list[Example]:
+    """All examples of the data; there is at least one in the split."""
     from boneage_node.training.data import SPLITS, DataError, read_examples
 
     if split not in SPLITS:
         raise NodeError(ExitCode.USAGE, f"--split is one of {', '.join(SPLITS)}.")
     try:
-        examples = [example for example in read_examples(data) if example.split == split]
+        examples = read_examples(data)
     except DataError as error:
         raise NodeError(ExitCode.USAGE, str(error)) from error
-    if not examples:
+    if not any(example.split == split for example in examples):
         raise NodeError(ExitCode.USAGE, f"{data} has no image in the split '{split}'.")
     return examples
 

@@ -35,7 +35,7 @@ def list_(as_json: JsonOption = False) -> None:
         return
     table = Table("model", "version", "networks", "MAE (months)", "images", "sha256", "")
     for _, manifest in models:
-        figures = manifest.metrics.get("age", {}).get("high_resolution", {})
+        figures = manifest.metrics.get("figures", {}).get("high_resolution", {})
         name = f"{manifest.name} (default)" if manifest.name == model_zoo.DEFAULT_MODEL else manifest.name
         table.add_row(
             name,

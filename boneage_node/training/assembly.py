@@ -28,11 +28,11 @@ from boneage_node.bone_age.shape import UsualHand
 
 from . import calibration
 from .age import FAMILIES
-from .data import Example, Marked, Outline
-from .evaluation import Reading, read_all, summary
+from .annotated import finding_figures
+from .data import Example
+from .evaluation import Reading, read_all
+from .evaluation_report import Evaluation
 from .rasters import read_array
-from .registration import point_figures
-from .segmentation import overlap_figures
 from .shipping import RSNA_TERMS, write_manifest, write_weights
 
 Advance = Callable[[int, str], None]
@@ -59,19 +59,6 @@ _NAMES = {
 
 
 @dataclass(frozen=True)
-class Annotated:
-    """What the hand's finding is measured on.
-
-    Attributes:
-        outlines: All hand-drawn outlines; the held-out ones are chosen among them.
-        marked: Radiographs of the validation split that a person marked.
-    """
-
-    outlines: list[Outline]
-    marked: list[Marked]
-
-
-@dataclass(frozen=True)
 class Assembly:
     """Networks that are trained, to become a model.
 
@@ -80,7 +67,8 @@ class Assembly:
         segmentation: Hand-mask network.
         registration: Key-point network.
         ages: By member name.
-        examples: All radiographs.
+        data: Folder with the RSNA layout.
+        examples: All its radiographs.
         rasters: Folder of what the age networks read.
         folder: For the model.
         device: ``auto``, ``cpu`` or ``cuda:N``.
@@ -90,15 +78,16 @@ class Assembly:
     segmentation: HandUNet
     registration: KeyPointVgg
     ages: dict[str, nn.Module]
+    data: Path
     examples: list[Example]
     rasters: Path
     folder: Path
     device: str
 
-    def write(self, training: dict[str, Any], annotated: Annotated, stage: Stage) -> None:
+    def write(self, training: dict[str, Any], stage: Stage) -> None:
         """Write weights, manifest and card; the figures are those of the weights as written."""
         usual = UsualHand()
-        masks = read_array(self.rasters, "mask")
+        masks = self._of_training("mask")
         usual.learn(masks)
         networks: dict[str, nn.Module] = {
             "segmentation": self.segmentation,
@@ -126,16 +115,29 @@ class Assembly:
             metrics={},
         )
         manifest = self._calibrated(manifest, self._read("calibration", manifest, stage))
-        metrics = self._hand_metrics(Predictor.of_manifest(self.folder, manifest, self.device), annotated)
-        metrics["age"] = summary(self._read("validation", manifest, stage))
+        metrics = self._measured(manifest, stage).figures()
         write_manifest(self.folder, manifest.model_copy(update={"metrics": metrics}))
 
-    def _read(self, split: str, manifest: Manifest, stage: Stage) -> list[Reading]:
+    def _read(self, split: str, manifest: Manifest, stage: Stage, *, untold: bool = False) -> list[Reading]:
         """A split through the node's own door, with the weights as written."""
-        predictor = Predictor.of_manifest(self.folder, manifest, self.device)
         part = [example for example in self.examples if example.split == split]
         with stage(split, len(part)) as advance:
-            return read_all(predictor, part, lambda done: advance(done, ""))
+            return read_all(self._predictor(manifest), part, lambda done: advance(done, ""), untold=untold)
+
+    def _measured(self, manifest: Manifest, stage: Stage) -> Evaluation:
+        """What ``boneage-node evaluate`` finds."""
+        predictor = self._predictor(manifest)
+        return Evaluation(
+            model=str(predictor.identity),
+            terms=manifest.terms,
+            split="validation",
+            coverage=manifest.interval.coverage,
+            readings=self._read("validation", manifest, stage, untold=True),
+            finding=finding_figures(predictor.finder, self.data, self.examples),
+        )
+
+    def _predictor(self, manifest: Manifest) -> Predictor:
+        return Predictor.of_manifest(self.folder, manifest, self.device)
 
     @staticmethod
     def _calibrated(manifest: Manifest, readings: list[Reading]) -> Manifest:
@@ -162,25 +164,19 @@ class Assembly:
             }
         )
 
+    def _of_training(self, name: str) -> npt.NDArray[Any]:
+        """An array of the rasters, of the images that are trained on alone."""
+        train = {example.id for example in self.examples if example.split == "train"}
+        chosen = [identity in train for identity in read_array(self.rasters, "ids")]
+        return read_array(self.rasters, name)[chosen]
+
     def _limits(self, usual: UsualHand, masks: npt.NDArray[np.uint8]) -> Plausibility:
         """Limits that about two in a thousand of the training hands cross, each."""
         overlaps = [usual.overlap_of(mask / np.float32(255)) for mask in masks]
-        cut_off = read_array(self.rasters, "cut_off").astype(np.float64)
+        cut_off = self._of_training("cut_off").astype(np.float64)
         return Plausibility(
             overlap=calibration.low_limit(np.array(overlaps)),
             second_component=_SECOND_COMPONENT,
             cut_off=calibration.high_limit(cut_off),
             spread_months=math.inf,
         )
-
-    def _hand_metrics(self, predictor: Predictor, annotated: Annotated) -> dict[str, Any]:
-        """Hand mask and key points on what they were not trained on, where there is any."""
-        finder = predictor.finder
-        metrics: dict[str, Any] = {}
-        if annotated.outlines:
-            metrics["segmentation"] = overlap_figures(finder.segmentation, annotated.outlines, self.examples)
-        if annotated.marked:
-            metrics["registration"] = point_figures(
-                finder.registration, finder.segmentation, annotated.marked, finder.device
-            )
-        return metrics

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class Evaluation:
         split: Which images.
         coverage: Nominal coverage of the intervals.
         readings: Of the split's images.
+        finding: ``annotated.finding_figures``.
         stress: Rows of ``stress.stress_table``.
         phantoms: Readings of drawn hands.
     """
@@ -36,6 +37,7 @@ class Evaluation:
     split: str
     coverage: float
     readings: list[Reading]
+    finding: Mapping[str, Any] = field(default_factory=dict)
     stress: list[dict[str, Any]] | None = None
     phantoms: list[PhantomReading] | None = None
 
@@ -52,6 +54,7 @@ class Evaluation:
             "networks": {name: member_table(part) for name, part in parts.items()},
             "stages": {name: stage_table(part) for name, part in parts.items()},
             "bands": {name: band_table(part) for name, part in parts.items()},
+            "finding": dict(self.finding),
             "sex_unknown": {name: sex_unknown(part) for name, part in parts.items()},
             "stress": self.stress,
             "phantoms": phantom_table(self.phantoms) if self.phantoms is not None else None,

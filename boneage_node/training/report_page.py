@@ -19,6 +19,7 @@ PAGE_FILE = "report.html"
 _ERRORS = "Reading minus label, in months. High-resolution images (400 pixels or more) are what a node sees."
 _NETWORKS = "Mean absolute error of each network and head alone, and of the ensemble, which is the reading."
 _STAGES = "As Gilsanz and Ratib divide the growth of the hand; few images make a figure uncertain."
+_FINDING = "On radiographs that people annotated, of which nothing was learned."
 _UNKNOWN = "Each hand read as a boy's and as a girl's: the reading is the mean, the interval holds both."
 _REFUSALS = "Every image here is a hand, so every refusal is a false one."
 _STRESS = (
@@ -111,6 +112,7 @@ def _sections(evaluation: Evaluation, found: Mapping[str, Any], shown: Mapping[s
         _section("Networks and sex", _NETWORKS, *every("networks")),
         _section("Stages of skeletal development", _STAGES, *every("stages")),
         *_plots(evaluation, found),
+        *([_section("Finding the hand", _FINDING, *every("finding"))] if found["finding"] else []),
         _section("Sex unknown", _UNKNOWN, *every("sex unknown")),
         _section("Refusals", _REFUSALS, *every("refusals")),
         *_asked_for(evaluation, shown),

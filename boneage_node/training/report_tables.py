@@ -8,8 +8,7 @@ from typing import Any
 
 from boneage_node.bone_age import ReasonCode, Refusal
 
-from .evaluation import ENSEMBLE
-from .table import STAGES, UNTOLD
+from .table import SEX_NAMES, UNTOLD
 
 FIGURE_COLUMNS = {
     "images": "n",
@@ -21,6 +20,7 @@ FIGURE_COLUMNS = {
     "interval_coverage": "coverage",
 }
 
+_FINDING_NOTE = "Errors of key points are shares of the length from the middle finger's tip to the capitate."
 _UNTOLD_NOTE = f"'{UNTOLD}': each network is told that sex is unknown, as now and then in training."
 
 
@@ -40,8 +40,12 @@ def tables(figures: Mapping[str, Any]) -> dict[str, Table]:
     parts = reported(figures)
     for name, note in zip(parts, (_UNTOLD_NOTE, ""), strict=False):
         shown[f"networks {name}"] = _network_table(name, figures["networks"][name], note)
-    for name, note in zip(parts, (_stage_note(), ""), strict=False):
-        shown[f"stages {name}"] = _stage_table(name, figures["stages"][name], note)
+    for name in parts:
+        for group in ("all", *SEX_NAMES.values(), UNTOLD):
+            table = _stage_table(name, group, figures["stages"][name])
+            shown[f"stages {name} {group}"] = table
+    if figures["finding"]:
+        shown["finding"] = _annotated_table(figures["finding"])
     shown["sex unknown"] = _unknown_table({name: figures["sex_unknown"][name] for name in parts})
     if figures["stress"] is not None:
         shown["stress"] = _stress_table(figures["stress"])
@@ -97,25 +101,27 @@ def _network_table(population: str, networks: Mapping[str, Any], note: str) -> T
     return Table(f"MAE by network, {words(population)}, months", ("network", *columns), rows, note)
 
 
-def _stage_table(population: str, stages: Mapping[str, Any], note: str) -> Table:
+def _stage_table(population: str, group: str, stages: Mapping[str, Any]) -> Table:
     heads = [name.replace(" puberty", "\npuberty").replace("-puberty", "-\npuberty") for name in stages]
-    rows = [("images", *(str(row["images"]["all"]) for row in stages.values()))]
+    counted = group if group != UNTOLD else "all"
+    rows = [("images", *(str(row["images"][counted]) for row in stages.values()))]
     networks = next(iter(stages.values()))["mae_months"]
     for name in networks:
-        rows.append((name, *(_cell(row["mae_months"][name]["all"]) for row in stages.values())))
-    for sex in ("boys", "girls"):
-        rows.append(
-            (f"{ENSEMBLE}, {sex}", *(_cell(row["mae_months"][ENSEMBLE][sex]) for row in stages.values()))
-        )
-    title = f"MAE by stage of development, {words(population)}, months"
-    return Table(title, ("network", *heads), rows, note)
+        rows.append((name, *(_cell(row["mae_months"][name][group]) for row in stages.values())))
+    title = f"MAE by stage of development, {words(population)}, {group}, months"
+    return Table(title, ("network", *heads), rows)
 
 
-def _stage_note() -> str:
-    starts = ", ".join(
-        f"{stage.name} {stage.girls_from_months:g} and {stage.boys_from_months:g}" for stage in STAGES[1:]
-    )
-    return f"Stages begin at these months of labelled age of girls and boys: {starts}."
+def _annotated_table(finding: Mapping[str, Any]) -> Table:
+    rows = []
+    if mask := finding.get("hand_mask"):
+        typical, worst = f"mean {mask['mean_iou']:.3f}", f"least {mask['least_iou']:.3f}"
+        rows.append(("hand mask, IoU", str(mask["images"]), "-", typical, worst))
+    if points := finding.get("key_points"):
+        typical, worst = f"median {points['median']:.1%}", f"95th percentile {points['percentile_95']:.1%}"
+        rows.append(("key points", str(points["images"]), str(points["refused"]), typical, worst))
+    columns = ("", "n", "refused", "typical", "worst")
+    return Table("Mask and key points that people drew", columns, rows, _FINDING_NOTE)
 
 
 def _unknown_table(parts: Mapping[str, Any]) -> Table:
@@ -176,5 +182,4 @@ def _finding_table(phantoms: Mapping[str, Any]) -> Table:
     for name, row in points.items():
         label = "key points, all" if name == "all" else f"key point, {words(name)}"
         rows.append((label, _share(row["median"]), f"95th percentile {_share(row['percentile_95'])}"))
-    note = "Errors of key points are shares of the length from the middle finger's tip to the capitate."
-    return Table("Mask and key points of drawn hands", ("", "typical", "worst"), rows, note)
+    return Table("Mask and key points of drawn hands", ("", "typical", "worst"), rows, _FINDING_NOTE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from boneage_node.bone_age.manifest import MANIFEST_FILE, Manifest, Weights, file_sha256
+
+from .report_tables import Table, tables
 
 WEIGHTS_FILE = "weights.safetensors"
 CARD_FILE = "MODEL_CARD.md"
@@ -41,34 +44,37 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     (folder / CARD_FILE).write_text(_card(manifest))
 
 
-def _row(name: str, figures: dict[str, Any]) -> str:
-    cells = [name, figures["images"], figures["refused"]]
-    for key in (
-        "mae_months",
-        "median_absolute_error_months",
-        "rmse_months",
-        "bias_months",
-        "interval_coverage",
-    ):
-        cells.append(figures.get(key, "-"))
-    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+def _markdown(table: Table) -> str:
+    """A table as Markdown, its title above it and its note below."""
+    head = [" ".join(column.split("\n")) for column in table.columns]
+    lines = [" | ".join(cells) for cells in (head, ["---"] * len(head), *table.rows)]
+    parts = [
+        f"**{table.title}**",
+        "\n".join(f"| {line} |" for line in lines) if table.rows else "",
+        table.note,
+    ]
+    return "\n\n".join(part for part in parts if part)
 
 
-def _hand_lines(metrics: dict[str, Any]) -> str:
-    """What was measured of the hand mask and the key points."""
-    lines = []
-    if overlap := metrics.get("segmentation"):
-        lines.append(
-            f"Hand mask: mean IoU {overlap['mean_iou']} (least {overlap['least_iou']}) on "
-            f"{overlap['images']} hand-drawn outlines kept out of training."
-        )
-    if points := metrics.get("registration"):
-        lines.append(
-            f"Key points: median error {points['median']:.1%} of the tip-to-capitate length, 95th percentile "
-            f"{points['percentile_95']:.1%}, over the three points of {points['images']} radiographs of the "
-            f"validation split that a person marked ({points['refused']} refused)."
-        )
-    return "\n\n".join(lines)
+def _command(metrics: Mapping[str, Any]) -> str:
+    """What prints the figures."""
+    asked = " --stress" if metrics.get("stress") else ""
+    if phantoms := metrics.get("phantoms"):
+        asked += f" --phantoms {phantoms['phantoms']}"
+    return f"boneage-node evaluate --data RSNA{asked} --model MODEL"
+
+
+def _figures(manifest: Manifest) -> str:
+    """What ``evaluate`` found, in its own tables."""
+    if not manifest.metrics:
+        return "Not measured."
+    shown = "\n\n".join(_markdown(table) for table in tables(manifest.metrics).values())
+    return f"""`{_command(manifest.metrics)}` on the validation split, on which
+neither weights nor shares, intervals or limits depend. Errors in months against the challenge's labels;
+coverage is that of the {manifest.interval.coverage:.0%} interval. High-resolution images (400 pixels or
+more) are what a node sees; the others are thumbnails.
+
+{shown}"""
 
 
 def _interval_rows(manifest: Manifest) -> str:
@@ -97,9 +103,6 @@ def _member_rows(manifest: Manifest) -> str:
 
 
 def _card(manifest: Manifest) -> str:
-    rows = "\n".join(
-        _row(name.replace("_", " "), figures) for name, figures in manifest.metrics["age"].items()
-    )
     limits = manifest.plausibility
     return f"""# Model card: {manifest.name} {manifest.version}
 
@@ -113,16 +116,7 @@ opinion for research, never a diagnosis. Not for adults, not for hands that are 
 {manifest.terms}
 
 ## Figures
-`boneage-node evaluate --data RSNA --model {manifest.name}` on the validation split, which neither the weights
-nor the intervals depend on. Errors in months against the challenge's labels; coverage is that of the
-{manifest.interval.coverage:.0%} interval. High-resolution images (400 pixels or more) are what a node sees;
-the others are thumbnails.
-
-| images | n | refused | MAE | median | RMSE | bias | coverage |
-|---|---|---|---|---|---|---|---|
-{rows}
-
-{_hand_lines(manifest.metrics)}
+{_figures(manifest)}
 
 ## Networks
 Shares of the ensemble were fitted on the calibration split, which no weight of a network depends on.

@@ -78,26 +78,19 @@ def member_table(readings: list[Reading]) -> dict[str, dict[str, float | None]]:
 
     The last is over the same images, or None where it was not read.
     """
-    groups = by_sex(readings)
-    return {
-        name: {group: _told_mae(part, name) for group, part in groups.items()}
-        | {UNTOLD: _mae((r.untold_months[name], r) for r in readings if r.untold_months)}
-        for name in row_names(readings)
-    }
+    return {name: _maes(readings, name) for name in row_names(readings)}
 
 
 def stage_table(readings: list[Reading]) -> dict[str, dict[str, Any]]:
-    """For each stage: images assessed and mean absolute error by network and head, for all, boys, girls."""
+    """For each stage: images assessed by sex, and what ``member_table`` has."""
     names = row_names(readings)
     read = [r for r in readings if r.assessment]
     table = {}
     for stage in STAGES:
-        groups = by_sex([r for r in read if stage_of(r.example.bone_age_months, r.example.sex) is stage])
+        part = [r for r in read if stage_of(r.example.bone_age_months, r.example.sex) is stage]
         table[stage.name] = {
-            "images": {group: len(part) for group, part in groups.items()},
-            "mae_months": {
-                name: {group: _told_mae(part, name) for group, part in groups.items()} for name in names
-            },
+            "images": {group: len(own) for group, own in by_sex(part).items()},
+            "mae_months": {name: _maes(part, name) for name in names},
         }
     return table
 
@@ -132,6 +125,12 @@ def sex_unknown(readings: list[Reading]) -> dict[str, Any]:
         "interval_width_months": _mean_width(answer.interval_months for answer, _ in both),
         "interval_width_sex_known_months": _mean_width(told.interval_months for told, _, _ in read),
     }
+
+
+def _maes(readings: list[Reading], name: str) -> dict[str, float | None]:
+    """Mean absolute error of a network and head for all, boys, girls, and with the sex not told."""
+    told = {group: _told_mae(part, name) for group, part in by_sex(readings).items()}
+    return told | {UNTOLD: _mae((r.untold_months[name], r) for r in readings if r.untold_months)}
 
 
 def _told_mae(readings: list[Reading], name: str) -> float | None:

@@ -105,12 +105,13 @@ def test_errors_are_told_by_stage() -> None:
     readings = [
         a_reading(30, an_assessment(33), BOY),
         a_reading(30, an_assessment(35), GIRL),
-        a_reading(40, an_assessment(41), BOY),
+        a_reading(40, an_assessment(41), BOY, untold={"A regression": 41.0, "ensemble": 46.0}),
         a_reading(40, REFUSED, GIRL),
     ]
     table = stage_table(readings)
-    assert table["toddlers"]["mae_months"]["ensemble"] == {"all": 3.0, "boys": 3.0, "girls": None}
-    assert table["pre-puberty"]["mae_months"]["ensemble"] == {"all": 3.0, "boys": 1.0, "girls": 5.0}
+    toddlers, later = (table[name]["mae_months"]["ensemble"] for name in ("toddlers", "pre-puberty"))
+    assert toddlers == {"all": 3.0, "boys": 3.0, "girls": None, "sex not told": None}
+    assert later == {"all": 3.0, "boys": 1.0, "girls": 5.0, "sex not told": 6.0}
     assert table["pre-puberty"]["images"] == {"all": 2, "boys": 1, "girls": 1}
     assert table["infancy"]["mae_months"]["ensemble"]["all"] is None
 

@@ -19,8 +19,11 @@ from PIL import Image
 from tiny_model import tiny_model
 
 from boneage_node.bone_age import Hand, ReasonCode, Sex
+from boneage_node.bone_age.manifest import read_manifest
 from boneage_node.bone_age.predictor import Predictor
-from boneage_node.phantom import draw_hand
+from boneage_node.bone_age.registration import POINT_NAMES
+from boneage_node.bone_age.segmentation import largest_component, outline
+from boneage_node.phantom import PhantomHand, draw_hand
 from boneage_node.training.data import read_image
 from boneage_node.training.evaluation_report import Evaluation
 from boneage_node.training.phantoms import PhantomReading
@@ -56,6 +59,10 @@ def an_evaluation() -> Evaluation:
         split="validation",
         coverage=0.95,
         readings=readings,
+        finding={
+            "hand_mask": {"images": 16, "mean_iou": 0.957, "least_iou": 0.94},
+            "key_points": {"images": 128, "refused": 1, "median": 0.0123, "percentile_95": 0.0345},
+        },
         stress=stress_table(readings, changed),
         phantoms=drawn,
     )
@@ -79,6 +86,7 @@ def test_the_page_holds_the_figures_and_every_plot_and_nothing_from_elsewhere(tm
         "Agreement with the labels",
         "Error by age",
         "Interval by age",
+        "Finding the hand",
         "Sex unknown",
         "Refusals",
         "Stress test",
@@ -124,7 +132,7 @@ def test_what_was_not_asked_for_is_not_there_and_one_population_is_shown_once(tm
         "figures",
         "refusals",
         "networks high_resolution",
-        "stages high_resolution",
+        *(f"stages high_resolution {group}" for group in ("all", "boys", "girls", "sex not told")),
         "sex unknown",
     ]
     assert "No image was refused." in "".join(page.itertext())
@@ -158,10 +166,42 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dic
     }.items():
         with (folder / "rsna" / name).open("w", newline="") as file:
             csv.writer(file).writerows(rows)
-    options = ["--model", tiny_model(folder / "model"), "--out", folder / "out", "--device", "cpu"]
+    _annotate(folder / "rsna" / "annotations", draw_hand(120, Sex.MALE, seed=4, height_px=480))
+    options = ["--model", tiny_model(folder / "model"), "--out", folder / "out", "--device", "cpu", "--card"]
     done = run("evaluate", "--data", folder / "rsna", *options, "--stress", "--phantoms", 2, "--json")
     assert done.returncode == 0, done.stderr
     return folder, folder / "out", json.loads(done.stdout)
+
+
+def _annotate(folder: Path, hand: PhantomHand) -> None:
+    """Its true outline and key points as a person would have drawn them."""
+    folder.mkdir()
+    height, width = hand.mask.shape
+    corners = outline(largest_component(hand.mask)) + 0.5
+    drawn = {"width": width, "height": height, "polygons": [{"exterior": corners.tolist()}]}
+    (folder / "hand_outlines.json").write_text(json.dumps({"1": drawn, "4": drawn}))
+    with (folder / "keypoints.csv").open("w", newline="") as file:
+        names = [f"{name}_{axis}" for name in POINT_NAMES for axis in "xy"]
+        places = [value + 0.5 for name in POINT_NAMES for value in hand.key_points_px[name]]
+        csv.writer(file).writerows([["id", "source", *names], [1, "manual", *places], [2, "auto", *places]])
+
+
+def test_the_hand_is_measured_on_what_people_drew(evaluated: tuple[Path, Path, dict[str, Any]]) -> None:
+    _, _, printed = evaluated
+    assert printed["finding"]["hand_mask"]["images"] == 1
+    assert printed["finding"]["hand_mask"]["least_iou"] > 0.85
+    assert printed["finding"]["key_points"]["images"] == 1
+    assert printed["finding"]["key_points"]["percentile_95"] < 0.06
+
+
+def test_the_card_says_what_was_measured(evaluated: tuple[Path, Path, dict[str, Any]]) -> None:
+    folder, _, printed = evaluated
+    assert read_manifest(folder / "model").metrics == printed
+    card = (folder / "model" / "MODEL_CARD.md").read_text()
+    assert "boneage-node evaluate --data RSNA --stress --phantoms 2 --model" in card
+    row = printed["figures"]["high_resolution"]
+    assert f"| high resolution | 2 | 0 | {row['mae_months']:.2f} |" in card
+    assert "| rotation, 90° |" in card
 
 
 def test_the_command_reads_as_the_node_does(evaluated: tuple[Path, Path, dict[str, Any]]) -> None:
@@ -212,7 +252,8 @@ def test_without_matplotlib_it_is_said_what_to_install(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_evaluated_is_said(tmp_path: Path) -> None:
-    for arguments, said in ((("--split", "test"), "calibration"), ((), "Unpack")):
+    card = ("--split", "train", "--card")
+    for arguments, said in ((("--split", "test"), "calibration"), ((), "Unpack"), (card, "validation")):
         done = run("evaluate", "--data", tmp_path, *arguments)
         assert done.returncode == 2
         assert said in done.stderr
