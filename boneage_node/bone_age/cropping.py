@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
 
-from .framing import Frame, Grey, stretch, working_image
+from .framing import Frame, Grey, stretch
 from .manifest import Region
 from .registration import Placement, Points
 from .segmentation import Mask
@@ -58,28 +59,55 @@ def cut_region(hand: FoundHand, region: Region, height_px: int, width_px: int, m
         region: Box in the method's frame.
         height_px: Height of the raster.
         width_px: Width of the raster.
-        margin: Share by which box and raster are enlarged about their centre, for training to move in.
+        margin: Share by which the box is enlarged about its centre, for training to move in. The contrast is
+            that of the box itself, whatever the margin.
 
     Returns:
         Shape (height_px, width_px), float32 in [0, 1]; 0 outside the hand and a narrow halo around it, so
         that markers, notes and collimator edges are not seen.
     """
-    left = region.left - margin / 2 * region.width
-    top = region.top - margin / 2 * region.height
-    raster = hand.placement.region(
-        left, top, region.width * (1 + margin), region.height * (1 + margin), width_px, height_px
-    )
-    grey = raster.cut(hand.image, height_px, width_px)
-    hand_px = raster.cut(hand.near, height_px, width_px)
-    values = grey[hand_px > 0.99]
+    larger = 1 + margin
+    own = _cut(hand, region, round(height_px / larger), round(width_px / larger))
+    shown = own if margin == 0 else _cut(hand, _enlarged(region, margin), height_px, width_px)
+    values = own.grey[own.near > 0.99]
     if values.size < _LEAST_PIXELS:
-        return np.zeros_like(grey)
+        return np.zeros_like(shown.grey)
     low, high = np.percentile(values, [2, 99.5])
-    return np.asarray(stretch(grey, float(low), float(high)) * hand_px, dtype=np.float32)
+    return np.asarray(stretch(shown.grey, float(low), float(high)) * shown.near, dtype=np.float32)
 
 
-def whole_radiograph(pixels: Grey, height_px: int, width_px: int) -> Grey:
-    """The radiograph as it is, neither masked nor registered, shape (height_px, width_px), zero beside it."""
-    image, _ = working_image(pixels)
-    height, width = image.shape
-    return Frame.around((0, 0, width, height), height_px, width_px).cut(image)
+class _Cut(NamedTuple):
+    """A box's grey values and nearness to the hand, each of shape (height_px, width_px)."""
+
+    grey: Grey
+    near: Grey
+
+
+def _cut(hand: FoundHand, box: Region, height_px: int, width_px: int) -> _Cut:
+    raster = hand.placement.region(box.left, box.top, box.width, box.height, width_px, height_px)
+    return _Cut(raster.cut(hand.image, height_px, width_px), raster.cut(hand.near, height_px, width_px))
+
+
+def _enlarged(box: Region, margin: float) -> Region:
+    return Region(
+        left=box.left - margin / 2 * box.width,
+        top=box.top - margin / 2 * box.height,
+        width=box.width * (1 + margin),
+        height=box.height * (1 + margin),
+    )
+
+
+def whole_radiograph(hand: FoundHand, height_px: int, width_px: int, margin: float = 0.0) -> Grey:
+    """The radiograph with bone bright, neither masked nor registered, zero beside it.
+
+    Args:
+        hand: The hand in it.
+        height_px: Height of the raster.
+        width_px: Width of the raster.
+        margin: Share of the image's size that is shown beside it, for training to move in.
+
+    Returns:
+        Shape (height_px, width_px), float32.
+    """
+    height, width = hand.image.shape
+    return Frame.around((0, 0, width, height), height_px, width_px, margin).cut(hand.image)

@@ -18,6 +18,7 @@ from .shape import UsualHand, cut_off_share, second_component_share
 from .words import ReasonCode, Refusal
 
 _RIM = 0.02
+_LEAST_SIDE_PX = 32
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class HandFinder:
         Raises:
             Refusal: ``NO_HAND_FOUND``, ``SEVERAL_HANDS`` or ``IMPLAUSIBLE_HAND``.
         """
+        if min(pixels.shape) < _LEAST_SIDE_PX or not np.isfinite(pixels).all():
+            raise Refusal(ReasonCode.NO_HAND_FOUND, f"{pixels.shape[1]} x {pixels.shape[0]} pixels")
         image, scale = working_image(pixels)
         hand_pixels = hand_share(self.segmentation, image, self.device) > 0.5
         mask = largest_component(hand_pixels)

@@ -65,11 +65,6 @@ class Frame:
         centres = (torch.arange(length_px, dtype=torch.float32) + 0.5) / self.scale + start_px
         return 2 * centres / (factor * source_px) - 1
 
-    def to_image(self, points_px: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Points (n, 2) as (x, y) in the raster, pixel centres at integers, in the image's pixels."""
-        corner = np.array([self.left_px, self.top_px], dtype=np.float32)
-        return np.asarray((points_px + 0.5) / self.scale + corner - 0.5, dtype=np.float32)
-
 
 def sample(image: Grey, matrix: npt.NDArray[np.float64], height_px: int, width_px: int) -> Grey:
     """A raster laid on an image by an affine map, shape (height_px, width_px); zero beyond the image.

@@ -155,7 +155,7 @@ class AgeInception(nn.Module):
         """The regression head's answer, not clipped; it has no other head.
 
         Args:
-            images: Whole radiographs, shape (n, 1, h, w), contrast-normalised; at least 75 pixels a side.
+            images: Whole radiographs, shape (n, 1, h, w), bone bright; at least 75 pixels a side.
             male: 1.0 for boys, 0.0 for girls, 0.5 where sex is unknown, shape (n,).
         """
         pooled = self.features(images).mean(dim=(2, 3))

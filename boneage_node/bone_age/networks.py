@@ -30,7 +30,7 @@ class HandUNet(nn.Module):
         widths: Channels of each level, from full resolution down.
     """
 
-    def __init__(self, widths: tuple[int, ...] = (12, 24, 48, 96, 96)) -> None:
+    def __init__(self, widths: tuple[int, ...] = (16, 32, 48, 96, 96)) -> None:
         super().__init__()
         self.widths = widths
         self.down = nn.ModuleList(

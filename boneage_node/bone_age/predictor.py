@@ -18,7 +18,7 @@ from .finding import HandFinder
 from .framing import Grey
 from .inception import AgeInception
 from .manifest import AgeMember, Manifest, ModelError, read_manifest, verified_weights
-from .networks import AgeHeads, AgeVgg, HandUNet, KeyPointVgg, months_by_head
+from .networks import AGE_BINS, AgeHeads, AgeVgg, HandUNet, KeyPointVgg, months_by_head
 from .reference import z_score
 from .segmentation import outline
 from .shape import UsualHand
@@ -33,11 +33,14 @@ def choose_device(device: str) -> torch.device:
     """``auto`` is the first GPU where there is one, else the CPU; ``cpu`` and ``cuda:N`` are themselves.
 
     Raises:
-        ModelError: Where the GPU asked for is not there.
+        ModelError: Where the device is none of these, or the GPU asked for is not there.
     """
     if device == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    chosen = torch.device(device)
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ModelError(f"device {device} is none of auto, cpu, cuda:N") from error
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise ModelError(
             f"device {device} is not there: {torch.cuda.device_count()} GPU found; try --device auto"
@@ -50,11 +53,12 @@ def age_network(member: AgeMember) -> nn.Module:
     return AgeVgg(member.widths) if member.architecture == "vgg" else AgeInception(member.width)
 
 
-def member_raster(member: AgeMember, hand: FoundHand, pixels: Grey) -> Grey:
-    """What a member reads of a hand found in a radiograph, shape (height_px, width_px)."""
+def member_raster(member: AgeMember, hand: FoundHand, margin: float = 0.0) -> Grey:
+    """What a member reads of a hand, shape (height_px, width_px); with a margin, enlarged by that share."""
+    height_px, width_px = (round(side * (1 + margin)) for side in (member.height_px, member.width_px))
     if member.region is None:
-        return whole_radiograph(pixels, member.height_px, member.width_px)
-    return cut_region(hand, member.region, member.height_px, member.width_px)
+        return whole_radiograph(hand, height_px, width_px, margin)
+    return cut_region(hand, member.region, height_px, width_px, margin)
 
 
 class Predictor:
@@ -140,10 +144,9 @@ class Predictor:
             found = [self.find(hand.pixels) for hand in hands]
         whole = [f for f in found if isinstance(f, FoundHand)]
         sexes = [_sexes(h.sex) for h, f in zip(hands, found, strict=True) if isinstance(f, FoundHand)]
-        pixels = [h.pixels for h, f in zip(hands, found, strict=True) if isinstance(f, FoundHand)]
         asked = [(i, sex) for i, both in enumerate(sexes) for sex in both]
         rasters = {
-            member.name: np.stack([member_raster(member, f, p) for f, p in zip(whole, pixels, strict=True)])
+            member.name: np.stack([member_raster(member, f) for f in whole])
             for member in self.manifest.members
             if whole
         }
@@ -173,14 +176,14 @@ class Predictor:
         return ages
 
     def ensemble(self, member_months: dict[str, float]) -> tuple[float, float]:
-        """The weighted mean of what networks and heads read, and their weighted standard deviation."""
+        """The weighted mean of what networks and heads read, kept in range, and their weighted deviation."""
         shares = {
             f"{m.name} {head}": share for m in self.manifest.members for head, share in m.weights.items()
         }
         values = np.array([member_months[name] for name in shares])
         weights = np.array(list(shares.values()))
         mean = float(weights @ values)
-        return mean, float(np.sqrt(weights @ (values - mean) ** 2))
+        return float(np.clip(mean, 0, AGE_BINS)), float(np.sqrt(weights @ (values - mean) ** 2))
 
     def _answer(
         self, hand: Hand, found: FoundHand, read: dict[Sex, dict[str, float]]

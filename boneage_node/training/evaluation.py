@@ -62,7 +62,7 @@ def read_all(
         hands = [Hand(image, example.sex) for image, example in zip(images, part, strict=True)]
         answers = predictor.assess(hands, found)
         both = _read_as_both(predictor, images, found) if untold else [None] * len(part)
-        members = _read_untold(predictor, images, found) if untold else [None] * len(part)
+        members = _read_untold(predictor, found) if untold else [None] * len(part)
         for example, image, answer, as_both, untold_months in zip(
             part, images, answers, both, members, strict=True
         ):
@@ -82,15 +82,13 @@ def _read_as_both(
     return [answer if isinstance(answer, Assessment) else None for answer in answers]
 
 
-def _read_untold(
-    predictor: Predictor, images: Sequence[Grey], found: Sequence[FoundHand | Refusal]
-) -> list[dict[str, float] | None]:
+def _read_untold(predictor: Predictor, found: Sequence[FoundHand | Refusal]) -> list[dict[str, float] | None]:
     """Months by network and head, and of the ensemble, sex not told; None where no hand was found."""
-    hands = [(f, image) for f, image in zip(found, images, strict=True) if isinstance(f, FoundHand)]
+    hands = [f for f in found if isinstance(f, FoundHand)]
     if not hands:
-        return [None] * len(images)
+        return [None] * len(found)
     rasters = {
-        member.name: np.stack([member_raster(member, hand, image) for hand, image in hands])
+        member.name: np.stack([member_raster(member, hand) for hand in hands])
         for member in predictor.manifest.members
     }
     read = predictor.read(rasters, [MALE[None]] * len(hands))

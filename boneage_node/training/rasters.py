@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -14,19 +15,20 @@ import numpy.typing as npt
 import torch
 
 from boneage_node.bone_age import Refusal, Sex
-from boneage_node.bone_age.cropping import FoundHand, cut_region, whole_radiograph
 from boneage_node.bone_age.finding import HandFinder
 from boneage_node.bone_age.framing import Grey
 from boneage_node.bone_age.manifest import AgeMember
+from boneage_node.bone_age.predictor import member_raster
 from boneage_node.bone_age.shape import cut_off_share, registered_mask
 
-from .data import HIGH_RESOLUTION_PX, Example, read_image
-from .fitting import autocast
+from .data import HIGH_RESOLUTION_PX, DataError, Example, read_image
+from .fitting import autocast, digest, whole
 
 MARGIN = 0.2
 """Share by which rasters are cut larger than the networks read them, so that they can be moved about."""
 
 _PART = 500
+_MADE_FILE = "made.json"
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,6 @@ class Rasters:
         return np.array([example.sex is Sex.MALE for example in self.examples], dtype=np.float32)
 
 
-def enlarged(length_px: int) -> int:
-    """Side of a raster with its margin."""
-    return round(length_px * (1 + MARGIN))
-
-
 def _cut(
     example: Example, finder: HandFinder, members: Sequence[AgeMember]
 ) -> dict[str, npt.NDArray[Any]] | None:
@@ -76,8 +73,7 @@ def _cut(
     except Refusal:
         return None
     cut = {
-        name: _eight_bits(_raster(member, hand, pixels))
-        for name, member in {raster_name(member): member for member in members}.items()
+        name: _eight_bits(member_raster(member, hand, MARGIN)) for name, member in _by_name(members).items()
     }
     return cut | {
         "mask": _eight_bits(registered_mask(hand)),
@@ -91,11 +87,18 @@ def raster_name(member: AgeMember) -> str:
     return member.name if member.region else f"radiograph {member.height_px}x{member.width_px}"
 
 
-def _raster(member: AgeMember, hand: FoundHand, pixels: Grey) -> Grey:
-    height_px, width_px = enlarged(member.height_px), enlarged(member.width_px)
-    if member.region is None:
-        return whole_radiograph(pixels, height_px, width_px)
-    return cut_region(hand, member.region, height_px, width_px, MARGIN)
+def _by_name(members: Sequence[AgeMember]) -> dict[str, AgeMember]:
+    return {raster_name(member): member for member in members}
+
+
+def made_of(finder: HandFinder, members: Sequence[AgeMember]) -> dict[str, Any]:
+    """What rasters depend on, as JSON has it: the finder's networks, and what the members read."""
+    read = {
+        name: member.model_dump(include={"region", "height_px", "width_px"})
+        for name, member in _by_name(members).items()
+    }
+    networks = {"segmentation": digest(finder.segmentation), "registration": digest(finder.registration)}
+    return networks | {"rasters": read, "margin": MARGIN}
 
 
 def _eight_bits(image: Grey) -> npt.NDArray[np.uint8]:
@@ -114,8 +117,20 @@ def cut_rasters(
     """Find and cut every hand into ``folder``, in parts; those already there are left alone.
 
     Radiographs in which no hand is found are left out. ``progress(done)`` counts them all.
+
+    Raises:
+        DataError: Where those already there were cut with another finder or for other members.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    made, file = made_of(finder, members), folder / _MADE_FILE
+    if not file.is_file():
+        with whole(file) as partial_file:
+            partial_file.write_text(json.dumps(made, indent=1) + "\n")
+    elif json.loads(file.read_text()) != made:
+        raise DataError(
+            f"{folder} was cut with another hand mask, other key points or for other networks: "
+            "give another --out, or delete it"
+        )
     work = partial(_cut, finder=finder, members=members)
     with ProcessPoolExecutor(processes) as pool:
         for start in range(0, len(examples), _PART):
@@ -127,10 +142,9 @@ def cut_rasters(
                 arrays = {
                     name: np.stack([c[name] for _, c in found]) for name in (found[0][1] if found else {})
                 }
-                partial_file = file.with_suffix(".partial.npz")
                 arrays["ids"] = np.array([identity for identity, _ in found])
-                np.savez(partial_file, **arrays)  # type: ignore[arg-type]
-                partial_file.replace(file)
+                with whole(file) as partial_file:
+                    np.savez(partial_file, **arrays)  # type: ignore[arg-type]
             progress(start + len(part))
 
 
