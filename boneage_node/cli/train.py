@@ -72,10 +72,12 @@ def registration(
     data: Data, out: Out = _RUNS, steps: Steps = None, seed: Seed = 1, device: Device = "auto"
 ) -> None:
     """Train the key-point network from DATA/annotations/keypoints.csv."""
+    from boneage_node.training.model import finder_recipes
     from boneage_node.training.registration import RegistrationRecipe
 
-    recipe = _recipe(RegistrationRecipe, steps=steps, seed=seed)
-    _run(lambda run: run.train_registration(), data=data, out=out, registration=recipe, device=device)
+    recipes: dict[str, Any] = dict(finder_recipes(out, seed))
+    recipes["registration"] = _recipe(RegistrationRecipe, steps=steps, seed=seed)
+    _run(lambda run: run.train_registration(), data=data, out=out, device=device, **recipes)
 
 
 @app.command()
@@ -93,10 +95,18 @@ def age(
     device: Device = "auto",
 ) -> None:
     """Cut all hands once and train the age networks on them."""
-    from boneage_node.training.model import DEFAULT_AGE
+    from boneage_node.training.model import DEFAULT_AGE, finder_recipes
 
     recipe = _recipe(DEFAULT_AGE, steps=steps, batch=batch, seed=seed)
-    _run(lambda run: run.train_age(member), data=data, out=out, family=family, age=recipe, device=device)
+    _run(
+        lambda run: run.train_age(member),
+        data=data,
+        out=out,
+        family=family,
+        age=recipe,
+        device=device,
+        **finder_recipes(out, seed),
+    )
 
 
 @app.command(name="all")
@@ -114,10 +124,18 @@ def everything(
     Example: boneage-node train all --data ~/rsna --out runs/bone-age, then use it with --model
     runs/bone-age/model.
     """
-    from boneage_node.training.model import DEFAULT_AGE
+    from boneage_node.training.model import DEFAULT_AGE, finder_recipes
 
     recipe = _recipe(DEFAULT_AGE, steps=steps, batch=batch, seed=seed)
-    folder = _run(lambda run: run.finish(), data=data, out=out, family=family, age=recipe, device=device)
+    folder = _run(
+        lambda run: run.finish(),
+        data=data,
+        out=out,
+        family=family,
+        age=recipe,
+        device=device,
+        **finder_recipes(out, seed),
+    )
     typer.echo((folder / "MODEL_CARD.md").read_text())
 
 

@@ -32,14 +32,14 @@ class AgeRecipe(Recipe):
         small_scale: See there.
     """
 
-    sharp_share: tuple[float, float] = (0.2, 0.6)
+    sharp_share: tuple[float, float] = (0.1, 0.4)
     label_sigma_months: float = 5.0
     sex_dropped: float = 0.15
     small_until: float = 0.55
     small_scale: float = 2 / 3
 
 
-_VGG = (16, 32, 64, 128, 160)
+_VGG = (16, 32, 96, 160, 224)
 
 FAMILIES: dict[str, tuple[AgeMember, ...]] = {
     "regions": tuple(

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw
+from PIL import Image
+from skimage import draw
 
 from boneage_node.bone_age import Sex
 from boneage_node.bone_age.registration import POINT_NAMES
@@ -122,12 +123,12 @@ class Outline:
 
     def mask(self, height: int, width: int) -> npt.NDArray[np.bool_]:
         """The outline drawn at another size, shape (height, width)."""
-        canvas = Image.new("1", (width, height))
-        draw = ImageDraw.Draw(canvas)
-        scale = np.array([width / self.native_size_px[0], height / self.native_size_px[1]], dtype=np.float32)
-        for polygon in self.polygons:
-            draw.polygon([(float(x), float(y)) for x, y in polygon * scale], fill=1)
-        return np.asarray(canvas, dtype=np.bool_)
+        mask = np.zeros((height, width), dtype=np.bool_)
+        scale = np.array([width, height]) / self.native_size_px
+        for corners in self.polygons:
+            x, y = (corners * scale - 0.5).T
+            mask[draw.polygon(y, x, mask.shape)] = True
+        return mask
 
 
 def read_outlines(file: Path) -> list[Outline]:

@@ -7,17 +7,19 @@ writes.
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -25,6 +27,8 @@ from torch.nn.parallel import DistributedDataParallel
 from .data import DataError
 
 Network = TypeVar("Network", bound=nn.Module)
+
+_MADE = "made"
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,9 @@ class Recipe:
     batch: int = 32
     learning_rate: float = 2e-3
     seed: int = 1
+
+
+GivenRecipe = TypeVar("GivenRecipe", bound=Recipe)
 
 
 class Task(Protocol):
@@ -66,7 +73,7 @@ def cosine(steps: int, warm_up: int) -> Callable[[int], float]:
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    """bfloat16 where the device is fast at it."""
+    """Mixed precision: bfloat16 where it does no harm."""
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
@@ -74,7 +81,7 @@ def world() -> tuple[int, int]:
     """(rank, processes) of this fit as torchrun set them, joined on first use; (0, 1) without torchrun."""
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if processes > 1 and not distributed.is_initialized():
-        backend = "nccl" if torch.cuda.is_available() else "gloo"
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         distributed.init_process_group(backend, timeout=timedelta(hours=12))
     return (distributed.get_rank(), processes) if processes > 1 else (0, 1)
 
@@ -131,7 +138,8 @@ class Fit(Generic[Network]):
         average: The averaged network: what is shipped.
 
     Raises:
-        DataError: Where the folder holds the checkpoint of another recipe.
+        DataError: Where the folder holds the checkpoint of another recipe, or the batch cannot be spread
+            evenly over the processes.
     """
 
     def __init__(
@@ -145,6 +153,8 @@ class Fit(Generic[Network]):
     ) -> None:
         self._task, self._recipe, self._device = task, recipe, device
         self._rank, self._processes = world()
+        if recipe.batch % self._processes:
+            raise DataError(f"a batch of {recipe.batch} cannot be spread over {self._processes} processes")
         self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._averaged = Averaged(network, decay)
         self._optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=1e-3)
@@ -183,8 +193,8 @@ class Fit(Generic[Network]):
         seed = (self._recipe.seed * 1_000_003 + self._step) * self._processes + self._rank
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
-        images = max(2, self._recipe.batch // self._processes)
         self._learning.train()
+        images = self._recipe.batch // self._processes
         loss = self._task.loss(self._learning, images, self._step / self._recipe.steps, generator)
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -210,9 +220,8 @@ class Fit(Generic[Network]):
             "optimiser": self._optimiser.state_dict(),
             "schedule": self._schedule.state_dict(),
         }
-        partial_file = self._checkpoint.with_suffix(".partial")
-        torch.save(state, partial_file)
-        partial_file.replace(self._checkpoint)
+        with whole(self._checkpoint) as file:
+            torch.save(state, file)
 
     def _resume(self) -> None:
         state = torch.load(self._checkpoint, map_location=self._device, weights_only=True)
@@ -227,6 +236,10 @@ class Fit(Generic[Network]):
         self._averaged.updates = state["updates"]
         self._optimiser.load_state_dict(state["optimiser"])
         self._schedule.load_state_dict(state["schedule"])
+        if self._rank == 0:  # a line may have been written whose checkpoint was not
+            lines = self._metrics.read_text().splitlines()
+            kept = [line for line in lines if json.loads(line)["step"] <= self._step]
+            self._metrics.write_text("".join(f"{line}\n" for line in kept))
 
     def _described(self) -> dict[str, Any]:
         """The recipe as a checkpoint holds it."""
@@ -234,12 +247,54 @@ class Fit(Generic[Network]):
         return described
 
 
-def save_network(network: nn.Module, file: Path) -> None:
-    """Write a network's tensors (safetensors)."""
-    save_file({name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}, file)
+@contextmanager
+def whole(file: Path) -> Iterator[Path]:
+    """A path to write to; ``file`` is there once all is written, or stays as it was."""
+    partial_file = file.with_name(f"partial-{file.name}")
+    yield partial_file
+    partial_file.replace(file)
 
 
-def load_network(network: Network, file: Path) -> Network:
-    """The network with the tensors of a file, in evaluation mode on the CPU."""
+def save_network(network: nn.Module, file: Path, made: Mapping[str, Any]) -> None:
+    """Write a network's tensors (safetensors) with what they were made by: recipe, and what it rests on."""
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
+    with whole(file) as partial_file:
+        save_file(tensors, partial_file, metadata={_MADE: json.dumps(made)})
+
+
+def load_network(network: Network, file: Path, made: Mapping[str, Any]) -> Network:
+    """The network with the tensors of a file, in evaluation mode on the CPU.
+
+    Raises:
+        DataError: Where the file was made by something else than ``made``.
+    """
+    if _made(file) != json.loads(json.dumps(made)):
+        raise DataError(
+            f"{file} was trained with other settings, or on what an earlier stage made then: "
+            f"give another --out, or delete {file.parent}"
+        )
     network.load_state_dict(load_file(file))
     return network.cpu().eval()
+
+
+def recipe_of(file: Path, otherwise: GivenRecipe) -> GivenRecipe:
+    """The recipe by which the network of a file was trained; ``otherwise`` where there is no file."""
+    if not file.is_file():
+        return otherwise
+    found: dict[str, Any] = _made(file).get("recipe", {})
+    given: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in found.items()}
+    return replace(otherwise, **given)
+
+
+def _made(file: Path) -> dict[str, Any]:
+    with safe_open(file, "pt") as opened:
+        made: dict[str, Any] = json.loads((opened.metadata() or {}).get(_MADE, "{}"))
+    return made
+
+
+def digest(network: nn.Module) -> str:
+    """sha256 of a network's tensors, hex."""
+    total = hashlib.sha256()
+    for tensor in network.state_dict().values():
+        total.update(tensor.cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()

@@ -21,6 +21,7 @@ from boneage_node.bone_age.networks import HandUNet
 from boneage_node.bone_age.segmentation import Mask, hand_share, largest_component, outline
 
 from .data import Example, read_image
+from .fitting import whole
 
 _AREA = (0.06, 0.75)
 _SOLIDITY = (0.5, 0.93)
@@ -107,9 +108,8 @@ def keep(mined: list[Mined], file: Path) -> None:
     """Write masks and verdicts to a file (npz), the masks packed to bits."""
     arrays = {f"mask-{one.example.id}": np.packbits(one.mask) for one in mined}
     verdicts = {one.example.id: (one.reason, one.mask.shape) for one in mined}
-    partial_file = file.with_suffix(".partial.npz")
-    np.savez(partial_file, verdicts=json.dumps(verdicts), **arrays)  # type: ignore[arg-type]
-    partial_file.replace(file)
+    with whole(file) as partial_file:
+        np.savez(partial_file, verdicts=json.dumps(verdicts), **arrays)  # type: ignore[arg-type]
 
 
 def kept(file: Path, examples: list[Example]) -> list[Mined]:

@@ -20,17 +20,25 @@ from boneage_node.bone_age.predictor import Predictor, age_network, choose_devic
 
 from . import calibration
 from .age import FAMILIES, AgeRecipe, AgeTask
-from .assembly import Annotated, Assembly, Stage
-from .data import SPLITS, Example, Marked, read_examples, read_outlines, read_points
-from .fitting import Fit, Network, first_alone, load_network, save_network, world
-from .rasters import cut_rasters, read_rasters
+from .annotated import KEY_POINTS, OUTLINES
+from .assembly import Assembly, Stage
+from .data import SPLITS, DataError, Example, Marked, read_examples, read_outlines, read_points
+from .fitting import Fit, Network, first_alone, load_network, recipe_of, save_network, world
+from .rasters import cut_rasters, made_of, read_rasters
 from .registration import RegistrationRecipe, RegistrationTask, cut_squares, load_or_cut_squares
 from .segmentation import SegmentationRecipe, SegmentationRun
 
-OUTLINES = Path("annotations/hand_outlines.json")
-KEY_POINTS = Path("annotations/keypoints.csv")
-DEFAULT_AGE = AgeRecipe(steps=5000)
+DEFAULT_AGE = AgeRecipe(steps=10_000)
 _WATCHED = 60
+_MASK, _POINTS, _WEIGHTS = "segmentation", "registration", "weights.safetensors"
+
+
+def finder_recipes(out: Path, seed: int) -> dict[str, SegmentationRecipe | RegistrationRecipe]:
+    """How hand mask and key points in ``out`` were trained, or will be, by the attribute of ``ModelRun``."""
+    return {
+        "segmentation": recipe_of(SegmentationRun.weights(out / _MASK, 0), SegmentationRecipe(seed=seed)),
+        "registration": recipe_of(out / _POINTS / _WEIGHTS, RegistrationRecipe(seed=seed)),
+    }
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,7 @@ class ModelRun:
             read_outlines(self.data / OUTLINES),
             self.examples,
             self.segmentation,
-            self.out / "segmentation",
+            self.out / _MASK,
             self._device,
             os.cpu_count() or 1,
         )
@@ -99,10 +107,11 @@ class ModelRun:
         if not (self.data / KEY_POINTS).is_file():
             return self._default().finder.registration
         network = KeyPointVgg(self.registration.widths)
-        return self._trained("registration", network, lambda folder: self._fit_registration(network, folder))
+        made = {"recipe": asdict(self.registration)}
+        return self._trained(_POINTS, network, made, lambda folder: self._fit_registration(network, folder))
 
     def _fit_registration(self, network: KeyPointVgg, folder: Path) -> Fit[KeyPointVgg]:
-        segmentation = self.train_segmentation()
+        segmentation = self.train_segmentation().to(self._device)
         marked = self.marked()
         train = [m for m in marked if m.example.split == "train"]
         watch = [m for m in marked if m.example.split == "calibration" and m.manual][:_WATCHED]
@@ -122,8 +131,11 @@ class ModelRun:
         """The age networks by member name, or the one of a member.
 
         Raises:
-            DataError: Where the data is not as expected.
+            DataError: Where the data is not as expected, or there is no member of that name.
         """
+        names = [member.name for member in self.members]
+        if only not in (None, *names):
+            raise DataError(f"the family {self.family} has no network {only}, but {', '.join(names)}")
         calibration.refuse_small_calibration(self.examples, calibration.COVERAGE)
         finder = HandFinder(self.train_segmentation(), self.train_registration(), torch.device("cpu"))
         with first_alone(), self.stage("registered hands", len(self.examples)) as advance:
@@ -138,10 +150,10 @@ class ModelRun:
         networks = {}
         for number, member in enumerate(self.members):
             if only in (None, member.name):
-                networks[member.name] = self._train_member(member, number)
+                networks[member.name] = self._train_member(member, number, finder)
         return networks
 
-    def _train_member(self, member: AgeMember, number: int) -> nn.Module:
+    def _train_member(self, member: AgeMember, number: int, finder: HandFinder) -> nn.Module:
         recipe = replace(self.age, seed=self.age.seed + number)
         torch.manual_seed(recipe.seed)
         network = age_network(member)
@@ -151,7 +163,8 @@ class ModelRun:
             task = AgeTask(cut.split("train"), cut.split("calibration"), member, recipe, self._device)
             return Fit(network, task, recipe, folder, self._device)
 
-        return self._trained(f"age-{member.name}", network, fit)
+        made = {"recipe": asdict(recipe), "member": member.model_dump(), "of": made_of(finder, self.members)}
+        return self._trained(f"age-{member.name}", network, made, fit)
 
     def finish(self) -> Path:
         """Train what is not trained, calibrate, measure and write the model; gives its folder.
@@ -169,22 +182,14 @@ class ModelRun:
                     segmentation,
                     registration,
                     ages,
+                    self.data,
                     self.examples,
                     self.rasters,
                     folder,
                     self.device,
                 )
-                assembly.write(self._described(), self._annotated(), self.stage)
+                assembly.write(self._described(), self.stage)
         return folder
-
-    def _annotated(self) -> Annotated:
-        outlines, points = self.data / OUTLINES, self.data / KEY_POINTS
-        return Annotated(
-            read_outlines(outlines) if outlines.is_file() else [],
-            [m for m in self.marked() if m.manual and m.example.split == "validation"]
-            if points.is_file()
-            else [],
-        )
 
     def _described(self) -> dict[str, Any]:
         """What the manifest says of the training."""
@@ -207,6 +212,8 @@ class ModelRun:
     @property
     def _device(self) -> torch.device:
         rank, processes = world()
+        if processes > 1 and self.device.startswith("cuda"):
+            raise DataError("under torchrun each process takes a GPU of its own: give --device auto or cpu")
         if processes > 1 and self.device == "auto" and torch.cuda.is_available():
             return choose_device(f"cuda:{int(os.environ.get('LOCAL_RANK', rank))}")
         return choose_device(self.device)
@@ -214,19 +221,21 @@ class ModelRun:
     def _default(self) -> Predictor:
         return Predictor.load(model_zoo.model_dir(), "cpu")
 
-    def _trained(self, name: str, network: Network, fit: Callable[[Path], Fit[Network]]) -> Network:
-        """A network as trained into ``out/name`` before, or now."""
+    def _trained(
+        self, name: str, network: Network, made: dict[str, Any], fit: Callable[[Path], Fit[Network]]
+    ) -> Network:
+        """A network as trained into ``out/name`` before, or now; ``made`` is what it depends on."""
         folder = self.out / name
-        file = folder / "weights.safetensors"
+        file = folder / _WEIGHTS
         if not file.is_file():
             folder.mkdir(parents=True, exist_ok=True)
             now = fit(folder)
             self._show(name.replace("-", " "), now.steps, now.run())
             if world()[0] == 0:
-                save_network(now.average, file)
+                save_network(now.average, file, made)
             with first_alone():
                 pass
-        return load_network(network, file)
+        return load_network(network, file, made)
 
     def _show(self, title: str, steps: int, progress: Iterator[tuple[int, float]]) -> None:
         with self.stage(title, steps) as advance:

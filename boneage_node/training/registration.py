@@ -29,7 +29,7 @@ from boneage_node.bone_age.words import Refusal
 
 from .augment import Warp, apply, vary_tone
 from .data import Marked, read_image
-from .fitting import Recipe, autocast
+from .fitting import Recipe, autocast, whole
 
 SQUARE_PX = 224
 _SQUARE_SIDE = 2.6 * HAND_LENGTH
@@ -108,7 +108,7 @@ class RegistrationTask:
     Attributes:
         squares: To learn from.
         watch: Marked radiographs to measure on.
-        segmentation: Hand-mask network, for measuring through the node's own door.
+        segmentation: Hand-mask network on ``device``, for measuring as the node registers hands.
         recipe: How.
         device: Where to compute.
     """
@@ -215,5 +215,6 @@ def load_or_cut_squares(file: Path, cut: Callable[[], Squares]) -> Squares:
         with np.load(file) as kept:
             return Squares(*(torch.from_numpy(kept[name]) for name in ("pixels", "points", "manual")))
     squares = cut()
-    np.savez(file, pixels=squares.pixels, points=squares.points, manual=squares.manual)
+    with whole(file) as partial_file:
+        np.savez(partial_file, pixels=squares.pixels, points=squares.points, manual=squares.manual)
     return squares

@@ -7,8 +7,9 @@ round. What is good is decided in ``mining``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +28,8 @@ from .fitting import Fit, Recipe, autocast, first_alone, load_network, save_netw
 from .mining import Mined, contact_sheet, keep, kept, mine
 
 HELD_OUT = 16
-"""Outlines kept from training, on which the overlap is reported."""
+"""Outlines kept from training, at least, on which the overlap is reported."""
 
-WEIGHTS_FILE = "weights.safetensors"
 STRIKE_FILE = "strike.txt"
 
 
@@ -45,7 +45,7 @@ class SegmentationRecipe(Recipe):
         inverted: Share of a batch shown with grey values inverted.
     """
 
-    steps: int = 2000
+    steps: int = 1500
     batch: int = 12
     learning_rate: float = 3e-3
     rounds: int = 5
@@ -54,10 +54,19 @@ class SegmentationRecipe(Recipe):
     inverted: float = 0.2
 
 
-def split_outlines(outlines: list[Outline]) -> tuple[list[Outline], list[Outline]]:
-    """(training, held out): the same ones every time, whatever order they come in."""
-    ordered = sorted(outlines, key=lambda outline: share_of(outline.id, "outline"))
-    return ordered[HELD_OUT:], ordered[:HELD_OUT]
+def split_outlines(outlines: list[Outline], examples: list[Example]) -> tuple[list[Outline], list[Outline]]:
+    """(training, held out): the same ones every time, whatever order they come in.
+
+    Those of calibration and validation images are held out, and of training images as many as make up
+    ``HELD_OUT``. Outlines without an image are in neither.
+    """
+    splits = {example.id: example.split for example in examples}
+    ordered = sorted(
+        (outline for outline in outlines if outline.id in splits),
+        key=lambda outline: (splits[outline.id] == "train", share_of(outline.id, "outline")),
+    )
+    count = max(HELD_OUT, sum(splits[outline.id] != "train" for outline in ordered))
+    return ordered[count:], ordered[:count]
 
 
 def _square(image: Grey, mask: Mask) -> npt.NDArray[np.float32]:
@@ -154,8 +163,9 @@ class SegmentationRun:
 
     def round(self, number: int, before: HandUNet | None) -> Iterator[tuple[int, float]]:
         """Train one round, yielding (step, loss); writes its weights. A round already there is left alone."""
-        folder = self.out / f"round-{number}"
-        if (folder / WEIGHTS_FILE).is_file():
+        weights = self.weights(self.out, number)
+        folder = weights.parent
+        if weights.is_file():
             return
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(self.recipe.seed)
@@ -169,25 +179,36 @@ class SegmentationRun:
         fit = Fit(network, task, recipe, folder, self.device, decay=0.99)
         yield from fit.run()
         if world()[0] == 0:
-            save_network(fit.average, folder / WEIGHTS_FILE)
+            save_network(fit.average, weights, self._made(number))
         with first_alone():
             pass  # the others go on once the weights are there
 
     def network(self, number: int) -> HandUNet:
-        """The network of a finished round, in evaluation mode on the CPU."""
-        return load_network(HandUNet(), self.out / f"round-{number}" / WEIGHTS_FILE)
+        """The network of a finished round, in evaluation mode on the CPU.
+
+        Raises:
+            DataError: Where the round was trained with another recipe.
+        """
+        return load_network(HandUNet(), self.weights(self.out, number), self._made(number))
+
+    @staticmethod
+    def weights(out: Path, number: int) -> Path:
+        """Where a finished round leaves its network."""
+        return out / f"round-{number}" / "weights.safetensors"
+
+    def _made(self, number: int) -> dict[str, Any]:
+        return {"round": number, "recipe": asdict(self.recipe)}
 
     def _measured(self, network: HandUNet) -> dict[str, float]:
         return overlap_figures(network, self.outlines, self.examples)
 
     def _drawn(self) -> Tensor:
-        train, _ = split_outlines(self.outlines)
+        train, _ = split_outlines(self.outlines, self.examples)
         paths = {example.id: example.path for example in self.examples}
         squares = []
         for outline in train:
-            if outline.id in paths:
-                image = read_image(paths[outline.id])
-                squares.append(_square(image, outline.mask(*image.shape)))
+            image = read_image(paths[outline.id])
+            squares.append(_square(image, outline.mask(*image.shape)))
         return torch.from_numpy(np.stack(squares))
 
     def _mine(self, number: int, network: HandUNet, folder: Path) -> list[Mined]:
@@ -218,14 +239,13 @@ class SegmentationRun:
 def overlap(network: HandUNet, outlines: list[Outline], examples: list[Example]) -> list[float]:
     """Intersection over union with each hand-drawn outline, 0 where the mask was refused."""
     paths = {example.id: example.path for example in examples}
+    device = next(network.parameters()).device
     shares = []
     for outline in outlines:
-        if outline.id not in paths:
-            continue
         image = read_image(paths[outline.id])
         truth = outline.mask(*image.shape)
         try:
-            mask = segment(network, image, torch.device("cpu"))
+            mask = segment(network, image, device)
         except Refusal:
             shares.append(0.0)
             continue
@@ -235,7 +255,7 @@ def overlap(network: HandUNet, outlines: list[Outline], examples: list[Example])
 
 def overlap_figures(network: HandUNet, outlines: list[Outline], examples: list[Example]) -> dict[str, float]:
     """Overlap with the held-out outlines: how many, mean and least."""
-    _, held_out = split_outlines(outlines)
+    _, held_out = split_outlines(outlines, examples)
     shares = overlap(network, held_out, examples)
     return {
         "images": len(shares),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,8 @@ from boneage_node.bone_age import Sex
 from boneage_node.bone_age.predictor import age_network
 from boneage_node.training.age import AgeRecipe, AgeTask, predict
 from boneage_node.training.data import DataError, Example
-from boneage_node.training.fitting import Fit
-from boneage_node.training.rasters import Rasters, enlarged
+from boneage_node.training.fitting import Fit, load_network, recipe_of, save_network
+from boneage_node.training.rasters import MARGIN, Rasters
 
 RECIPE = AgeRecipe(steps=8, batch=8)
 
@@ -25,7 +25,7 @@ def rasters(family: str) -> Rasters:
     """Noise, brighter with age."""
     member = FAMILIES[family]
     random = np.random.default_rng(3)
-    shape = (24, enlarged(member.height_px), enlarged(member.width_px))
+    shape = (24, *(round(side * (1 + MARGIN)) for side in (member.height_px, member.width_px)))
     brightness = np.linspace(20, 200, 24)[:, None, None]
     pixels = (brightness + random.integers(0, 40, shape)).astype(np.uint8)
     examples = [
@@ -72,9 +72,28 @@ def test_a_checkpoint_of_another_recipe_is_not_gone_on_with(tmp_path: Path) -> N
         fit(tmp_path, replace(RECIPE, steps=9))
 
 
+def test_a_network_is_not_taken_for_one_of_other_settings(tmp_path: Path) -> None:
+    network, file = age_network(FAMILIES["regions"]), tmp_path / "weights.safetensors"
+    save_network(network, file, {"recipe": asdict(RECIPE), "on": "these"})
+    load_network(network, file, {"recipe": asdict(RECIPE), "on": "these"})
+    assert recipe_of(file, AgeRecipe(steps=1)) == RECIPE
+    assert recipe_of(tmp_path / "none", AgeRecipe(steps=1)) == AgeRecipe(steps=1)
+    with pytest.raises(DataError, match="other settings"):
+        load_network(network, file, {"recipe": asdict(RECIPE), "on": "those"})
+
+
+def test_a_line_of_metrics_without_its_checkpoint_is_written_once(tmp_path: Path) -> None:
+    run(fit(tmp_path), stop_at=6)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 8}) + "\n")
+    run(fit(tmp_path))
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [4, 8]
+
+
 @pytest.mark.parametrize("family", list(FAMILIES))
 def test_a_fit_learns_the_age_of_rasters_that_show_it(tmp_path: Path, family: str) -> None:
-    longer = replace(RECIPE, steps=60, learning_rate=1e-2, label_sigma_months=10.0)
+    longer = replace(RECIPE, steps=100, learning_rate=3e-3, label_sigma_months=10.0)
     trained = fit(tmp_path, longer, family)
     before = error(trained, family)
     run(trained)

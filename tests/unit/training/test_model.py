@@ -140,7 +140,7 @@ def test_the_command_makes_a_model_that_the_node_can_load(tmp_path: Path) -> Non
     assert "Model card" in done.stdout
     assert (out / "age-B" / "weights.safetensors").read_bytes() == trained
     predictor = Predictor.load(out / "model", "cpu")
-    assert predictor.manifest.metrics["age"]["all"]["images"] == 8
+    assert predictor.manifest.metrics["figures"]["all"]["images"] == 8
     assert predictor.manifest.training["recipes"]["age"]["steps"] == 3
     shares = [share for member in predictor.manifest.members for share in member.weights.values()]
     assert sum(shares) == pytest.approx(1, abs=1e-3)
