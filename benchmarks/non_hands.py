@@ -1,7 +1,7 @@
 """How often what is not one whole hand is refused by its pixels alone, whatever the header says.
 
-Real chest and ankle radiographs (pydicom-data), drawn chests, flat and noisy pictures, and pieces of the
-held-out hands of the RSNA data at high resolution.
+Real chest and ankle radiographs (pydicom-data), the shoulders on the chest's, drawn chests, flat and noisy
+pictures, and pieces of the held-out hands of the RSNA data at high resolution.
 
     python benchmarks/non_hands.py RSNA
 """
@@ -29,13 +29,23 @@ from boneage_node.training.data import HIGH_RESOLUTION_PX, read_examples, read_i
 RADIOGRAPHS = {"real chest": "RG1_UNCR.dcm", "real ankle": "RG3_UNCR.dcm"}
 
 
-def pictures() -> Iterator[tuple[str, Grey]]:
-    """What never was a hand, by kind; the real ones also turned by quarters."""
+def real_pictures() -> Iterator[tuple[str, Grey]]:
+    """Radiographs of other parts of the body."""
     for kind, name in RADIOGRAPHS.items():
         file = get_testdata_file(name)
         assert isinstance(file, str), name
         dataset = dcmread(file)
         pixels, _ = to_grey(decode_pixels(dataset), dataset)
+        yield kind, pixels
+        if kind == "real chest":
+            height, width = pixels.shape
+            yield "real shoulder", pixels[: height // 2, : width // 3]
+            yield "real shoulder", pixels[: height // 2, -width // 3 :]
+
+
+def pictures() -> Iterator[tuple[str, Grey]]:
+    """What never was a hand, by kind; the real ones also turned by quarters."""
+    for kind, pixels in real_pictures():
         for turn in range(4):
             yield kind, np.ascontiguousarray(np.rot90(pixels, turn))
     for seed in range(20):

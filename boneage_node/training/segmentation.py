@@ -49,7 +49,7 @@ class SegmentationRecipe(Recipe):
     batch: int = 12
     learning_rate: float = 3e-3
     rounds: int = 5
-    round_steps: int = 150
+    round_steps: int = 200
     round_images: int = 300
     inverted: float = 0.2
 
@@ -173,7 +173,7 @@ class SegmentationRun:
         recipe, mined = self.recipe, []
         if before is not None:
             network.load_state_dict(before.state_dict())
-            recipe = replace(recipe, steps=recipe.round_steps, learning_rate=recipe.learning_rate / 3)
+            recipe = replace(recipe, steps=recipe.round_steps, learning_rate=recipe.learning_rate / 10)
             mined = self._mine(number, before, folder)
         task = SegmentationTask(self._drawn(), self._squares(mined), self._measured, recipe, self.device)
         fit = Fit(network, task, recipe, folder, self.device, decay=0.99)

@@ -56,12 +56,12 @@ def _markdown(table: Table) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _command(metrics: Mapping[str, Any]) -> str:
+def _command(model: str, metrics: Mapping[str, Any]) -> str:
     """What prints the figures."""
     asked = " --stress" if metrics.get("stress") else ""
     if phantoms := metrics.get("phantoms"):
         asked += f" --phantoms {phantoms['phantoms']}"
-    return f"boneage-node evaluate --data RSNA{asked} --model MODEL"
+    return f"boneage-node evaluate --data RSNA{asked} --model {model}"
 
 
 def _figures(manifest: Manifest) -> str:
@@ -69,7 +69,7 @@ def _figures(manifest: Manifest) -> str:
     if not manifest.metrics:
         return "Not measured."
     shown = "\n\n".join(_markdown(table) for table in tables(manifest.metrics).values())
-    return f"""`{_command(manifest.metrics)}` on the validation split, on which
+    return f"""`{_command(manifest.name, manifest.metrics)}` on the validation split, on which
 neither weights nor shares, intervals or limits depend. Errors in months against the challenge's labels;
 coverage is that of the {manifest.interval.coverage:.0%} interval. High-resolution images (400 pixels or
 more) are what a node sees; the others are thumbnails.
