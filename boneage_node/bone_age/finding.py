@@ -14,7 +14,7 @@ from .manifest import Plausibility
 from .networks import HandUNet, KeyPointVgg
 from .registration import find_points
 from .segmentation import Mask, hand_share, largest_component, refuse_implausible
-from .shape import UsualHand, cut_off_share, second_component_share
+from .shape import UsualHand, beyond_frame_share, cut_off_share, second_component_share
 from .words import ReasonCode, Refusal
 
 _RIM = 0.02
@@ -54,17 +54,20 @@ class HandFinder:
         hand_pixels = hand_share(self.segmentation, image, self.device) > 0.5
         mask = largest_component(hand_pixels)
         refuse_implausible(mask)
+        checks = self.limits if self.usual is not None else None
+        if checks is not None and second_component_share(hand_pixels) > checks.second_component:
+            raise Refusal(ReasonCode.SEVERAL_HANDS)
         if bone_is_dark(image, mask):
             image = image.max() + image.min() - image
         points_px = find_points(self.registration, image, mask, self.device)
         hand = FoundHand(image, mask, points_px, scale)
         if self.usual is not None and self.limits is not None:
-            self._refuse_unusual(hand, hand_pixels, self.usual, self.limits)
+            self._refuse_unusual(hand, self.usual, self.limits)
         return hand
 
     @staticmethod
-    def _refuse_unusual(hand: FoundHand, hand_pixels: Mask, usual: UsualHand, limits: Plausibility) -> None:
-        if second_component_share(hand_pixels) > limits.second_component:
+    def _refuse_unusual(hand: FoundHand, usual: UsualHand, limits: Plausibility) -> None:
+        if beyond_frame_share(hand) > limits.second_component:  # two hands that touch
             raise Refusal(ReasonCode.SEVERAL_HANDS)
         overlap = usual.overlap(hand)
         if overlap < limits.overlap:

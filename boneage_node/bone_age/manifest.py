@@ -98,7 +98,8 @@ class Plausibility(_Part):
 
     Attributes:
         overlap: Least overlap of the registered mask with the usual hand, 0 to 1.
-        second_component: Greatest size of a second thing like a hand, as a share of the hand's.
+        second_component: Greatest size of a second thing like a hand, apart or touching, as a share of the
+            hand's.
         cut_off: Greatest length along the image's border beyond the wrist, as a share of the hand's.
         spread_months: Greatest standard deviation of the members' readings.
     """

@@ -56,6 +56,14 @@ def cut_off_share(hand: FoundHand) -> float:
     return float(beyond_wrist.sum() * step / HAND_LENGTH)
 
 
+def beyond_frame_share(hand: FoundHand) -> float:
+    """Size of what lies beside or above the method's frame as a share of the hand in it, forearm left out."""
+    rows, columns = np.nonzero(hand.mask)
+    x, y = hand.placement.from_image(np.stack([columns, rows], axis=1)).T
+    beyond = int(((x < 0) | (x > FRAME_WIDTH) | (y < 0))[y < FRAME_HEIGHT].sum())
+    return beyond / max(1, int((y < FRAME_HEIGHT).sum()) - beyond)
+
+
 def second_component_share(hand_pixels: Mask) -> float:
     """Size of the second largest connected component as a share of the largest, 0 where there is none."""
     labels, _ = ndimage.label(hand_pixels)

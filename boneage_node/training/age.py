@@ -106,8 +106,8 @@ class AgeTask:
     def loss(self, network: nn.Module, images: int, done: float, generator: torch.Generator) -> Tensor:
         """Cross-entropy with soft labels, and the absolute error of each head in years."""
         chosen = self._choose(images, done, generator)
-        scale = self._recipe.small_scale if done < self._recipe.small_until else 1.0
-        shown = self._shown(chosen, scale, generator).to(self._device, memory_format=torch.channels_last)
+        shown = self._shown(chosen, self._size(done), generator)
+        shown = shown.to(self._device, memory_format=torch.channels_last)
         told = torch.rand(images, generator=generator) >= self._recipe.sex_dropped
         male = torch.where(told, self._male[chosen], 0.5).to(self._device)
         ages = self._ages[chosen].to(self._device)
@@ -120,10 +120,12 @@ class AgeTask:
             loss = loss + functional.cross_entropy(heads.classification.float(), labels)
         return loss
 
-    def measure(self, network: nn.Module) -> dict[str, float]:
-        """Mean absolute error of each head on the watched rasters, in months."""
+    def measure(self, network: nn.Module, done: float) -> dict[str, float]:
+        """Mean absolute error of each head on the watched rasters, of the size it learns now, in months."""
         figures = {}
-        for head, ages in predict(network, self._watch, self._member, self._device).items():
+        height_px, width_px = self._size(done)
+        shown = self._member.model_copy(update={"height_px": height_px, "width_px": width_px})
+        for head, ages in predict(network, self._watch, shown, self._device).items():
             errors = np.abs(ages - self._watch.ages_months)
             figures[f"watch_{head}_mae_months"] = round(float(errors.mean()), 3)
             if self._watch.sharp.any():
@@ -143,10 +145,15 @@ class AgeTask:
         ]
         return torch.cat(parts)
 
-    def _shown(self, chosen: Tensor, scale: float, generator: torch.Generator) -> Tensor:
-        """Augmented images, shape (n, 1, height_px * scale, width_px * scale)."""
+    def _size(self, done: float) -> tuple[int, int]:
+        """(height_px, width_px) that the network sees at this share of the fit."""
+        scale = self._recipe.small_scale if done < self._recipe.small_until else 1.0
+        return round(self._member.height_px * scale), round(self._member.width_px * scale)
+
+    def _shown(self, chosen: Tensor, size_px: tuple[int, int], generator: torch.Generator) -> Tensor:
+        """Augmented images, shape (n, 1, height_px, width_px)."""
         pixels = torch.from_numpy(self._train.pixels[chosen.numpy()])[:, None].float() / 255
-        height_px, width_px = round(self._member.height_px * scale), round(self._member.width_px * scale)
+        height_px, width_px = size_px
         maps = self._warp.maps(len(chosen), height_px / width_px, generator) / (1 + MARGIN)
         images = apply(maps, pixels, height_px, width_px)
         images = lower_resolution(

@@ -57,7 +57,7 @@ class Task(Protocol):
     def loss(self, network: nn.Module, images: int, done: float, generator: torch.Generator) -> Tensor:
         """Loss of ``network`` on a random batch of ``images``; ``done`` is the share of the fit, 0 to 1."""
 
-    def measure(self, network: nn.Module) -> dict[str, float]:
+    def measure(self, network: nn.Module, done: float) -> dict[str, float]:
         """Figures of the averaged network on images that it does not learn from."""
 
 
@@ -206,7 +206,8 @@ class Fit(Generic[Network]):
 
     def _measure(self, loss: float) -> None:
         """Append a line to ``metrics.jsonl``."""
-        line = {"step": self._step, "loss": round(loss, 4), **self._task.measure(self.average)}
+        measured = self._task.measure(self.average, self._step / self._recipe.steps)
+        line = {"step": self._step, "loss": round(loss, 4), **measured}
         with self._metrics.open("a") as file:
             file.write(json.dumps(line) + "\n")
 

@@ -160,7 +160,7 @@ class RegistrationTask:
         points = torch.linalg.solve(maps[:, :, :2], moved.transpose(1, 2)).transpose(1, 2)
         return torch.from_numpy(np.stack(planes)), (points + 1) / 2
 
-    def measure(self, network: nn.Module) -> dict[str, float]:
+    def measure(self, network: nn.Module, done: float) -> dict[str, float]:
         """Error on watched radiographs, as shares of the hand's length."""
         assert isinstance(network, KeyPointVgg)
         return point_figures(network, self.segmentation, self.watch, self.device)

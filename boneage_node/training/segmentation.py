@@ -127,7 +127,7 @@ class SegmentationTask:
         loss: Tensor = functional.binary_cross_entropy_with_logits(logits, target) + (1 - overlap).mean()
         return loss
 
-    def measure(self, network: nn.Module) -> dict[str, float]:
+    def measure(self, network: nn.Module, done: float) -> dict[str, float]:
         """Overlap with the held-out outlines."""
         assert isinstance(network, HandUNet)
         return self._measured(network)

@@ -110,9 +110,38 @@ def test_changed_weights_are_not_loaded(tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_not_there_is_said_with_those_that_are() -> None:
-    with pytest.raises(ModelError, match="whole-hand"):
+    with pytest.raises(ModelError, match="hand-regions"):
         model_zoo.model_dir("no-such-model")
-    assert "whole-hand" in [manifest.name for _, manifest in model_zoo.list_models()]
+    assert "hand-regions" in [manifest.name for _, manifest in model_zoo.list_models()]
+
+
+def test_a_device_of_no_kind_is_refused() -> None:
+    with pytest.raises(ModelError, match="cuda:N"):
+        Predictor.load(model_zoo.model_dir(), "gpu")
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 400), (400, 2), (31, 500)])
+def test_a_picture_too_small_for_a_hand_is_refused(predictor: Predictor, shape: tuple[int, int]) -> None:
+    assert refused(predictor, np.full(shape, 0.5, dtype=np.float32)) is ReasonCode.NO_HAND_FOUND
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_pixels_that_are_no_numbers_are_refused(predictor: Predictor, value: float) -> None:
+    pixels = draw_hand(100, Sex.MALE, seed=1, height_px=300).pixels.copy()
+    pixels[5, 5] = value
+    assert refused(predictor, pixels) is ReasonCode.NO_HAND_FOUND
+
+
+def refused(predictor: Predictor, pixels: np.ndarray) -> ReasonCode:
+    (answer,) = predictor.assess([Hand(pixels, Sex.MALE)])
+    assert isinstance(answer, Refusal)
+    return answer.code
+
+
+def test_ages_are_kept_in_range(predictor: Predictor) -> None:
+    names = [f"{member.name} {head}" for member in predictor.manifest.members for head in member.weights]
+    assert predictor.ensemble(dict.fromkeys(names, -30.0))[0] == 0
+    assert predictor.ensemble(dict.fromkeys(names, 300.0))[0] == 240
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:

@@ -3,11 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from skimage.transform import rotate
 
 from boneage_node.bone_age import Refusal, Sex, model_zoo
 from boneage_node.bone_age.finding import bone_is_dark
 from boneage_node.bone_age.predictor import Predictor
-from boneage_node.bone_age.registration import CAPITATE_AT, TIP_AT, Placement, expected_points
+from boneage_node.bone_age.registration import CAPITATE_AT, SIDE_PX, TIP_AT, Placement, expected_points
 from boneage_node.phantom.hand import PhantomHand, draw_hand
 
 
@@ -53,17 +54,43 @@ def test_a_mirrored_hand_has_the_same_place_in_the_frame() -> None:
     np.testing.assert_allclose(left.from_image(POINTS), right.from_image(mirrored), atol=1e-3)
 
 
-def test_a_region_shows_what_lies_there() -> None:
-    image = np.zeros((140, 140), dtype=np.float32)
-    x, y = POINTS[2]
-    image[int(y) - 3 : int(y) + 4, int(x) - 3 : int(x) + 4] = 1
-    about_capitate = Placement.of_points(POINTS).region(650, 1450, 300, 300, 30, 30)
+def blob(side_px: int, x_px: float, y_px: float, sigma_px: float) -> np.ndarray:
+    rows, columns = np.mgrid[:side_px, :side_px]
+    return np.exp(-0.5 * ((columns - x_px) ** 2 + (rows - y_px) ** 2) / sigma_px**2).astype(np.float32)
 
-    cut = about_capitate.cut(image, 30, 30)
 
-    rows, columns = np.nonzero(cut > 0.5)
-    assert rows.mean() == pytest.approx(14.5, abs=1)
-    assert columns.mean() == pytest.approx(14.5, abs=1)
+def centre(image: np.ndarray) -> np.ndarray:
+    rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]
+    return np.array([(columns * image).sum(), (rows * image).sum()]) / image.sum()
+
+
+@pytest.mark.parametrize(("larger", "units"), [(1, 20), (4, 20), (9, 20), (9, 2)])
+@pytest.mark.parametrize("mirror", [False, True])
+def test_a_region_shows_what_lies_there(larger: int, units: float, mirror: bool) -> None:
+    points = POINTS * np.float32(larger) + np.float32([0.3, 0.4])
+    if mirror:
+        points = points * np.float32([-1, 1]) + np.float32([150 * larger, 0])
+    x, y = points[2]
+    step_px = np.linalg.norm(points[0] - points[2]) / 1500 * units
+    corner = CAPITATE_AT - np.array([15, 12]) * units
+    about_capitate = Placement.of_points(points).region(*corner, 30 * units, 25 * units, 30, 25)
+
+    cut = about_capitate.cut(blob(150 * larger, x, y, 2 * step_px), 25, 30)
+
+    # Centres are at integers: the first of the region's pixels begins half a unit before its corner.
+    np.testing.assert_allclose(centre(cut), (CAPITATE_AT + 0.5 - corner) / units - 0.5, atol=0.1)
+
+
+@pytest.mark.parametrize("turn_degrees", [0, 90, 215])
+@pytest.mark.parametrize("offset", [(0, 0), (20, -30)])
+def test_a_turned_square_shows_its_box_turned(turn_degrees: float, offset: tuple[float, float]) -> None:
+    box_centre, side_px, middle = np.array([151.3, 140.6]), 200, (SIDE_PX - 1) / 2
+    turned = complex(*offset) * np.exp(1j * np.radians(turn_degrees)) * side_px / SIDE_PX
+    x, y = box_centre[0] + turned.real, box_centre[1] + turned.imag
+
+    cut = Placement.of_box(box_centre, side_px, turn_degrees).cut(blob(300, x, y, 6), SIDE_PX, SIDE_PX)
+
+    np.testing.assert_allclose(centre(cut), np.add(offset, middle), atol=0.1)
 
 
 def test_expected_points_are_the_middle_of_what_is_hot() -> None:
@@ -93,6 +120,31 @@ def test_key_points_of_a_drawn_hand_are_found_however_it_lies(
 
     found = hand.in_radiograph(hand.points_px)
     assert errors(found, truth).max() < 0.08
+
+
+@pytest.mark.parametrize("degrees", [20, 75, 140, 200, 310])
+@pytest.mark.parametrize("flip", [False, True])
+def test_key_points_of_a_drawn_hand_are_found_at_any_angle(
+    shipped: Predictor, phantom: PhantomHand, degrees: float, flip: bool
+) -> None:
+    pixels, truth = phantom.pixels, truth_px(phantom)
+    if flip:
+        pixels, truth = pixels[:, ::-1], truth * [-1, 1] + [pixels.shape[1] - 1, 0]
+    turned = rotate(pixels, degrees, resize=True, order=1).astype(np.float32)
+
+    hand = shipped.finder.find(turned)
+
+    assert (
+        errors(hand.in_radiograph(hand.points_px), turned_points(truth, degrees, pixels, turned)).max() < 0.05
+    )
+
+
+def turned_points(points: np.ndarray, degrees: float, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Where points lie once the image about them was turned counter-clockwise about its middle."""
+    angle = np.radians(degrees)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    middles = [(np.array(image.shape[::-1]) - 1) / 2 for image in (before, after)]
+    return (points - middles[0]) @ turn.T + middles[1]
 
 
 def test_inverted_grey_values_make_no_difference_to_what_is_found(

@@ -117,6 +117,11 @@ def test_hand_mask_and_key_points_are_trained_from_annotations(annotated: Path, 
     assert done.returncode == 0, done.stderr
     assert (out / "registration" / "weights.safetensors").is_file()
 
+    done = train("segmentation", "--data", annotated, "--out", out, "--steps", "4", *rounds)
+
+    assert done.returncode == 2
+    assert "other settings" in done.stderr
+
 
 def test_marked_points_are_where_the_image_shows_them(annotated: Path) -> None:
     examples = read_examples(annotated)
@@ -179,6 +184,13 @@ def test_too_few_calibration_images_are_said_before_training(tmp_path: Path) -> 
     done = train("age", "--data", data, "--out", tmp_path / "run")
     assert done.returncode == 2
     assert "too few" in done.stderr
+
+
+def test_a_network_that_is_not_there_is_said_with_those_that_are(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "rsna", 16, splits=False)
+    done = train("age", "--data", data, "--out", tmp_path / "run", "--member", "Z")
+    assert done.returncode == 2
+    assert "A, B, C" in done.stderr
 
 
 def test_a_family_that_is_not_there_is_said_with_those_that_are(tmp_path: Path) -> None:
