@@ -78,7 +78,7 @@ def main(data: Path) -> None:
     sharp = [image for image in images if max(image.shape) >= HIGH_RESOLUTION_PX]
     shown = [*pictures(), *(piece for image in sharp[:100] for piece in pieces(image))]
     for kind, pixels in track(shown, "reading"):
-        (answer,) = predictor.assess([Hand(np.ascontiguousarray(pixels), Sex.FEMALE)])
+        (answer,) = predictor.assess([Hand(np.ascontiguousarray(pixels, dtype=np.float32), Sex.FEMALE)])
         reasons[kind][str(answer.code) if isinstance(answer, Refusal) else "read"] += 1
     for kind, counts in reasons.items():
         total = counts.total()

@@ -41,7 +41,7 @@ Stage = Callable[[str, int], AbstractContextManager[Advance]]
 
 VERSION = "0.2.0"
 _SECOND_COMPONENT = 0.3
-_SPREAD_MARGIN = 1.25
+_SPREAD_MARGIN = 2.0
 
 _NAMES = {
     "regions": (
@@ -171,7 +171,7 @@ class Assembly:
         return read_array(self.rasters, name)[chosen]
 
     def _limits(self, usual: UsualHand, masks: npt.NDArray[np.uint8]) -> Plausibility:
-        """Limits that about two in a thousand of the training hands cross, each."""
+        """Limits that about one in a thousand of the training hands cross, each."""
         overlaps = [usual.overlap_of(mask / np.float32(255)) for mask in masks]
         cut_off = self._of_training("cut_off").astype(np.float64)
         return Plausibility(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -20,7 +21,7 @@ BAND_EDGES_MONTHS = (96.0, 132.0, 168.0)
 _LEAST_IN_BAND = 40
 _FOLDS = 5
 _RIDGE = 0.1
-_FALSE_REFUSALS = 0.002
+_FALSE_REFUSALS = 0.001
 
 
 def conformal_rank(count: int, coverage: float) -> int:
@@ -122,10 +123,10 @@ def bands(ages: Array, labels: Array, coverage: float = COVERAGE) -> tuple[Band,
 
 
 def low_limit(values: Array) -> float:
-    """A limit below which two in a thousand lie."""
-    return round(float(np.quantile(values, _FALSE_REFUSALS)), 3)
+    """A limit below which one in a thousand lie."""
+    return math.floor(1000 * float(np.quantile(values, _FALSE_REFUSALS))) / 1000
 
 
 def high_limit(values: Array) -> float:
-    """A limit above which two in a thousand lie."""
-    return round(float(np.quantile(values, 1 - _FALSE_REFUSALS)), 3)
+    """A limit above which one in a thousand lie."""
+    return math.ceil(1000 * float(np.quantile(values, 1 - _FALSE_REFUSALS))) / 1000

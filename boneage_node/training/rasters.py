@@ -22,7 +22,7 @@ from boneage_node.bone_age.predictor import member_raster
 from boneage_node.bone_age.shape import cut_off_share, registered_mask
 
 from .data import HIGH_RESOLUTION_PX, DataError, Example, read_image
-from .fitting import autocast, digest, whole
+from .fitting import digest, whole
 
 MARGIN = 0.2
 """Share by which rasters are cut larger than the networks read them, so that they can be moved about."""
@@ -68,8 +68,7 @@ def _cut(
     torch.set_num_threads(1)
     pixels = read_image(example.path)
     try:
-        with autocast(torch.device("cpu")):
-            hand = finder.find(pixels)
+        hand = finder.find(pixels)
     except Refusal:
         return None
     cut = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from conftest import REPOSITORY
 
-from boneage_node.bone_age import ReasonCode, Refusal
+from boneage_node.bone_age import ReasonCode, Refusal, model_zoo
+from boneage_node.bone_age.manifest import read_manifest
 from boneage_node.dimse.contexts import RADIOGRAPHS, TRANSFER_SYNTAXES
 from boneage_node.dimse.status import Status
 from boneage_node.settings import load_settings
@@ -33,3 +34,22 @@ def test_every_reason_for_a_refusal_is_explained() -> None:
 def test_the_example_settings_are_valid() -> None:
     settings = load_settings(REPOSITORY / "deploy" / "boneage-node.toml")
     assert settings.unsafe_listening() is None
+
+
+def test_the_readme_tells_the_figures_of_the_shipped_model() -> None:
+    manifest = read_manifest(model_zoo.model_dir())
+    readme = (REPOSITORY / "README.md").read_text()
+    assert f"`{manifest.name}` {manifest.version}" in readme
+    for name, population in (("high resolution", "high_resolution"), ("all", "all")):
+        row = manifest.metrics["figures"][population]
+        (line,) = [line for line in readme.splitlines() if line.startswith(f"| {name} (")]
+        cells = [cell.strip() for cell in line.strip("|").split("|")][1:]
+        assert cells == [
+            f"{row['images']:,}",
+            f"{row['mae_months']:.1f}",
+            f"{row['median_absolute_error_months']:.1f}",
+            f"{row['rmse_months']:.1f}",
+            f"{row['bias_months']:+.1f}",
+            f"{100 * row['interval_coverage']:.0f} %",
+            str(row["refused"]),
+        ]

@@ -73,9 +73,8 @@ def test_older_hands_read_older(predictor: Predictor) -> None:
     ids=["black", "white", "noise"],
 )
 def test_what_holds_no_hand_is_refused(predictor: Predictor, pixels: np.ndarray) -> None:
-    (answer,) = predictor.assess([Hand(pixels, Sex.MALE)])
-    assert isinstance(answer, Refusal)
-    assert answer.code is ReasonCode.NO_HAND_FOUND
+    by_its_pixels = {ReasonCode.NO_HAND_FOUND, ReasonCode.SEVERAL_HANDS, ReasonCode.IMPLAUSIBLE_HAND}
+    assert refused(predictor, pixels) in by_its_pixels
 
 
 def test_a_batch_answers_in_order_and_as_one_by_one(predictor: Predictor, drawn: PhantomHand) -> None:
