@@ -114,15 +114,15 @@ class Assembly:
             training=training,
             metrics={},
         )
-        manifest = self._calibrated(manifest, self._read("calibration", manifest, stage))
+        manifest = self._calibrated(manifest, self._read("calibration", self._predictor(manifest), stage))
         metrics = self._measured(manifest, stage).figures()
         write_manifest(self.folder, manifest.model_copy(update={"metrics": metrics}))
 
-    def _read(self, split: str, manifest: Manifest, stage: Stage, *, untold: bool = False) -> list[Reading]:
+    def _read(self, split: str, predictor: Predictor, stage: Stage, *, untold: bool = False) -> list[Reading]:
         """A split through the node's own door, with the weights as written."""
         part = [example for example in self.examples if example.split == split]
         with stage(split, len(part)) as advance:
-            return read_all(self._predictor(manifest), part, lambda done: advance(done, ""), untold=untold)
+            return read_all(predictor, part, lambda done: advance(done, ""), untold=untold)
 
     def _measured(self, manifest: Manifest, stage: Stage) -> Evaluation:
         """What ``boneage-node evaluate`` finds."""
@@ -132,7 +132,7 @@ class Assembly:
             terms=manifest.terms,
             split="validation",
             coverage=manifest.interval.coverage,
-            readings=self._read("validation", manifest, stage, untold=True),
+            readings=self._read("validation", predictor, stage, untold=True),
             finding=finding_figures(predictor.finder, self.data, self.examples),
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from boneage_node.bone_age import ReasonCode, Refusal
 
-from .table import SEX_NAMES, UNTOLD
+from .table import SEX_NAMES, STAGES, UNTOLD
 
 FIGURE_COLUMNS = {
     "images": "n",
@@ -40,10 +40,10 @@ def tables(figures: Mapping[str, Any]) -> dict[str, Table]:
     parts = reported(figures)
     for name, note in zip(parts, (_UNTOLD_NOTE, ""), strict=False):
         shown[f"networks {name}"] = _network_table(name, figures["networks"][name], note)
-    for name in parts:
+    for name, note in zip(parts, (_stage_note(), ""), strict=False):
         for group in ("all", *SEX_NAMES.values(), UNTOLD):
-            table = _stage_table(name, group, figures["stages"][name])
-            shown[f"stages {name} {group}"] = table
+            own_note = note if group == "all" else ""
+            shown[f"stages {name} {group}"] = _stage_table(name, group, figures["stages"][name], own_note)
     if figures["finding"]:
         shown["finding"] = _annotated_table(figures["finding"])
     shown["sex unknown"] = _unknown_table({name: figures["sex_unknown"][name] for name in parts})
@@ -101,7 +101,7 @@ def _network_table(population: str, networks: Mapping[str, Any], note: str) -> T
     return Table(f"MAE by network, {words(population)}, months", ("network", *columns), rows, note)
 
 
-def _stage_table(population: str, group: str, stages: Mapping[str, Any]) -> Table:
+def _stage_table(population: str, group: str, stages: Mapping[str, Any], note: str) -> Table:
     heads = [name.replace(" puberty", "\npuberty").replace("-puberty", "-\npuberty") for name in stages]
     counted = group if group != UNTOLD else "all"
     rows = [("images", *(str(row["images"][counted]) for row in stages.values()))]
@@ -109,7 +109,14 @@ def _stage_table(population: str, group: str, stages: Mapping[str, Any]) -> Tabl
     for name in networks:
         rows.append((name, *(_cell(row["mae_months"][name][group]) for row in stages.values())))
     title = f"MAE by stage of development, {words(population)}, {group}, months"
-    return Table(title, ("network", *heads), rows)
+    return Table(title, ("network", *heads), rows, note)
+
+
+def _stage_note() -> str:
+    starts = ", ".join(
+        f"{stage.name} {stage.girls_from_months:g} and {stage.boys_from_months:g}" for stage in STAGES[1:]
+    )
+    return f"Stages begin at these months of labelled age of girls and boys: {starts}."
 
 
 def _annotated_table(finding: Mapping[str, Any]) -> Table:
