@@ -8,25 +8,22 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
-from functools import partial
 
 import torch
-from pydicom import Dataset
 from sqlalchemy.exc import SQLAlchemyError
 
 from .bone_age import Assessment, Refusal
 from .bone_age.predictor import Predictor
 from .child import Child
+from .documents import Reporter
 from .exit_codes import ExitCode
 from .logs import class_name, get_logger
 from .node import backoff_of, open_store
 from .outage import Outage
-from .pipeline import answers, load_predictor, result
-from .radiograph import Choice, choose_hand_image, read_dataset
-from .report import DeviceIdentity, assessment_sr, refusal_sr, to_bytes
+from .pipeline import answers, load_predictor
+from .radiograph import Choice, choose_hand_image
 from .settings import Settings
-from .store import Job, LeaseLost, NewReport, ReportKind, Status, Store
+from .store import Job, LeaseLost, Status, Store
 
 IDLE_SECONDS = 0.25
 """How often a worker with nothing to do asks for something."""
@@ -91,7 +88,7 @@ class Worker:
         self._store = store
         self._predictor = predictor
         self._name = name
-        self._device = DeviceIdentity(name=settings.ae_title)
+        self._reporter = Reporter(settings, store)
         # On a CPU a batch only makes the first study wait for the others.
         self._limit = settings.batch_size if predictor.device.type == "cuda" else 1
         self._log = get_logger()
@@ -156,8 +153,8 @@ class Worker:
     def _finish(self, job: Job, choice: Choice, answer: Assessment | Refusal) -> None:
         """Write the report and end the job."""
         try:
-            report = self._report(job, choice, answer)
-            self._store.queue.complete(job, self._name, [report], self._settings.send_to)
+            report = self._reporter.report(job, choice, answer)
+            self._store.queue.complete(job, self._name, [report])
         except LeaseLost:
             self._log.warning("lease lost", study=job.study_id, job=job.id)
         except Exception as error:
@@ -170,28 +167,6 @@ class Worker:
                 outcome=report.kind,
                 reason=report.result["reason"],
             )
-
-    def _report(self, job: Job, choice: Choice, answer: Assessment | Refusal) -> NewReport:
-        """The report of a reading, its DICOM object in the spool where it is to be sent."""
-        instance = next(i for i in job.instances if i.path == choice.path)
-        source = _source(choice, job)
-        make = partial(
-            assessment_sr if isinstance(answer, Assessment) else refusal_sr,
-            source_sha256=instance.sha256,
-            created_at=datetime.now().astimezone(),
-            device=self._device,
-        )
-        document: Dataset = make(source, answer)
-        sent = isinstance(answer, Assessment) or self._settings.send_refusals
-        facts = result(choice, answer) | {"file": choice.path.name}
-        return NewReport(
-            instance_id=instance.id,
-            kind=ReportKind.ASSESSMENT if isinstance(answer, Assessment) else ReportKind.REFUSAL,
-            sop_instance_uid=document.SOPInstanceUID,
-            result=facts,
-            file_name=self._store.spool.write(to_bytes(document)) if sent else None,
-            sop_class_uid=document.SOPClassUID if sent else None,
-        )
 
     def _failed(self, job: Job, error: Exception) -> None:
         """Note a failed attempt: later again, or set aside."""
@@ -239,13 +214,3 @@ class Worker:
         finally:
             done.set()
             thread.join()
-
-
-def _source(choice: Choice, job: Job) -> Dataset:
-    """The data set that the report refers to; of an unreadable file no more than its study."""
-    try:
-        return read_dataset(choice.path, pixels=False)
-    except Refusal:
-        source = Dataset()
-        source.StudyInstanceUID = job.study_instance_uid
-        return source

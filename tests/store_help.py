@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +12,9 @@ from peers import PostgreSQL
 
 from boneage_node.store import (
     Accepted,
+    DocumentForm,
     Job,
+    NewDocument,
     NewReport,
     Received,
     ReportKind,
@@ -114,15 +116,23 @@ def claim_one(store: Store, worker: str = "worker-1", lease_seconds: float = 60.
     return job
 
 
-def new_report(store: Store, job: Job, uid: str = "2.25.1", kind: str = "assessment") -> NewReport:
-    """A report of a job's first instance, its file in the spool."""
+def new_report(
+    store: Store, job: Job, uid: str = "2.25.1", kind: str = "assessment", to: Sequence[str] = ()
+) -> NewReport:
+    """A report of a job's first instance, and its structured report in the spool."""
+    document = NewDocument(
+        form=DocumentForm.SR,
+        file_name=store.spool.write(b"report " + uid.encode()),
+        destinations=to,
+        sop_class_uid=SR,
+        sop_instance_uid=uid,
+    )
     return NewReport(
         instance_id=job.instances[0].id,
         kind=ReportKind(kind),
         sop_instance_uid=uid,
         result={"bone_age_months": 120.5, "laterality": None},
-        file_name=store.spool.write(b"report " + uid.encode()),
-        sop_class_uid=SR,
+        documents=[document],
     )
 
 

@@ -5,26 +5,32 @@ SQLAlchemy tables and a folder of files. Knows no DICOM service and no model.
 
 from .backoff import backoff
 from .database import SchemaMismatch, check_schema, migrate, open_engine
+from .earlier import EarlierAssessment, Predecessor
 from .intake import Accepted, Intake, NotAcceptable, Received
 from .outbox import DeliveryTask, Outbox
 from .queue import Job, LeaseLost, Queue, StoredInstance
-from .reports import NewReport
+from .reports import NewDocument, NewReport, Patient
 from .spool import Spool, SpoolFull
 from .store import Store
 from .studies import NoSuchStudy, Retried, Studies, StudyDetail, StudySummary
-from .tables import EventKind, ReportKind, Status, StudyState
+from .tables import DocumentForm, EventKind, ReportKind, Status, StudyState
 
 __all__ = [
     "Accepted",
     "DeliveryTask",
+    "DocumentForm",
+    "EarlierAssessment",
     "EventKind",
     "Intake",
     "Job",
     "LeaseLost",
+    "NewDocument",
     "NewReport",
     "NoSuchStudy",
     "NotAcceptable",
     "Outbox",
+    "Patient",
+    "Predecessor",
     "Queue",
     "Received",
     "ReportKind",

@@ -15,29 +15,31 @@ from sqlalchemy.orm import Session, aliased
 from .database import Transactions
 from .history import record
 from .spool import Spool
-from .tables import DeliveryRow, EventKind, ReportRow, Status
+from .tables import DeliveryRow, DocumentForm, DocumentRow, EventKind, Status
 
 
 @dataclass(frozen=True)
 class DeliveryTask:
-    """A report to be sent to one destination, leased to whoever claimed it.
+    """A document to be sent to one destination, leased to whoever claimed it.
 
     Attributes:
         id: Its row.
         study_id: The study's row.
-        destination: ``AE@host:port``.
-        path: The DICOM file to send.
-        sop_class_uid: SOP Class UID of the file.
-        sop_instance_uid: SOP Instance UID of the file.
+        destination: Where to, as the settings have it.
+        form: What kind of file it is.
+        path: The file to send.
+        sop_class_uid: SOP Class UID of the file; None where it is no DICOM.
+        sop_instance_uid: SOP Instance UID of the file; None where it is no DICOM.
         attempts: Which attempt this is, from 1.
     """
 
     id: int
     study_id: int
     destination: str
+    form: DocumentForm
     path: Path
-    sop_class_uid: str
-    sop_instance_uid: str
+    sop_class_uid: str | None
+    sop_instance_uid: str | None
     attempts: int
 
 
@@ -66,7 +68,7 @@ class Outbox:
     ) -> list[DeliveryTask]:
         """Take up to ``limit`` deliveries that are due, or whose lease has run out, oldest first.
 
-        Of one study only the oldest to the same destination is taken, so that its reports arrive in order;
+        Of one study only the oldest to the same destination is taken, so that its documents arrive in order;
         a dead letter does not hold up what follows.
 
         Args:
@@ -82,8 +84,8 @@ class Outbox:
                 if max_attempts is not None:
                     self._bury_expired(session, now, max_attempts)
                 query = (
-                    select(DeliveryRow, ReportRow)
-                    .join(ReportRow, ReportRow.id == DeliveryRow.report_id)
+                    select(DeliveryRow, DocumentRow)
+                    .join(DocumentRow, DocumentRow.id == DeliveryRow.document_id)
                     .where(_claimable(now))
                     .order_by(DeliveryRow.scheduled_at, DeliveryRow.id)
                     .limit(limit)
@@ -96,7 +98,7 @@ class Outbox:
                     delivery.status = Status.DOING
                     delivery.attempts += 1
                     delivery.leased_until = now + timedelta(seconds=lease_seconds)
-                return [self._task(delivery, report) for delivery, report in rows]
+                return [self._task(delivery, document) for delivery, document in rows]
         except IntegrityError:
             # PostgreSQL: an earlier delivery of the study, a dead letter when we looked, was retried and
             # claimed before we committed. The unique index noticed; the next claim sees it.
@@ -125,7 +127,7 @@ class Outbox:
                 row.finished_at = now
                 row.leased_until = None
                 row.last_error = None
-                detail = f"report {row.report_id} to {row.destination}, attempt {row.attempts}"
+                detail = f"document {row.document_id} to {row.destination}, attempt {row.attempts}"
                 record(session, EventKind.DELIVERY_DONE, now, row.study_id, detail)
 
     def failed(
@@ -162,9 +164,8 @@ class Outbox:
             else:
                 row.status = Status.TODO
                 row.scheduled_at = now + backoff(row.attempts)
-                detail = (
-                    f"report {row.report_id} to {row.destination}, attempt {row.attempts} of {max_attempts}"
-                )
+                attempt = f"attempt {row.attempts} of {max_attempts}"
+                detail = f"document {row.document_id} to {row.destination}, {attempt}"
                 record(session, EventKind.DELIVERY_FAILED, now, row.study_id, detail)
             return row.status
 
@@ -208,16 +209,15 @@ class Outbox:
             _bury(session, row, now)
         session.flush()
 
-    def _task(self, delivery: DeliveryRow, report: ReportRow) -> DeliveryTask:
-        assert report.file_name is not None, "only reports with a file have deliveries"
-        assert report.sop_class_uid is not None, "a file has a SOP Class"
+    def _task(self, delivery: DeliveryRow, document: DocumentRow) -> DeliveryTask:
         return DeliveryTask(
             id=delivery.id,
             study_id=delivery.study_id,
             destination=delivery.destination,
-            path=self._spool.path(report.file_name),
-            sop_class_uid=report.sop_class_uid,
-            sop_instance_uid=report.sop_instance_uid,
+            form=document.form,
+            path=self._spool.path(document.file_name),
+            sop_class_uid=document.sop_class_uid,
+            sop_instance_uid=document.sop_instance_uid,
             attempts=delivery.attempts,
         )
 
@@ -228,7 +228,7 @@ def reopen(session: Session, row: DeliveryRow, now: datetime) -> None:
     row.attempts = 0
     row.scheduled_at = now
     row.finished_at = None
-    detail = f"report {row.report_id} to {row.destination}"
+    detail = f"document {row.document_id} to {row.destination}"
     record(session, EventKind.DELIVERY_RETRIED, now, row.study_id, detail)
 
 
@@ -262,5 +262,5 @@ def _bury(session: Session, row: DeliveryRow, now: datetime) -> None:
     row.status = Status.DEAD
     row.finished_at = now
     row.leased_until = None
-    detail = f"report {row.report_id} to {row.destination} was given up after attempt {row.attempts}"
+    detail = f"document {row.document_id} to {row.destination} was given up after attempt {row.attempts}"
     record(session, EventKind.DELIVERY_DEAD, now, row.study_id, detail)

@@ -157,19 +157,16 @@ class Queue:
             row.attempts -= 1
             self._again(session, row, study, self._clock())
 
-    def complete(
-        self, job: Job, worker: str, outcomes: Sequence[NewReport], destinations: Sequence[str]
-    ) -> None:
-        """End a job: its reports, their deliveries, the study's state and history, all in one transaction.
+    def complete(self, job: Job, worker: str, outcomes: Sequence[NewReport]) -> None:
+        """End a job: reports, documents, deliveries, the study's state and history, all in one transaction.
 
         A report whose SOP Instance UID is there already is the same reading again: it is not stored, not
-        sent a second time, and its new file is discarded.
+        sent a second time, and its new files are discarded.
 
         Args:
             job: The job as it was claimed.
             worker: Who claimed it.
             outcomes: One or more reports; their files are in the spool already.
-            destinations: ``AE@host:port`` of everybody who gets the reports that have a file.
 
         Raises:
             LeaseLost: The job is no longer this worker's; nothing was stored.
@@ -177,15 +174,16 @@ class Queue:
         """
         if not outcomes:
             raise ValueError("a job ends with a report or a refusal")
-        if any(len(destination) > DESTINATION_LENGTH for destination in destinations):
+        documents = [document for outcome in outcomes for document in outcome.documents]
+        if any(len(to) > DESTINATION_LENGTH for document in documents for to in document.destinations):
             raise ValueError(f"a destination has {DESTINATION_LENGTH} characters at most")
-        superfluous = []
+        superfluous: list[str] = []
         with self._transactions.writing() as session:
             row, study = _held(session, job, worker)
             now = self._clock()
             for outcome in outcomes:
-                if not store_report(session, study, outcome, destinations, now) and outcome.file_name:
-                    superfluous.append(outcome.file_name)
+                if not store_report(session, study, outcome, now):
+                    superfluous += [document.file_name for document in outcome.documents]
             row.status = Status.DONE
             row.finished_at = now
             row.leased_until = None

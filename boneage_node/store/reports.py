@@ -4,14 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from .database import insert_if_new
-from .tables import UID, DeliveryRow, ReportKind, ReportRow, Status, StudyRow
+from .tables import UID, DeliveryRow, DocumentForm, DocumentRow, ReportKind, ReportRow, Status, StudyRow
+
+
+@dataclass(frozen=True)
+class NewDocument:
+    """An object made of a report, its file in the spool.
+
+    Attributes:
+        form: What it is.
+        file_name: Name in the spool.
+        destinations: Everybody who gets it.
+        sop_class_uid: SOP Class UID; None where it is no DICOM.
+        sop_instance_uid: SOP Instance UID; None where it is no DICOM.
+
+    Raises:
+        ValueError: A UID is not one, or DICOM lacks one.
+    """
+
+    form: DocumentForm
+    file_name: str
+    destinations: Sequence[str]
+    sop_class_uid: str | None = None
+    sop_instance_uid: str | None = None
+
+    def __post_init__(self) -> None:
+        uids = (self.sop_class_uid, self.sop_instance_uid)
+        if self.form is not DocumentForm.FHIR and not all(uid and UID.fullmatch(uid) for uid in uids):
+            raise ValueError("a DICOM document has a SOP Class UID and a SOP Instance UID")
+
+
+@dataclass(frozen=True)
+class Patient:
+    """Whose study it is, and when it was made: what later studies of the patient are found by.
+
+    Attributes:
+        digest: Of PatientID and its issuer, 64 hex digits; None where there is no PatientID.
+        birth_date: PatientBirthDate, where the header has one.
+        study_date: When the image was made, where the header says.
+    """
+
+    digest: str | None = None
+    birth_date: date | None = None
+    study_date: date | None = None
 
 
 @dataclass(frozen=True)
@@ -23,31 +65,27 @@ class NewReport:
         kind: Assessment or refusal.
         sop_instance_uid: Derived from what was read: the same reading has the same UID.
         result: The object that ``assess --json`` prints.
-        file_name: Name in the spool of the DICOM object to be sent; None when nothing is sent.
-        sop_class_uid: SOP Class UID of that object; None when nothing is sent.
+        documents: What is made of it, to be sent; in this order.
+        patient: Whose it is.
 
     Raises:
-        ValueError: A UID is not one, or one of file and SOP class is there without the other.
+        ValueError: The UID is not one.
     """
 
     instance_id: int | None
     kind: ReportKind
     sop_instance_uid: str
     result: Mapping[str, Any]
-    file_name: str | None = None
-    sop_class_uid: str | None = None
+    documents: Sequence[NewDocument] = ()
+    patient: Patient = Patient()
 
     def __post_init__(self) -> None:
-        if (self.file_name is None) != (self.sop_class_uid is None):
-            raise ValueError("a report to be sent has a file and a SOP class")
-        if not all(UID.fullmatch(uid) for uid in (self.sop_instance_uid, self.sop_class_uid or "0")):
-            raise ValueError("a UID of the report is not one")
+        if not UID.fullmatch(self.sop_instance_uid):
+            raise ValueError("the UID of the report is not one")
 
 
-def store_report(
-    session: Session, study: StudyRow, outcome: NewReport, destinations: Sequence[str], now: datetime
-) -> bool:
-    """Store a report and its deliveries, to do at once, in the transaction that ends the job.
+def store_report(session: Session, study: StudyRow, outcome: NewReport, now: datetime) -> bool:
+    """Store a report, its documents and their deliveries, in the transaction that ends the job.
 
     Returns:
         False when the same reading is there already: nothing was stored.
@@ -59,25 +97,42 @@ def store_report(
         study_id=study.id,
         instance_id=outcome.instance_id,
         kind=outcome.kind,
-        sop_class_uid=outcome.sop_class_uid,
         sop_instance_uid=outcome.sop_instance_uid,
-        file_name=outcome.file_name,
         result=dict(outcome.result),
+        patient=outcome.patient.digest,
+        birth_date=outcome.patient.birth_date,
+        study_date=outcome.patient.study_date,
         created_at=now,
     )
-    if is_new and outcome.file_name is not None:
+    if is_new:
         report_id = session.scalars(
             select(ReportRow.id).where(ReportRow.sop_instance_uid == outcome.sop_instance_uid)
         ).one()
-        for destination in dict.fromkeys(destinations):
-            session.add(
-                DeliveryRow(
-                    report_id=report_id,
-                    study_id=study.id,
-                    destination=destination,
-                    status=Status.TODO,
-                    created_at=now,
-                    scheduled_at=now,
-                )
-            )
+        for document in outcome.documents:
+            _store_document(session, study, report_id, document, now)
     return is_new
+
+
+def _store_document(
+    session: Session, study: StudyRow, report_id: int, document: NewDocument, now: datetime
+) -> None:
+    row = DocumentRow(
+        report_id=report_id,
+        form=document.form,
+        sop_class_uid=document.sop_class_uid,
+        sop_instance_uid=document.sop_instance_uid,
+        file_name=document.file_name,
+    )
+    session.add(row)
+    session.flush()
+    for destination in dict.fromkeys(document.destinations):
+        session.add(
+            DeliveryRow(
+                document_id=row.id,
+                study_id=study.id,
+                destination=destination,
+                status=Status.TODO,
+                created_at=now,
+                scheduled_at=now,
+            )
+        )

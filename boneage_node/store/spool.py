@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_NAME = re.compile(r"[0-9a-f]{32}\.dcm")
+_NAME = re.compile(r"[0-9a-f]{32}\.(dcm|json)")
 _SHARD = re.compile(r"[0-9a-f]{2}")
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -25,7 +25,7 @@ class SpoolFull(OSError):  # noqa: N818 - reads as the sentence it is
 
 
 class Spool:
-    """A folder of DICOM files.
+    """A folder of DICOM files, and of the FHIR Bundles among what is sent.
 
     No name in it comes from outside: names are random, in 256 subfolders named by their first two digits.
 
@@ -79,8 +79,12 @@ class Spool:
             _sync(path.parent)
         return name
 
-    def write(self, data: bytes) -> str:
+    def write(self, data: bytes, suffix: str = ".dcm") -> str:
         """Write a file of the node's own making, a report. It may use the reserve.
+
+        Args:
+            data: Its content.
+            suffix: ``.dcm`` or ``.json``.
 
         Returns:
             Its name in the spool. File and folder are on disk.
@@ -88,7 +92,7 @@ class Spool:
         Raises:
             SpoolFull: The file system is full.
         """
-        name = _new_name()
+        name = _new_name(suffix)
         path = self._shard(name) / name
         with _nothing_left_on_failure(path):
             with path.open("xb") as file:
@@ -148,8 +152,8 @@ class Spool:
         return shard
 
 
-def _new_name() -> str:
-    return f"{uuid.uuid4().hex}.dcm"
+def _new_name(suffix: str = ".dcm") -> str:
+    return f"{uuid.uuid4().hex}{suffix}"
 
 
 def _changed_at(path: Path) -> float:

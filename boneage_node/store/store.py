@@ -12,13 +12,14 @@ from typing import Self
 from sqlalchemy import Engine, select
 
 from . import database
+from .earlier import Earlier
 from .history import utc_now
 from .intake import Intake
 from .outbox import Outbox
 from .queue import Queue
 from .spool import Spool
 from .studies import Studies
-from .tables import InstanceRow, ReportRow
+from .tables import DocumentRow, InstanceRow
 
 _SWEEP_BATCH = 500
 
@@ -34,7 +35,8 @@ class Store:
     Attributes:
         intake: Takes instances in and settles studies.
         queue: Jobs of reading a study.
-        outbox: Deliveries of reports.
+        outbox: Deliveries of documents.
+        earlier: What the node has said before of a study, and of a patient.
         studies: What an operator sees and tries again.
         spool: The files.
     """
@@ -46,6 +48,7 @@ class Store:
         self.intake = Intake(self._transactions, spool, clock)
         self.queue = Queue(self._transactions, spool, clock)
         self.outbox = Outbox(self._transactions, spool, clock)
+        self.earlier = Earlier(self._transactions)
         self.studies = Studies(self._transactions, spool, clock)
 
     @classmethod
@@ -96,7 +99,7 @@ class Store:
             with self._transactions.reading() as session:
                 known = {
                     *session.scalars(select(InstanceRow.file_name).where(InstanceRow.file_name.in_(names))),
-                    *session.scalars(select(ReportRow.file_name).where(ReportRow.file_name.in_(names))),
+                    *session.scalars(select(DocumentRow.file_name).where(DocumentRow.file_name.in_(names))),
                 }
             for name in set(names) - known:
                 self.spool.discard(name)

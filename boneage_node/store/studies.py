@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +20,8 @@ from .tables import (
     UID,
     Base,
     DeliveryRow,
+    DocumentForm,
+    DocumentRow,
     EventKind,
     EventRow,
     InstanceRow,
@@ -33,7 +35,7 @@ from .tables import (
 
 _LARGEST_ID = 2**31 - 1
 
-Row = TypeVar("Row", InstanceRow, JobRow, ReportRow, DeliveryRow, EventRow)
+Row = TypeVar("Row", InstanceRow, JobRow, ReportRow, DocumentRow, DeliveryRow, EventRow)
 
 
 class NoSuchStudy(LookupError):  # noqa: N818 - reads as the sentence it is
@@ -97,25 +99,40 @@ class JobDetail:
 
 
 @dataclass(frozen=True)
+class DocumentDetail:
+    """An object made of a report; ``path`` is its file, the UIDs are None where it is no DICOM."""
+
+    id: int
+    form: DocumentForm
+    sop_class_uid: str | None
+    sop_instance_uid: str | None
+    path: Path
+
+
+@dataclass(frozen=True)
 class ReportDetail:
-    """A report; ``path`` is the DICOM file, None where nothing is sent."""
+    """A report, with what was made of it to be sent."""
 
     id: int
     instance_id: int | None
     kind: ReportKind
-    sop_class_uid: str | None
     sop_instance_uid: str
-    path: Path | None
     result: dict[str, Any]
+    study_date: date | None
     created_at: datetime
+    documents: list[DocumentDetail]
+
+    def document(self, form: DocumentForm) -> DocumentDetail | None:
+        """The document of a form; None where none was made."""
+        return next((document for document in self.documents if document.form is form), None)
 
 
 @dataclass(frozen=True)
 class DeliveryDetail:
-    """A delivery of a report; times are UTC."""
+    """A delivery of a document; times are UTC."""
 
     id: int
-    report_id: int
+    document_id: int
     destination: str
     status: Status
     attempts: int
@@ -153,7 +170,7 @@ class StudyDetail:
 
 @dataclass(frozen=True)
 class Retried:
-    """What trying again set going: whether the study is read again, and how many reports are sent again."""
+    """What trying again set going: whether the study is read again, and how many documents are sent again."""
 
     reading: bool
     deliveries: int
@@ -190,7 +207,7 @@ class Studies:
                 jobs=[
                     JobDetail(**_values(JobDetail, item)) for item in _rows(session, JobRow, study_id=row.id)
                 ],
-                reports=[self._report(item) for item in _rows(session, ReportRow, study_id=row.id)],
+                reports=[self._report(session, item) for item in _rows(session, ReportRow, study_id=row.id)],
                 deliveries=[
                     DeliveryDetail(**_values(DeliveryDetail, item))
                     for item in _rows(session, DeliveryRow, study_id=row.id)
@@ -251,9 +268,12 @@ class Studies:
     def _instance(self, row: InstanceRow) -> InstanceDetail:
         return InstanceDetail(path=self._spool.path(row.file_name), **_values(InstanceDetail, row))
 
-    def _report(self, row: ReportRow) -> ReportDetail:
-        path = self._spool.path(row.file_name) if row.file_name else None
-        return ReportDetail(path=path, **_values(ReportDetail, row))
+    def _report(self, session: Session, row: ReportRow) -> ReportDetail:
+        documents = [
+            DocumentDetail(path=self._spool.path(item.file_name), **_values(DocumentDetail, item))
+            for item in _rows(session, DocumentRow, report_id=row.id)
+        ]
+        return ReportDetail(documents=documents, **_values(ReportDetail, row))
 
 
 def _values(shape: type[Any], row: Base) -> dict[str, Any]:

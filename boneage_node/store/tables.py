@@ -1,4 +1,4 @@
-"""The tables: studies, instances, jobs, reports, deliveries, events.
+"""The tables: studies, instances, jobs, reports, documents, deliveries, events.
 
 Every table class ends in ``Row`` and stays inside this room; the other rooms see the frozen dataclasses
 of ``intake``, ``queue``, ``outbox`` and ``studies``. A change here needs a migration beside it.
@@ -7,7 +7,7 @@ of ``intake``, ``queue``, ``outbox`` and ``studies``. A change here needs a migr
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -31,7 +31,7 @@ UID_LENGTH = 64
 """Longest UID, in characters (PS3.5, 9.1)."""
 
 DESTINATION_LENGTH = 300
-"""Longest destination, ``AE@host:port``, in characters: 16 + 253 + 5 and what is between them."""
+"""Longest destination, in characters: ``AE@host:port`` has 16 + 253 + 5 and what is between them."""
 
 UID = re.compile(rf"[0-9.]{{1,{UID_LENGTH}}}")
 """What is stored as a UID. Laxer than the standard, which some modalities do not keep to."""
@@ -68,6 +68,14 @@ class ReportKind(StrEnum):
 
     ASSESSMENT = "assessment"
     REFUSAL = "refusal"
+
+
+class DocumentForm(StrEnum):
+    """In what form a report is said: DICOM structured report, DICOM picture, FHIR Bundle."""
+
+    SR = "sr"
+    PICTURE = "picture"
+    FHIR = "fhir"
 
 
 class EventKind(StrEnum):
@@ -230,7 +238,11 @@ class JobRow(Base):
 
 
 class ReportRow(Base):
-    """What was found out about a study. Its SOP Instance UID derives from what was read, hence unique."""
+    """What was found out about a study. Its SOP Instance UID derives from what was read, hence unique.
+
+    ``patient`` is a digest of PatientID and its issuer: enough to find the same patient again. It, the dates
+    and the result are what later studies of the patient are compared with.
+    """
 
     __tablename__ = "reports"
 
@@ -238,20 +250,35 @@ class ReportRow(Base):
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
     instance_id: Mapped[int | None] = mapped_column(ForeignKey("instances.id"), index=True)
     kind: Mapped[ReportKind] = mapped_column(_enum(ReportKind, "kind"))
-    sop_class_uid: Mapped[str | None] = mapped_column(String(UID_LENGTH))
     sop_instance_uid: Mapped[str] = mapped_column(String(UID_LENGTH), unique=True)
-    file_name: Mapped[str | None] = mapped_column(String(36), unique=True)
     result: Mapped[dict[str, Any]]
+    patient: Mapped[str | None] = mapped_column(String(64), index=True)
+    birth_date: Mapped[date | None]
+    study_date: Mapped[date | None]
     created_at: Mapped[datetime]
 
 
+class DocumentRow(Base):
+    """An object made of a report, to be sent. Its UIDs are those of DICOM; a FHIR Bundle has none."""
+
+    __tablename__ = "documents"
+    __table_args__ = (UniqueConstraint("report_id", "form"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    report_id: Mapped[int] = mapped_column(ForeignKey("reports.id"))
+    form: Mapped[DocumentForm] = mapped_column(_enum(DocumentForm, "form"))
+    sop_class_uid: Mapped[str | None] = mapped_column(String(UID_LENGTH))
+    sop_instance_uid: Mapped[str | None] = mapped_column(String(UID_LENGTH), index=True)
+    file_name: Mapped[str] = mapped_column(String(40), unique=True)
+
+
 class DeliveryRow(Base):
-    """The task of sending one report to one destination, ``AE@host:port``."""
+    """The task of sending one document to one destination."""
 
     __tablename__ = "deliveries"
     __table_args__ = (
-        UniqueConstraint("report_id", "destination"),
-        # One at a time for a study and a destination: the order of a study's reports is kept.
+        UniqueConstraint("document_id", "destination"),
+        # One at a time for a study and a destination: the order of a study's documents is kept.
         Index(
             "uq_deliveries_study_id_destination_doing",
             "study_id",
@@ -265,7 +292,7 @@ class DeliveryRow(Base):
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    report_id: Mapped[int] = mapped_column(ForeignKey("reports.id"))
+    document_id: Mapped[int] = mapped_column(ForeignKey("documents.id"))
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
     destination: Mapped[str] = mapped_column(String(DESTINATION_LENGTH))
     status: Mapped[Status] = mapped_column(_enum(Status, "status"))

@@ -143,7 +143,7 @@ while not (folder / "stop").exists():
         with Alone(f"study {job.study_id}"):
             say(job.id, job.attempts)
             uid = f"{job.study_instance_uid}.{len(job.instances)}"
-            store.queue.complete(job, name, [new_report(store, job, uid)], [])
+            store.queue.complete(job, name, [new_report(store, job, uid)])
 store.close()
 """
 
@@ -188,8 +188,9 @@ def test_senders_keep_the_order_of_every_study(store: Store, database_url: str, 
     for uid in uids:
         queue_study(store, uid)
         job = claim_one(store)
-        reports = [new_report(store, job, f"{uid}.{number}") for number in range(4)]
-        store.queue.complete(job, "worker-1", reports, ["A@host:104", "B@host:104"])
+        both = ["A@host:104", "B@host:104"]
+        reports = [new_report(store, job, f"{uid}.{number}", to=both) for number in range(4)]
+        store.queue.complete(job, "worker-1", reports)
     with processes(3, SENDER, database_url, tmp_path) as senders:
         wait_until(lambda: store.outbox.counts()["done"] == 48, senders)
         (tmp_path / "stop").touch()
@@ -295,7 +296,7 @@ def test_a_killed_workers_study_is_read_by_another_once(
         time.sleep(0.05)
     (job,) = jobs
     assert job.attempts == 2
-    store.queue.complete(job, "another", [new_report(store, job)], [])
+    store.queue.complete(job, "another", [new_report(store, job)])
     study = store.studies.show(STUDY)
     assert (study.state, len(study.reports)) == (StudyState.REPORTED, 1)
     assert store.sweep_orphans(older_than_seconds=0) == 1

@@ -24,7 +24,7 @@ from boneage_node.control import Deliveries
 from boneage_node.dimse.pacs import SmallPacs
 from boneage_node.outage import Outage
 from boneage_node.settings import load_settings
-from boneage_node.store import NewReport, ReportKind, Store
+from boneage_node.store import DocumentForm, NewDocument, NewReport, ReportKind, Store
 
 __all__ = ["clock", "database_url", "postgresql", "postgresql_url", "store"]
 
@@ -44,15 +44,11 @@ def report_studies(store: Store, folder: Path, count: int, destinations: list[st
         queue_study(store, f"1.2.3.{number}")
         job = claim_one(store)
         image = write_radiograph(folder / "report.dcm")
-        report = NewReport(
-            instance_id=job.instances[0].id,
-            kind=ReportKind.ASSESSMENT,
-            sop_instance_uid=str(image.SOPInstanceUID),
-            result={},
-            file_name=store.spool.write((folder / "report.dcm").read_bytes()),
-            sop_class_uid=DX,
-        )
-        store.queue.complete(job, "worker-1", [report], destinations)
+        uid = str(image.SOPInstanceUID)
+        file_name = store.spool.write((folder / "report.dcm").read_bytes())
+        document = NewDocument(DocumentForm.SR, file_name, destinations, DX, uid)
+        report = NewReport(job.instances[0].id, ReportKind.ASSESSMENT, uid, {}, [document])
+        store.queue.complete(job, "worker-1", [report])
 
 
 def make_deliveries(store: Store, stop: threading.Event | None = None) -> Deliveries:

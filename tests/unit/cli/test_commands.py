@@ -185,7 +185,7 @@ def test_studies_show_both_readings_of_a_patient_of_unknown_sex(tmp_path: Path) 
             "interval_months": [79.5, 125.3],
         }
         report = replace(new_report(store, job), result=dict.fromkeys(RESULT_KEYS) | reading)
-        store.queue.complete(job, "worker-1", [report], [])
+        store.queue.complete(job, "worker-1", [report])
     listed = run("studies", "list", "--data-dir", tmp_path).stdout
     shown = run("studies", "show", "1", "--data-dir", tmp_path).stdout
     for words in ("8 y 5 mo", "F 8 y 2 mo", "M 8 y 7 mo"):

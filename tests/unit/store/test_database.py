@@ -9,23 +9,28 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from peers import PostgreSQL
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.orm import Session
 from store_help import claim_one, queue_study, receive
 
 from boneage_node.store import (
+    DocumentForm,
     NewReport,
     ReportKind,
     SchemaMismatch,
     Store,
     check_schema,
+    database,
     migrate,
     open_engine,
 )
-from boneage_node.store.tables import Base, EventKind, EventRow
+from boneage_node.store.tables import Base, DeliveryRow, DocumentRow, EventKind, EventRow, ReportRow
 
 
 @pytest.fixture
@@ -77,7 +82,41 @@ def test_migrating_twice_is_harmless_and_keeps_what_is_there(engine: Engine) -> 
     migrate(engine)
     with engine.begin() as connection:
         assert connection.execute(text("SELECT kind FROM events")).scalar_one() == "kept"
-    assert check_schema(engine) == "0001"
+    assert check_schema(engine) == "0002"
+
+
+FIRST_ROWS = """
+INSERT INTO studies (id, study_instance_uid, state, received_at, updated_at)
+    VALUES (3, '1.2.3', 'reported', '2026-01-01', '2026-01-01');
+INSERT INTO reports (id, study_id, kind, sop_class_uid, sop_instance_uid, file_name, result, created_at)
+    VALUES (5, 3, 'assessment', '1.2.840', '2.25.5', 'sent.dcm', '{"sex": "F"}', '2026-01-01'),
+           (7, 3, 'refusal', NULL, '2.25.7', NULL, '{}', '2026-01-02');
+INSERT INTO deliveries (id, report_id, study_id, destination, status, attempts, created_at, scheduled_at)
+    VALUES (9, 5, 3, 'PACS@host:104', 'todo', 2, '2026-01-01', '2026-01-01');
+"""
+
+
+def test_reports_of_the_first_schema_keep_their_files_and_deliveries(engine: Engine) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for statement in FIRST_ROWS.split(";")[:-1]:
+            connection.exec_driver_sql(statement)
+    migrate(engine)
+    with Session(engine) as session:
+        assert [(report.id, report.result, report.patient) for report in session.query(ReportRow)] == [
+            (5, {"sex": "F"}, None),
+            (7, {}, None),
+        ]
+        (document,) = session.query(DocumentRow)
+        assert (document.report_id, document.form) == (5, DocumentForm.SR)
+        assert (document.sop_instance_uid, document.file_name) == ("2.25.5", "sent.dcm")
+        (delivery,) = session.query(DeliveryRow)
+        assert (delivery.id, delivery.document_id, delivery.attempts) == (9, document.id, 2)
+        session.add(DocumentRow(report_id=7, form=DocumentForm.FHIR, file_name="next.json"))
+        session.flush()  # the numbers go on behind those that were taken over
 
 
 def test_a_database_of_a_later_version_is_refused_and_left_alone(engine: Engine, tmp_path: Path) -> None:
@@ -184,11 +223,11 @@ def test_an_error_never_quotes_the_row(store: Store) -> None:
     job = claim_one(store)
     secret = NewReport(99, ReportKind.REFUSAL, "2.25.1", {"patient": "DOE^JOHN"})  # There is no instance 99.
     with pytest.raises(IntegrityError) as error:
-        store.queue.complete(job, "worker-1", [secret], [])
+        store.queue.complete(job, "worker-1", [secret])
     assert "DOE" not in str(error.value)
 
 
 def test_a_reader_is_not_held_up_by_a_writer(store: Store) -> None:
     with store._transactions.writing(), store._transactions.reading() as session:
         assert session.query(EventRow).count() == 0
-        assert check_schema(store.engine) == "0001"
+        assert check_schema(store.engine) is not None

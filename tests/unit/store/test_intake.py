@@ -150,7 +150,7 @@ def test_a_commit_that_fails_leaves_the_file_to_the_sweep(store: Store) -> None:
 def test_the_sweep_spares_instances_and_reports(store: Store) -> None:
     queue_study(store)
     job = claim_one(store)
-    store.queue.complete(job, "worker-1", [new_report(store, job)], [])
+    store.queue.complete(job, "worker-1", [new_report(store, job)])
     store.spool.write(b"orphan")
     assert len(list(store.spool.names(0))) == 3
     assert store.sweep_orphans(older_than_seconds=0) == 1

@@ -15,7 +15,7 @@ def report(store: Store, *uids: str, study: str = STUDY, destinations: tuple[str
     """Read a study, with these reports as its outcome."""
     queue_study(store, study, data=b"".join(uid.encode() for uid in uids))
     job = claim_one(store)
-    store.queue.complete(job, "worker-1", [new_report(store, job, uid) for uid in uids], destinations)
+    store.queue.complete(job, "worker-1", [new_report(store, job, uid, to=destinations) for uid in uids])
 
 
 def uids(tasks: list[DeliveryTask]) -> list[str]:

@@ -20,8 +20,10 @@ from store_help import (
 )
 
 from boneage_node.store import (
+    DocumentForm,
     Job,
     LeaseLost,
+    NewDocument,
     NewReport,
     ReportKind,
     Status,
@@ -78,14 +80,16 @@ def test_claims_the_oldest_up_to_the_limit(store: Store, clock: Clock) -> None:
 def test_completing_stores_reports_and_deliveries(store: Store, clock: Clock) -> None:
     queue_study(store)
     job = claim_one(store)
-    report = new_report(store, job)
-    store.queue.complete(job, "worker-1", [report], [HERE, "OTHER@pacs:104", HERE])
+    report = new_report(store, job, to=[HERE, "OTHER@pacs:104", HERE])
+    store.queue.complete(job, "worker-1", [report])
     study = store.studies.show(STUDY)
     assert study.state == StudyState.REPORTED
     (stored,) = study.reports
-    assert stored.path is not None
-    assert stored.path.read_bytes() == b"report 2.25.1"
-    assert (stored.kind, stored.sop_class_uid, stored.result) == (ReportKind.ASSESSMENT, SR, report.result)
+    (document,) = stored.documents
+    assert document == stored.document(DocumentForm.SR)
+    assert document.path.read_bytes() == b"report 2.25.1"
+    assert (document.sop_class_uid, document.sop_instance_uid) == (SR, "2.25.1")
+    assert (stored.kind, stored.result) == (ReportKind.ASSESSMENT, report.result)
     assert [delivery.destination for delivery in study.deliveries] == [HERE, "OTHER@pacs:104"]
     (done,) = study.jobs
     assert (done.status, done.finished_at, done.leased_until) == (Status.DONE, clock.now, None)
@@ -96,10 +100,10 @@ def test_a_refusal_without_a_file_is_stored_and_not_sent(store: Store) -> None:
     queue_study(store)
     job = claim_one(store)
     refusal = NewReport(None, ReportKind.REFUSAL, "2.25.1", {"status": "refused", "reason": "not-a-hand"})
-    store.queue.complete(job, "worker-1", [refusal], [HERE])
+    store.queue.complete(job, "worker-1", [refusal])
     study = store.studies.show(STUDY)
     assert study.state == StudyState.REFUSED
-    assert study.reports[0].path is None
+    assert study.reports[0].documents == []
     assert study.deliveries == []
 
 
@@ -107,7 +111,7 @@ def test_the_same_reading_again_is_not_sent_a_second_time(store: Store) -> None:
     queue_study(store)
     for _ in range(2):
         job = claim_one(store)
-        store.queue.complete(job, "worker-1", [new_report(store, job)], [HERE])
+        store.queue.complete(job, "worker-1", [new_report(store, job, to=[HERE])])
         store.studies.retry(STUDY)
     study = store.studies.show(STUDY)
     assert (len(study.reports), len(study.deliveries)) == (1, 1)
@@ -117,13 +121,13 @@ def test_the_same_reading_again_is_not_sent_a_second_time(store: Store) -> None:
 def test_completing_is_all_or_nothing(store: Store) -> None:
     queue_study(store)
     job = claim_one(store)
-    good = new_report(store, job)
+    good = new_report(store, job, to=[HERE])
     not_json = NewReport(job.instances[0].id, ReportKind.ASSESSMENT, "2.25.2", {"z_score": float("nan")})
     with pytest.raises((ValueError, StatementError), match="JSON compliant"):
-        store.queue.complete(job, "worker-1", [good, not_json], [HERE])
+        store.queue.complete(job, "worker-1", [good, not_json])
     study = store.studies.show(STUDY)
     assert (study.state, study.reports, study.deliveries) == (StudyState.READING, [], [])
-    store.queue.complete(job, "worker-1", [good], [HERE])
+    store.queue.complete(job, "worker-1", [good])
 
 
 @pytest.mark.parametrize(("outcomes", "destination"), [(0, HERE), (1, "A@" + "h" * 300 + ":104")])
@@ -131,19 +135,24 @@ def test_refuses_to_end_in_silence_or_to_nowhere(store: Store, outcomes: int, de
     queue_study(store)
     job = claim_one(store)
     with pytest.raises(ValueError):
-        store.queue.complete(job, "worker-1", [new_report(store, job)] * outcomes, [destination])
+        store.queue.complete(job, "worker-1", [new_report(store, job, to=[destination])] * outcomes)
     assert state(store) == StudyState.READING
 
 
+def test_a_report_that_could_not_be_sent_is_none() -> None:
+    with pytest.raises(ValueError, match="report"):
+        NewReport(None, ReportKind.ASSESSMENT, "2.25.x", {})
+
+
 @pytest.mark.parametrize(
-    ("uid", "file_name", "sop_class_uid"),
-    [("2.25.1", "name.dcm", None), ("2.25.1", None, SR), ("2.25.x", None, None), ("2.25.1", "a", "1." * 40)],
+    ("sop_class_uid", "sop_instance_uid"),
+    [(None, "2.25.1"), (SR, None), (SR, "2.25.x"), ("1." * 40, "2.25.1")],
 )
-def test_a_report_that_could_not_be_sent_is_none(
-    uid: str, file_name: str | None, sop_class_uid: str | None
+def test_a_dicom_document_that_could_not_be_sent_is_none(
+    sop_class_uid: str | None, sop_instance_uid: str | None
 ) -> None:
-    with pytest.raises(ValueError, match=r"report"):
-        NewReport(None, ReportKind.ASSESSMENT, uid, {}, file_name, sop_class_uid)
+    with pytest.raises(ValueError, match="SOP"):
+        NewDocument(DocumentForm.SR, "name.dcm", [HERE], sop_class_uid, sop_instance_uid)
 
 
 def lose(store: Store, clock: Clock) -> tuple[Job, Job]:
@@ -164,22 +173,22 @@ def test_takes_over_when_the_lease_has_run_out(store: Store, clock: Clock) -> No
 def test_who_lost_the_lease_can_end_nothing(store: Store, clock: Clock) -> None:
     lost, taken = lose(store, clock)
     with pytest.raises(LeaseLost):
-        store.queue.complete(lost, "worker-1", [new_report(store, lost)], [HERE])
+        store.queue.complete(lost, "worker-1", [new_report(store, lost, to=[HERE])])
     with pytest.raises(LeaseLost):
         store.queue.fail(lost, "worker-1", "too late", max_attempts=3, backoff=no_wait)
     with pytest.raises(LeaseLost):
         store.queue.release(lost, "worker-1")
     assert store.studies.show(STUDY).reports == []
-    store.queue.complete(taken, "worker-1", [new_report(store, taken)], [HERE])
+    store.queue.complete(taken, "worker-1", [new_report(store, taken, to=[HERE])])
     with pytest.raises(LeaseLost):
-        store.queue.complete(taken, "worker-1", [new_report(store, taken)], [HERE])
+        store.queue.complete(taken, "worker-1", [new_report(store, taken, to=[HERE])])
 
 
 def test_a_late_worker_whose_job_nobody_took_may_still_complete(store: Store, clock: Clock) -> None:
     queue_study(store)
     job = claim_one(store)
     clock.go_on(1000)
-    store.queue.complete(job, "worker-1", [new_report(store, job)], [])
+    store.queue.complete(job, "worker-1", [new_report(store, job)])
     assert state(store) == StudyState.REPORTED
 
 
@@ -254,14 +263,14 @@ def test_any_worker_name_works(store: Store) -> None:
     name = "wörker\0" * 40
     job = claim_one(store, name)
     assert store.queue.extend([job.id], name, 60) == [job.id]
-    store.queue.complete(job, name, [new_report(store, job)], [])
+    store.queue.complete(job, name, [new_report(store, job)])
 
 
 def test_results_keep_every_character(store: Store) -> None:
     queue_study(store)
     job = claim_one(store)
     result = {"text": "größer ☢ \U0001f9b4 \0", "number": 1.5, "nothing": None}
-    store.queue.complete(job, "worker-1", [NewReport(None, ReportKind.REFUSAL, "2.25.1", result)], [])
+    store.queue.complete(job, "worker-1", [NewReport(None, ReportKind.REFUSAL, "2.25.1", result)])
     assert store.studies.show(STUDY).reports[0].result == result
 
 
@@ -271,11 +280,11 @@ def test_images_that_come_during_the_reading_are_read_after_it(store: Store, clo
     queue_more(store, clock)
     assert store.queue.claim("worker-2", 10, 60) == []  # Never two at one study.
     assert state(store) == StudyState.QUEUED
-    store.queue.complete(job, "worker-1", [new_report(store, job)], [])
+    store.queue.complete(job, "worker-1", [new_report(store, job)])
     assert state(store) == StudyState.QUEUED
     second = claim_one(store)
     assert len(second.instances) == 2
-    store.queue.complete(second, "worker-1", [new_report(store, second, "2.25.2")], [])
+    store.queue.complete(second, "worker-1", [new_report(store, second, "2.25.2")])
     assert state(store) == StudyState.REPORTED
     assert len(store.studies.show(STUDY).reports) == 2
 
@@ -284,7 +293,7 @@ def test_a_study_receiving_when_its_job_ends_stays_receiving(store: Store) -> No
     queue_study(store)
     job = claim_one(store)
     receive(store, instance=f"{STUDY}.1.2", data=b"more")
-    store.queue.complete(job, "worker-1", [new_report(store, job)], [])
+    store.queue.complete(job, "worker-1", [new_report(store, job)])
     assert state(store) == StudyState.RECEIVING
     assert store.studies.show(STUDY).settle_at is not None
 

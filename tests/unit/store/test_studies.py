@@ -13,7 +13,7 @@ HERE = "ARCHIVE@127.0.0.1:104"
 def read(store: Store, study: str = STUDY) -> None:
     queue_study(store, study)
     job = claim_one(store)
-    store.queue.complete(job, "worker-1", [new_report(store, job, f"{study}.9")], [HERE])
+    store.queue.complete(job, "worker-1", [new_report(store, job, f"{study}.9", to=[HERE])])
 
 
 def test_finds_a_study_by_id_digits_or_uid(store: Store) -> None:

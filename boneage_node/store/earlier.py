@@ -1,0 +1,100 @@
+"""What the node has said before: of a study, and of a patient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import func, select
+
+from .database import Transactions
+from .reports import Patient
+from .tables import DocumentForm, DocumentRow, ReportKind, ReportRow
+
+
+@dataclass(frozen=True)
+class Predecessor:
+    """The structured report that the next one on the same study follows.
+
+    Attributes:
+        sop_class_uid: Its SOP class.
+        sop_instance_uid: Its SOP instance.
+        kind: What it says; each kind has a series of its own.
+        number: How many structured reports there are of the study.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    kind: ReportKind
+    number: int
+
+
+@dataclass(frozen=True)
+class EarlierAssessment:
+    """What was read of the same patient in an earlier study.
+
+    Attributes:
+        study_date: When its image was made.
+        result: The object that ``assess --json`` prints.
+    """
+
+    study_date: date
+    result: dict[str, Any]
+
+
+class Earlier:
+    """Looks up earlier reports.
+
+    Args:
+        transactions: The database.
+    """
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    def report_of(self, study_id: int) -> Predecessor | None:
+        """The latest structured report of a study that was made to be sent; None before there is one."""
+        with self._transactions.reading() as session:
+            query = (
+                select(ReportRow.kind, DocumentRow.sop_class_uid, DocumentRow.sop_instance_uid)
+                .join(DocumentRow, DocumentRow.report_id == ReportRow.id)
+                .where(ReportRow.study_id == study_id, DocumentRow.form == DocumentForm.SR)
+                .order_by(ReportRow.id)
+            )
+            rows = session.execute(query).all()
+        if not rows:
+            return None
+        kind, sop_class_uid, sop_instance_uid = rows[-1]
+        assert sop_class_uid is not None, "a DICOM document has both"
+        assert sop_instance_uid is not None, "a DICOM document has both"
+        return Predecessor(sop_class_uid, sop_instance_uid, kind, len(rows))
+
+    def assessments_of(self, patient: Patient, study_id: int) -> list[EarlierAssessment]:
+        """Assessments of earlier dates in a patient's other studies, oldest first; of each study the latest.
+
+        An identifier may be given twice by mistake: assessments of another date of birth are not the same
+        patient's.
+        """
+        if patient.digest is None or patient.study_date is None:
+            return []
+        latest = (
+            select(func.max(ReportRow.id))
+            .where(ReportRow.patient == patient.digest, ReportRow.kind == ReportKind.ASSESSMENT)
+            .group_by(ReportRow.study_id)
+        )
+        with self._transactions.reading() as session:
+            rows = session.scalars(
+                select(ReportRow)
+                .where(
+                    ReportRow.id.in_(latest),
+                    ReportRow.study_id != study_id,
+                    ReportRow.study_date < patient.study_date,
+                )
+                .order_by(ReportRow.study_date, ReportRow.id)
+            ).all()
+        return [
+            EarlierAssessment(row.study_date, row.result)
+            for row in rows
+            if row.study_date and row.birth_date == patient.birth_date
+        ]
