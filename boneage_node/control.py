@@ -10,7 +10,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.exc import SQLAlchemyError
 
 from .child import Child
-from .dimse.sender import Destination, send
+from .delivery import deliver
 from .logs import get_logger
 from .node import backoff_of, open_store
 from .outage import Outage
@@ -21,7 +21,7 @@ TICK_SECONDS = 0.5
 """How often studies are settled and the outbox is looked at."""
 SWEEP_SECONDS = 3600.0
 BATCH = 50
-"""How many reports go over one association."""
+"""How many reports go over one connection."""
 
 
 def run(settings: Settings, child: Child) -> None:
@@ -78,7 +78,7 @@ class Deliveries:
     Args:
         settings: The node's settings.
         store: The store.
-        stop: Set when no new association should be opened.
+        stop: Set when no new connection should be opened.
         outage: Told when the database is away.
     """
 
@@ -108,7 +108,7 @@ class Deliveries:
             thread.join()
 
     def deliver(self, destination: str) -> None:
-        """Send all that is due to one destination, a batch an association."""
+        """Send all that is due to one destination, a batch a connection."""
         while not self._stop.is_set():
             tasks = self._store.outbox.claim(
                 destination,
@@ -122,7 +122,7 @@ class Deliveries:
 
     def _send(self, destination: str, tasks: list[DeliveryTask]) -> None:
         waiting = {task.path: task for task in tasks}
-        for sent in send(Destination.parse(destination), list(waiting), self._settings.ae_title):
+        for sent in deliver(destination, tasks, self._settings):
             task = waiting.pop(sent.path)
             if sent.error is None:
                 self._store.outbox.delivered([task.id])

@@ -40,13 +40,49 @@ def _ae_title(value: str) -> str:
     return title
 
 
-def _destination(value: str) -> str:
-    """Check ``AE@host:port``, an IPv6 address in square brackets."""
-    match = re.fullmatch(
-        r"(?P<ae>[^@]+)@(?P<host>\[[0-9A-Fa-f:]+\]|[^\s:@\[\]/]+):(?P<port>\d{1,5})", value.strip()
-    )
+def is_url(destination: str) -> bool:
+    """Whether a destination is a URL rather than a DICOM station."""
+    return destination.lower().startswith(("http://", "https://"))
+
+
+def checked_base_url(value: str) -> str:
+    """Check the base URL of a service, and drop slashes at its end.
+
+    Raises:
+        ValueError: It is no such URL, or holds what does not belong there.
+    """
+    if "@" in value:
+        raise ValueError("a URL must not hold a login or a password: put them into the netrc file")
+    try:
+        parts = urlsplit(value)
+        whole = bool(parts.hostname) and parts.port != 0 and re.fullmatch(r"[\x21-\x7e]+", value)
+    except ValueError:
+        whole = None
+    if not whole:
+        raise ValueError(f"'{value}' is not a URL such as https://pacs.example/dicom-web")
+    if parts.query or parts.fragment:
+        raise ValueError(f"'{value}' must be a base URL, without ? and #")
+    return value.rstrip("/")
+
+
+def checked_destination(value: str) -> str:
+    """Check ``AE@host:port``, an IPv6 address in square brackets, or the base URL of a DICOMweb service.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    value = value.strip()
+    if is_url(value):
+        url = checked_base_url(value)
+        if url.endswith("/studies"):
+            raise ValueError(f"'{value}' must be the base URL: leave /studies out")
+        return url
+    match = re.fullmatch(r"(?P<ae>[^@]+)@(?P<host>\[[0-9A-Fa-f:]+\]|[^\s:@\[\]/]+):(?P<port>\d{1,5})", value)
     if match is None or not 0 < int(match["port"]) < 65536:
-        raise ValueError(f"'{value}' is not a destination such as PACS@10.0.0.5:104 (AE title, host, port)")
+        raise ValueError(
+            f"'{value}' is not a destination such as PACS@10.0.0.5:104 (AE title, host, port) "
+            "or https://pacs.example/dicom-web"
+        )
     return f"{_ae_title(match['ae'])}@{match['host']}:{int(match['port'])}"
 
 
@@ -88,7 +124,7 @@ def default_data_dir() -> Path:
 
 AETitle = Annotated[str, AfterValidator(_ae_title)]
 Destinations = Annotated[
-    tuple[Annotated[str, AfterValidator(_destination)], ...], NoDecode, BeforeValidator(_split_commas)
+    tuple[Annotated[str, AfterValidator(checked_destination)], ...], NoDecode, BeforeValidator(_split_commas)
 ]
 AETitles = Annotated[tuple[AETitle, ...], NoDecode, BeforeValidator(_split_commas)]
 Networks = Annotated[
@@ -178,7 +214,11 @@ class Settings(BaseSettings):
         600.0, gt=0, description="A worker that reads for longer is ended, which costs an attempt."
     )
 
-    send_to: Destinations = Field((), description="Destinations of the reports, each `AE@host:port`.")
+    send_to: Destinations = Field(
+        (),
+        description="Destinations of the reports: `AE@host:port` (C-STORE), or the base URL of a DICOMweb "
+        "service, `https://pacs.example/dicom-web` (STOW-RS).",
+    )
     send_refusals: bool = Field(
         True, description="Send a report also when a study was refused, with the reason."
     )
@@ -329,8 +369,9 @@ def _sentences(error: ValidationError, origin: dict[str, str]) -> Iterable[str]:
             yield f"'{name}' is no setting."
             continue
         reason = problem["msg"].removeprefix("Value error, ").replace("Input should", "it should")
-        # a database URL may hold a password, so it is not shown
-        value = "" if name == "database_url" else f" {problem['input']!r}"
+        # a URL may hold a password, so it is not shown
+        secret = name == "database_url" or re.search("://.*@", str(problem["input"]))
+        value = "" if secret else f" {problem['input']!r}"
         yield f"The setting {name}{value} (from {origin.get(name, 'the defaults')}) is not valid: {reason}."
 
 

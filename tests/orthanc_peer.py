@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import subprocess
@@ -30,6 +31,7 @@ class Orthanc:
         program: Path of the Orthanc executable.
         folder: Where to keep its configuration, database and log.
         ae_title: Its AE title; it takes associations that call it by another one, too, unless configured.
+        login: Name and password that HTTP then needs.
         modalities: Stations it can send to: name -> (AE title, host, port).
         **configuration: Anything else to put into its configuration, such as ``DicomCheckCalledAet=True``.
 
@@ -44,11 +46,13 @@ class Orthanc:
         folder: Path,
         *,
         ae_title: str = "ORTHANC",
+        login: tuple[str, str] | None = None,
         modalities: dict[str, tuple[str, str, int]] | None = None,
         **configuration: Any,
     ) -> None:
         self._program = program
         self._folder = folder
+        self._login = login
         self.ae_title = ae_title
         self.dicom_port = free_port()
         self.http_port = free_port()
@@ -62,7 +66,8 @@ class Orthanc:
             "HttpPort": self.http_port,
             "HttpBindAddresses": ["127.0.0.1"],
             "RemoteAccessAllowed": False,
-            "AuthenticationEnabled": False,
+            "AuthenticationEnabled": login is not None,
+            "RegisteredUsers": dict([login] if login else []),
             "DicomServerEnabled": True,
             "DicomAet": ae_title,
             "DicomPort": self.dicom_port,
@@ -82,6 +87,11 @@ class Orthanc:
     def url(self) -> str:
         """Base of the REST API, without a slash at the end."""
         return f"http://127.0.0.1:{self.http_port}"
+
+    @property
+    def dicom_web(self) -> str:
+        """Base URL of DICOMweb, as the node's settings write a destination."""
+        return f"{self.url}/dicom-web"
 
     @property
     def destination(self) -> str:
@@ -120,9 +130,7 @@ class Orthanc:
 
     def get_bytes(self, path: str) -> bytes:
         """The body of a GET, such as ``/instances/{id}/file``."""
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
-            body: bytes = answer.read()
-        return body
+        return self._ask("GET", path)
 
     def get(self, path: str) -> Any:
         """The JSON of a GET, such as ``/instances``."""
@@ -131,9 +139,7 @@ class Orthanc:
     def post(self, path: str, body: bytes | dict[str, Any] | list[Any]) -> Any:
         """The JSON that a POST answers."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, method="POST")
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.loads(answer.read() or b"null")
+        return json.loads(self._ask("POST", path, data) or b"null")
 
     def upload(self, file: Path) -> str:
         """Put a DICOM file in; the id that Orthanc gives the instance."""
@@ -152,5 +158,13 @@ class Orthanc:
     def delete_all(self) -> None:
         """Remove all that it has stored."""
         for patient in self.get("/patients"):
-            request = urllib.request.Request(f"{self.url}/patients/{patient}", method="DELETE")
-            urllib.request.urlopen(request, timeout=30).close()
+            self._ask("DELETE", f"/patients/{patient}")
+
+    def _ask(self, method: str, path: str, data: bytes | None = None) -> bytes:
+        request = urllib.request.Request(self.url + path, data, method=method)
+        if self._login:
+            login = base64.b64encode(":".join(self._login).encode()).decode()
+            request.add_header("Authorization", f"Basic {login}")
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            body: bytes = answer.read()
+        return body

@@ -26,7 +26,7 @@ Finding = tuple[str, bool, str]
 
 def doctor(
     send_to: Annotated[
-        list[str] | None, typer.Option(help="Destination to try besides the settings' own, AE@host:port.")
+        list[str] | None, typer.Option(help="Destination to try instead of the settings' own.")
     ] = None,
     config: ConfigOption = None,
     data_dir: DataDirOption = None,
@@ -150,10 +150,10 @@ def _port(settings: Settings) -> str:
 
 
 def _destination(settings: Settings, destination: str) -> str:
-    from boneage_node.dimse.sender import Destination, Unreachable, echo
+    from boneage_node.delivery import probe
+    from boneage_node.sending import Unreachable
 
     try:
-        seconds = echo(Destination.parse(destination), settings.ae_title)
+        return probe(destination, settings)
     except Unreachable as error:
         raise NodeError(ExitCode.FAILED, str(error)) from error
-    return f"answers C-ECHO, after {1000 * seconds:.0f} ms"

@@ -12,20 +12,28 @@ from .common import out
 
 
 def echo(
-    destination: Annotated[str, typer.Argument(metavar="AE@HOST:PORT", help="The station to ask.")],
+    destination: Annotated[
+        str, typer.Argument(metavar="DESTINATION", help="The station to ask: AE@host:port, or a URL.")
+    ],
     ae_title: Annotated[str, typer.Option(help="Calling AE title.")] = "BONEAGE",
 ) -> None:
-    """Ask a station whether it answers (C-ECHO). Exit status 1 when it does not.
+    r"""Ask a station (C-ECHO) or a DICOMweb service (QIDO-RS) whether it answers.
 
-    Example: boneage-node echo ORTHANC@127.0.0.1:4242
+    Exit status: 0 when it does, else 1.
+
+    \b
+    Examples:
+      boneage-node echo ORTHANC@127.0.0.1:4242
+      boneage-node echo https://pacs.example/dicom-web
     """
-    from boneage_node.dimse.sender import Destination, Unreachable
-    from boneage_node.dimse.sender import echo as ask
+    from boneage_node.delivery import probe
+    from boneage_node.sending import Unreachable
+    from boneage_node.settings import checked_destination, load_settings
 
     try:
-        seconds = ask(Destination.parse(destination), ae_title)
+        answer = probe(checked_destination(destination), load_settings(ae_title=ae_title))
     except ValueError as error:
         raise NodeError(ExitCode.USAGE, str(error)) from error
     except Unreachable as error:
         raise NodeError(ExitCode.FAILED, str(error)) from error
-    out.print(f"{destination} answers, after {1000 * seconds:.0f} ms.")
+    out.print(f"{destination} {answer}.")

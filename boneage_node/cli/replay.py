@@ -27,8 +27,9 @@ from .common import (
 )
 
 if TYPE_CHECKING:
-    from boneage_node.dimse.sender import Destination, Sent
+    from boneage_node.dimse.destination import Destination
     from boneage_node.gallery import Gallery
+    from boneage_node.sending import Sent
     from boneage_node.store import StudyDetail
 
 CALLING_AE_TITLE = "REPLAY"

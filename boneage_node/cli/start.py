@@ -17,7 +17,10 @@ def start(
     port: Annotated[int | None, typer.Option(help="Port to listen on.  [default: 11112]")] = None,
     send_to: Annotated[
         list[str] | None,
-        typer.Option(help="Destination of the reports, AE@host:port. May be given several times."),
+        typer.Option(
+            help="Destination of the reports, AE@host:port or the URL of a DICOMweb service. "
+            "May be given several times."
+        ),
     ] = None,
     allow_ae: Annotated[
         list[str] | None, typer.Option(help="Calling AE title that may send. May be given several times.")

@@ -14,14 +14,12 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
+from boneage_node.sending import Unreachable
+
 from .destination import Destination
 from .toolkit import configure_pynetdicom
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
-
-
-class Unreachable(Exception):  # noqa: N818 - reads as the sentence it is
-    """No association could be opened, or it broke; the text says why, for whoever can mend it."""
 
 
 class _Connection(socket.socket):

@@ -14,7 +14,9 @@ from pynetdicom import build_context
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
-from .association import DEFAULT_TIMEOUT_SECONDS, Unreachable, open_association
+from boneage_node.sending import Sent, Unreachable
+
+from .association import DEFAULT_TIMEOUT_SECONDS, open_association
 from .contexts import VERIFICATION
 from .destination import Destination
 from .status import Status, is_delivered, is_permanent, sentence
@@ -24,28 +26,6 @@ __all__ = ["Destination", "Sent", "Unreachable", "echo", "send"]
 MAX_CONTEXTS = 128
 _UNCOMPRESSED = (uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian)
 """The data set is converted between these two where the peer takes only the other."""
-
-
-@dataclass(frozen=True)
-class Sent:
-    """What became of a file.
-
-    Attributes:
-        path: The file.
-        status: The peer's status, or None where it gave none.
-        error: Why the file is not delivered, in a sentence; None where it is, with or without a warning.
-        permanent: Sending it again will not help.
-    """
-
-    path: Path
-    status: int | None
-    error: str | None = None
-    permanent: bool = False
-
-    @property
-    def delivered(self) -> bool:
-        """Whether the peer has it."""
-        return self.error is None
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,10 @@ def test_default_data_dir_is_xdg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ('ae_title = ""', "an AE title is 1 to 16 printable"),
         ('send_to = ["PACS:104"]', "'PACS:104' is not a destination such as"),
         ('send_to = ["PACS@host:0"]', "is not a destination such as"),
+        ('send_to = ["https://"]', "'https://' is not a URL such as https://pacs.example/dicom-web"),
+        ('send_to = ["https://pacs:99999/"]', "is not a URL such as"),
+        ('send_to = ["https://pacs/dicom-web/studies"]', "leave /studies out"),
+        ('send_to = ["https://pacs/dicom-web?x=1"]', "without ? and #"),
         ('allowed_addresses = ["10.0.0.300"]', "'10.0.0.300' is not an address or network"),
         ('device = ["gpu"]', "'gpu' is not a device: auto, cpu or cuda:N"),
         ("device = []", "at least 1 item"),
@@ -156,3 +160,14 @@ def test_another_process_gets_the_same_settings(monkeypatch: pytest.MonkeyPatch)
     settings = load_settings(port=104, send_to=["PACS@[::1]:4242"])
     monkeypatch.setenv("BONEAGE_AE_TITLE", "CHANGED")
     assert pickle.loads(pickle.dumps(settings)) == settings
+
+
+def test_a_destination_may_be_a_dicomweb_service() -> None:
+    settings = load_settings(send_to=["PACS@host:104", " https://pacs.example:8443/dicom-web/ "])
+    assert settings.send_to == ("PACS@host:104", "https://pacs.example:8443/dicom-web")
+
+
+def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
+    with pytest.raises(SettingsError, match="put them into the netrc file") as caught:
+        load_settings(send_to=["https://alice:S3CRET@pacs.example/dicom-web"])
+    assert "S3CRET" not in str(caught.value)

@@ -1,0 +1,132 @@
+"""Sending by STOW-RS (PS3.18, 10.5), with the results and the rules of C-STORE."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+
+from boneage_node.dimse.status import Status, is_delivered, is_permanent, sentence
+from boneage_node.http_client import DEFAULT_TIMEOUT_SECONDS, Answer, HttpClient, NoAnswer
+from boneage_node.sending import Sent, Unreachable
+
+DICOM_JSON = "application/dicom+json"
+_PIECE_BYTES = 2**16
+_TELLS_OF_INSTANCES = (200, 202, 409)
+"""Statuses of which the body says what became of each instance: all stored, some, none (Table 10.5.3-1)."""
+
+_REFERENCED_SOP_SEQUENCE, _FAILED_SOP_SEQUENCE = "00081199", "00081198"
+_REFERENCED_SOP_INSTANCE_UID, _FAILURE_REASON = "00081155", "00081197"
+
+
+def send(
+    base_url: str, files: Iterable[Path], *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+) -> Iterator[Sent]:
+    """Send files in their order, each by a request of its own, over one connection while it holds.
+
+    Args:
+        base_url: The DICOMweb service, without ``/studies``.
+        files: DICOM files; they are sent as they are, in pieces.
+        timeout_seconds: How long to wait for the connection, and for each answer.
+
+    Yields:
+        For each file, as soon as it is known, what became of it.
+    """
+    waiting = list(files)
+    try:
+        with HttpClient(base_url, timeout_seconds) as client:
+            while waiting:
+                sent = _send_one(client, waiting[0])
+                waiting.pop(0)
+                yield sent
+    except Unreachable as error:
+        yield from (Sent(path, None, str(error)) for path in waiting)
+
+
+def _send_one(client: HttpClient, path: Path) -> Sent:
+    try:
+        sop_instance_uid = str(read_file_meta_info(path).MediaStorageSOPInstanceUID)
+        size = path.stat().st_size
+    except (OSError, InvalidDicomError, AttributeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not a DICOM file with file meta information"
+        return Sent(path, None, f"The file cannot be read: {reason}.", permanent=True)
+    boundary = uuid.uuid4().hex
+    head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+    tail = f"\r\n--{boundary}--\r\n".encode()
+    headers = {
+        "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
+        "Content-Length": str(len(head) + size + len(tail)),
+        "Accept": DICOM_JSON,
+    }
+    try:
+        answer = client.request("POST", "/studies", headers=headers, content=_body(head, path, tail))
+    except NoAnswer as error:
+        return Sent(path, None, str(error))
+    except OSError as error:  # of the file, while it was read
+        return Sent(path, None, f"The file cannot be read: {error.strerror or type(error).__name__}.")
+    return _judge(client, path, sop_instance_uid, answer)
+
+
+def _body(head: bytes, path: Path, tail: bytes) -> Iterator[bytes]:
+    yield head
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            yield piece
+    yield tail
+
+
+def _judge(client: HttpClient, path: Path, sop_instance_uid: str, answer: Answer) -> Sent:
+    """What an answer says of the one instance that was sent.
+
+    Only the word of a DICOMweb service counts: a login page, too, comes with status 200.
+    """
+    outcome = _outcome(sop_instance_uid, answer.body) if answer.status in _TELLS_OF_INSTANCES else None
+    if outcome == Status.SUCCESS:
+        return Sent(path, outcome)
+    if outcome is not None:
+        if is_delivered(outcome):  # that it is there already
+            return Sent(path, outcome)
+        return Sent(path, outcome, f"Not stored: {sentence(outcome)}.", is_permanent(outcome))
+    if answer.status == 200 and (not answer.body or answer.media_type == "application/dicom+xml"):
+        return Sent(path, Status.SUCCESS)  # "all stored" (Table 10.5.3-1), without details
+    if 200 <= answer.status < 300:
+        return Sent(
+            path,
+            None,
+            f"The answer does not say that the report was stored (HTTP status {answer.status}): "
+            "check that the base URL is that of a DICOMweb service.",
+        )
+    return Sent(path, None, f"Not stored: {client.refusal(answer)}", answer.is_permanent)
+
+
+def _outcome(sop_instance_uid: str, body: bytes) -> int | None:
+    """The status of the instance in a Store Instances Response Module, or None where it is not told.
+
+    Success stands for stored with a warning, too: that is delivered.
+    """
+    try:
+        told = json.loads(body)
+        data_set: dict[str, Any] = told[0] if isinstance(told, list) else told
+        for item in _items(data_set, _FAILED_SOP_SEQUENCE):
+            if _value(item, _REFERENCED_SOP_INSTANCE_UID) == sop_instance_uid:
+                return int(_value(item, _FAILURE_REASON) or 0x0110)
+        for item in _items(data_set, _REFERENCED_SOP_SEQUENCE):
+            if _value(item, _REFERENCED_SOP_INSTANCE_UID) == sop_instance_uid:
+                return int(Status.SUCCESS)
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
+        return None  # not DICOM JSON
+    return None
+
+
+def _items(data_set: dict[str, Any], tag: str) -> list[dict[str, Any]]:
+    return list(data_set.get(tag, {}).get("Value", []))
+
+
+def _value(item: dict[str, Any], tag: str) -> Any:
+    values = item.get(tag, {}).get("Value", [])
+    return values[0] if values else None

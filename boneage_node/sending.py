@@ -1,0 +1,32 @@
+"""What sending comes to, by whatever protocol: a result for each file, or nobody there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class Unreachable(Exception):  # noqa: N818 - reads as the sentence it is
+    """The other side is not there, or takes nothing now; the text says why, for whoever can mend it."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What became of a file.
+
+    Attributes:
+        path: The file.
+        status: The DICOM status (PS3.7 Annex C) that the other side gave it, or None where it gave none.
+        error: Why the file is not delivered, in a sentence; None where it is, with or without a warning.
+        permanent: Sending it again will not help.
+    """
+
+    path: Path
+    status: int | None
+    error: str | None = None
+    permanent: bool = False
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the other side has it."""
+        return self.error is None

@@ -1,0 +1,280 @@
+"""STOW-RS with a server that answers what a test tells it to."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+from dimse_help import PATIENT, write_radiograph
+from http_peer import HttpPeer, Reply, Request, http_peer
+from orthanc_peer import free_port
+
+from boneage_node.dicomweb.query import probe
+from boneage_node.dicomweb.stow import send
+from boneage_node.sending import Sent, Unreachable
+
+JSON = {"Content-Type": "application/dicom+json"}
+
+
+@pytest.fixture(autouse=True)
+def no_netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("NETRC", raising=False)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[Path, str]:
+    """Three files, and their SOP Instance UIDs."""
+    paths = [tmp_path / f"{number}.dcm" for number in range(3)]
+    return {path: str(write_radiograph(path).SOPInstanceUID) for path in paths}
+
+
+def store_response(stored: list[str], failed: dict[str, int | None] | None = None) -> bytes:
+    """A Store Instances Response Module."""
+
+    def item(uid: str, **more: int | None) -> dict[str, object]:
+        reasons = {tag: {"vr": "US", "Value": [value]} for tag, value in more.items() if value is not None}
+        return {"00081155": {"vr": "UI", "Value": [uid]}, **reasons}
+
+    return json.dumps(
+        {
+            "00081199": {"vr": "SQ", "Value": [item(uid) for uid in stored]},
+            "00081198": {
+                "vr": "SQ",
+                "Value": [item(uid, **{"00081197": reason}) for uid, reason in (failed or {}).items()],
+            },
+        }
+    ).encode()
+
+
+def send_one(files: dict[Path, str], reply: Reply) -> Sent:
+    with http_peer(lambda _: reply) as peer:
+        (sent,) = send(peer.url, list(files)[:1], timeout_seconds=10)
+    return sent
+
+
+def test_files_go_as_they_are_in_order_over_one_connection(files: dict[Path, str]) -> None:
+    uids = iter(files.values())
+    with http_peer(lambda _: Reply(200, store_response([next(uids)]), JSON)) as peer:
+        sent = list(send(f"{peer.url}/dicom-web", files))
+    assert sent == [Sent(path, 0) for path in files]
+    for path, request in zip(files, peer.requests, strict=True):
+        assert (request.method, request.path) == ("POST", "/dicom-web/studies")
+        kind, _, boundary = request.headers["Content-Type"].partition("; boundary=")
+        assert kind == 'multipart/related; type="application/dicom"'
+        head, tail = (f"--{boundary}\r\n".encode(), f"\r\n--{boundary}--\r\n".encode())
+        assert request.body == head + b"Content-Type: application/dicom\r\n\r\n" + path.read_bytes() + tail
+        assert "Transfer-Encoding" not in request.headers
+
+
+@pytest.mark.parametrize(
+    ("http_status", "reason", "delivered", "permanent"),
+    [
+        (200, None, False, False),
+        (202, 0xA700, False, False),
+        (409, 0x0110, False, False),
+        (409, 0x0124, False, False),
+        (409, 0x0111, True, False),
+        (202, 0xB000, True, False),
+        (200, 0xA900, False, True),
+        (409, 0xC122, False, True),
+        (409, 0x0122, False, True),
+    ],
+)
+def test_the_reason_for_a_failure_decides(
+    files: dict[Path, str], http_status: int, reason: int | None, delivered: bool, permanent: bool
+) -> None:
+    uid = next(iter(files.values()))
+    sent = send_one(files, Reply(http_status, store_response([], {uid: reason}), JSON))
+    assert (sent.delivered, sent.permanent, sent.status) == (delivered, permanent, reason or 0x0110)
+
+
+@pytest.mark.parametrize(
+    ("reply", "permanent", "sentence"),
+    [
+        (Reply(400), True, "refuses the request: look into its log (HTTP status 400)"),
+        (Reply(401), False, "add the line 'machine 127.0.0.1 login NAME password SECRET' to the netrc file"),
+        (Reply(403), False, "does not allow that"),
+        (Reply(404), False, "check the path of the base URL http://127.0.0.1:"),
+        (Reply(405), False, "check the path of the base URL"),
+        (Reply(408), False, "waited too long"),
+        (Reply(409), True, "refuses the request"),
+        (Reply(413), False, "client_max_body_size"),
+        (Reply(415), True, "does not take this kind of content"),
+        (Reply(429), False, "too many requests"),
+        (Reply(500), False, "failed (HTTP status 500)"),
+        (Reply(503), False, "out of service"),
+        (Reply(507), False, "out of disk space"),
+        (
+            Reply(302, headers={"Location": "http://other.example/x?q=1"}),
+            False,
+            "moved to http://other.example/x ",
+        ),
+        (Reply(200, b"<html>Log in</html>", {"Content-Type": "text/html"}), False, "does not say that the"),
+        (Reply(200, b"[]", JSON), False, "does not say that the report was stored"),
+        (Reply(200, store_response(["1.2.3"]), JSON), False, "does not say that the report was stored"),
+        (Reply(200, b"[" * 100_000, JSON), False, "does not say that the report was stored"),
+        (Reply(202), False, "does not say that the report was stored (HTTP status 202)"),
+        (Reply(200, b"x" * 2**21), False, "answers with more than 1048576 bytes"),
+        (Reply(200, b"", {"Content-Length": "5", "Connection": "close"}), False, "broke the connection off"),
+    ],
+)
+def test_what_is_not_stored_is_said_in_a_sentence(
+    files: dict[Path, str], reply: Reply, permanent: bool, sentence: str
+) -> None:
+    sent = send_one(files, reply)
+    assert sent.error is not None
+    assert sentence in sent.error
+    assert (sent.permanent, sent.status) == (permanent, None)
+    assert not any(secret in sent.error for secret in (PATIENT, *files.values()))
+
+
+@pytest.mark.parametrize(
+    "reply", [Reply(200), Reply(200, b"<x/>", {"Content-Type": "application/dicom+xml"})]
+)
+def test_all_stored_without_details_is_stored(files: dict[Path, str], reply: Reply) -> None:
+    assert send_one(files, reply).delivered
+
+
+def test_what_concerns_the_server_is_asked_once(files: dict[Path, str]) -> None:
+    """A wrong password tried for every report would lock the account."""
+    with http_peer(lambda _: Reply(401)) as peer:
+        sent = list(send(peer.url, files))
+    assert len(peer.requests) == 1
+    assert [one.path for one in sent] == list(files)
+    assert len({one.error for one in sent}) == 1
+
+
+def test_a_file_that_a_server_chokes_on_keeps_no_other_back(files: dict[Path, str]) -> None:
+    bad = list(files)[1].read_bytes()
+
+    def reply(request: Request) -> Reply:
+        return Reply(500) if bad in request.body else Reply(200)
+
+    with http_peer(reply) as peer:
+        assert [one.delivered for one in send(peer.url, files)] == [True, False, True]
+
+
+def test_files_that_are_not_there_or_no_dicom_fail_for_good(tmp_path: Path, files: dict[Path, str]) -> None:
+    (tmp_path / "text.dcm").write_text("no DICOM")
+    bad = [tmp_path / "gone.dcm", tmp_path / "text.dcm", tmp_path]
+    with http_peer(lambda _: Reply(200)) as peer:
+        sent = {one.path: one for one in send(peer.url, [*bad, *files])}
+    assert len(peer.requests) == len(files)
+    assert all(sent[path].permanent and not sent[path].delivered for path in bad)
+
+
+def problem(url: str, file: Path) -> str:
+    """Why a server is not to be reached, as sending and asking say it."""
+    with pytest.raises(Unreachable) as caught:
+        probe(url, timeout_seconds=2)
+    (sent,) = send(url, [file], timeout_seconds=2)
+    assert (sent.status, sent.permanent, sent.error) == (None, False, str(caught.value))
+    return str(caught.value)
+
+
+def test_nobody_there_is_said_in_a_sentence(files: dict[Path, str]) -> None:
+    file, closed = next(iter(files)), free_port()
+    assert problem(f"http://127.0.0.1:{closed}", file).startswith(f"Nothing listens on 127.0.0.1:{closed}: ")
+    assert "no.such.host.invalid is not known" in problem("http://no.such.host.invalid", file)
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        assert "did not answer in time" in problem(f"http://127.0.0.1:{mute.getsockname()[1]}", file)
+
+
+def certificate(folder: Path, name: str) -> ssl.SSLContext:
+    """A self-signed certificate, as a server shows it; in ``folder`` as cert.pem."""
+    key, cert = folder / "key.pem", folder / "cert.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert]
+    command += ["-subj", "/CN=test", "-days", "2", "-addext", f"subjectAltName={name}"]
+    subprocess.run(list(map(str, command)), check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    return context
+
+
+def test_a_certificate_must_be_trusted_and_be_that_of_the_host(
+    tmp_path: Path, files: dict[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = next(iter(files))
+    for name in ("IP:127.0.0.1", "DNS:other.example"):
+        with http_peer(lambda _: Reply(200, b"[]"), tls=certificate(tmp_path, name)) as peer:
+            assert "self-signed certificate" in problem(peer.url, file)
+            with monkeypatch.context() as trusting:
+                trusting.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+                if name.startswith("IP"):
+                    assert probe(peer.url) > 0
+                else:
+                    assert "IP address mismatch" in problem(peer.url, file)
+
+
+def test_tls_to_a_port_without_it(files: dict[Path, str]) -> None:
+    with http_peer(lambda _: Reply(200)) as peer:
+        assert "check the port, and https or http" in problem(
+            f"https://127.0.0.1:{peer.port}", next(iter(files))
+        )
+
+
+def write_netrc(path: Path, text: str, mode: int = 0o600) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+def test_credentials_are_those_that_netrc_has_for_the_host(
+    tmp_path: Path, files: dict[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def authorization(peer: HttpPeer) -> str | None:
+        peer.requests.clear()
+        probe(peer.url)
+        return peer.requests[0].headers.get("Authorization")
+
+    with http_peer(lambda _: Reply(204)) as peer:
+        assert authorization(peer) is None
+        write_netrc(tmp_path / "home" / ".netrc", "machine 127.0.0.1 login alice password wonder\n")
+        assert authorization(peer) == "Basic YWxpY2U6d29uZGVy"
+        other = write_netrc(tmp_path / "other", "machine pacs.example login alice password wonder\n")
+        monkeypatch.setenv("NETRC", str(other))
+        assert authorization(peer) is None
+    write_netrc(other, "machine 127.0.0.1 login alice password wrong")
+    assert "correct them" in (send_one(files, Reply(401)).error or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "sentence"),
+    [
+        ("machine 127.0.0.1 login a password S3CRET", 0o640, "can be read by others: chmod 600"),
+        ("machine 127.0.0.1\nS3CRET", 0o600, "Line 2 of the netrc file"),
+        (None, 0, "which NETRC names, is not there"),
+    ],
+)
+def test_a_netrc_file_that_cannot_be_used_stops_the_sending(
+    tmp_path: Path,
+    files: dict[Path, str],
+    monkeypatch: pytest.MonkeyPatch,
+    text: str | None,
+    mode: int,
+    sentence: str,
+) -> None:
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    if text is not None:
+        write_netrc(tmp_path / "netrc", text, mode)
+    with http_peer(lambda _: Reply(200)) as peer:
+        said = problem(peer.url, next(iter(files)))
+    assert sentence in said
+    assert "S3CRET" not in said
+    assert peer.requests == []
+
+
+def test_a_server_that_is_no_dicomweb_does_not_pass_for_one() -> None:
+    with (
+        http_peer(lambda _: Reply(200, b"<html>Log in</html>")) as peer,
+        pytest.raises(Unreachable, match="does not answer as a DICOMweb service does"),
+    ):
+        probe(peer.url)
