@@ -1,6 +1,7 @@
 """An assessment or a refusal, with the image it came from, as DICOM objects and as pictures."""
 
 from .document import to_bytes
+from .fhir import fhir_bundle
 from .identity import DeviceIdentity, Kind, derive_uid
 from .months import years_and_months
 from .outline import read_outline
@@ -15,6 +16,7 @@ __all__ = [
     "derive_uid",
     "draw_picture",
     "draw_refusal_picture",
+    "fhir_bundle",
     "read_outline",
     "refusal_sr",
     "to_bytes",

@@ -20,6 +20,8 @@ ENGLISH = Code("en-US", "RFC5646", "English (United States)")
 # The one code for the procedure that all validators accept; PixelMed rejects LOINC's own for bone age.
 IMAGING_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
 DEVICE = codes.DCM.Device
+# The same in FHIR, whose value set c80-doc-typecodes has this code and this name of it.
+BONE_AGE_STUDY = Code("24724-7", "LN", "Wrist and Hand X-ray bone age")
 
 # What was measured, and where (TID 1410)
 BONE_AGE = Code("85151-9", "LN", "XR Bone age")
@@ -32,6 +34,11 @@ HAND = Code("85562004", "SCT", "Hand")
 LATERALITIES = {
     Laterality.LEFT: Code("7771000", "SCT", "Left"),
     Laterality.RIGHT: Code("24028007", "SCT", "Right"),
+}
+# Hand and side in one code, where there is no place for a modifier (FHIR).
+HANDS = {
+    Laterality.LEFT: Code("85151006", "SCT", "Structure of left hand"),
+    Laterality.RIGHT: Code("78791008", "SCT", "Structure of right hand"),
 }
 GREULICH_AND_PYLE = Code("252956001", "SCT", "Greulich and Pyle bone age assessment")
 UNCERTAINTY = Code("371884006", "SCT", "+/-, range of measurement uncertainty")

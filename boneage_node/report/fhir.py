@@ -1,0 +1,253 @@
+"""A result as FHIR R4 (4.0.1): a transaction of a DiagnosticReport and its Observation.
+
+The same numbers, codes and identity as in the structured report. Both resources are created conditionally, by
+an identifier that derives from what was read: sending twice makes one of each, and what a person has made of
+them since is not overwritten.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydicom import Dataset
+from pydicom.sr.coding import Code
+
+from boneage_node.bone_age import Assessment, ReasonCode, Refusal
+
+from . import codes
+from .conclusion import assessment_sentences, refusal_sentences
+from .fhir_header import FhirHeader
+from .fhir_types import (
+    DICOM_UID_SYSTEM,
+    URI_SYSTEM,
+    Json,
+    concept,
+    hl7_concept,
+    identifier,
+    narrative,
+    quantity,
+    urn_uuid,
+)
+from .identity import DEFAULT_DEVICE, DeviceIdentity, Kind, derive_uid, report_instance_uid
+from .months import CHILDREN
+from .source import SourceImage
+
+BEYOND_SD = 2.0
+"""A bone age so many standard deviations from the chronological age is outside the usual range."""
+
+_ABSENT = {
+    ReasonCode.UNREADABLE_FILE: "error",
+    ReasonCode.DAMAGED_PIXELS: "error",
+    ReasonCode.NO_PIXELS: "error",
+    ReasonCode.UNSUPPORTED_OBJECT: "unsupported",
+    ReasonCode.UNSUPPORTED_PIXELS: "unsupported",
+    ReasonCode.TOO_LARGE: "unsupported",
+    ReasonCode.NOT_A_HAND: "not-applicable",
+    ReasonCode.ADULT: "not-applicable",
+}
+"""Why there is no value, in HL7's words; for all other reasons the reading was not made."""
+
+
+def fhir_bundle(
+    source: Dataset,
+    answer: Assessment | Refusal,
+    *,
+    source_sha256: str,
+    created_at: datetime,
+    device: DeviceIdentity = DEFAULT_DEVICE,
+) -> Json:
+    """An assessment or a refusal as a Bundle to be posted to a FHIR server.
+
+    Args:
+        source: Data set of the image, as ``pydicom.dcmread`` returned it (pixels not needed). Nothing but
+            StudyInstanceUID has to be in it, and nothing in it is decoded.
+        answer: The reading, or why there is none.
+        source_sha256: Hex digest of the image's file.
+        created_at: When the answer was found, with a time zone.
+        device: The station that found it.
+
+    Returns:
+        A Bundle of type ``transaction``, with an identifier. The same arguments make the same identifiers;
+        one of the DiagnosticReport's is the SOPInstanceUID of the structured report.
+
+    Raises:
+        ValueError: The source has no StudyInstanceUID.
+    """
+    header = FhirHeader.of(source)
+    report_uid = _report_uid(SourceImage.of(source), answer, source_sha256, device)
+    common = {
+        "subject": header.subject,
+        "effectiveDateTime": header.effective,
+        "issued": created_at.isoformat(timespec="milliseconds"),
+    }
+    observation = _entry(_observation(answer, header, common, device), report_uid)
+    report = _diagnostic_report(answer, header, common, observation["fullUrl"])
+    report["identifier"] = [identifier(f"urn:oid:{report_uid}", system=DICOM_UID_SYSTEM)]
+    return {
+        "resourceType": "Bundle",
+        "identifier": identifier(urn_uuid(derive_uid("fhir", "Bundle", report_uid)), system=URI_SYSTEM),
+        "type": "transaction",
+        "entry": [observation, _entry(report, report_uid)],
+    }
+
+
+def _report_uid(
+    image: SourceImage, answer: Assessment | Refusal, source_sha256: str, device: DeviceIdentity
+) -> str:
+    """SOPInstanceUID of the structured report of the same answer."""
+    source = (image.study_instance_uid, image.sop_instance_uid, source_sha256)
+    if isinstance(answer, Assessment):
+        said = (answer.model.sha256, str(answer.sex or "unknown"))
+        return report_instance_uid(*source, Kind.ASSESSMENT, said, device)
+    return report_instance_uid(*source, Kind.REFUSAL, (answer.code,), device)
+
+
+def _entry(resource: Json, report_uid: str) -> Json:
+    """An entry that creates a resource unless one with its identifier is there (http.html#ccreate).
+
+    The identifier is not the entry's URL: servers replace that by the place where they put the resource, some
+    of them wherever they find it.
+    """
+    resource_type = resource["resourceType"]
+    uri = f"urn:oid:{derive_uid('fhir', resource_type, report_uid)}"
+    known_as = [*resource.get("identifier", []), identifier(uri, system=URI_SYSTEM)]
+    known = {name: value for name, value in resource.items() if value is not None}
+    return {
+        "fullUrl": urn_uuid(derive_uid("fhir", "entry", resource_type, report_uid)),
+        "resource": {**known, "identifier": known_as},
+        "request": {
+            "method": "POST",
+            "url": resource_type,
+            "ifNoneExist": f"identifier={URI_SYSTEM}|{uri}",
+        },
+    }
+
+
+def _diagnostic_report(
+    answer: Assessment | Refusal, header: FhirHeader, common: Json, observation_uri: str
+) -> Json:
+    sentences = _sentences(answer)
+    return {
+        "resourceType": "DiagnosticReport",
+        "text": narrative(sentences),
+        "basedOn": [header.based_on] if header.based_on else None,
+        "status": "preliminary",
+        "category": [hl7_concept("v2-0074", "RAD", "Radiology")],
+        "code": concept(codes.BONE_AGE_STUDY),
+        **common,
+        "result": [{"reference": observation_uri}],
+        "imagingStudy": [header.imaging_study] if header.imaging_study else None,
+        "conclusion": " ".join(sentences),
+    }
+
+
+def _observation(
+    answer: Assessment | Refusal, header: FhirHeader, common: Json, device: DeviceIdentity
+) -> Json:
+    """The bone age, or that there is none: in R4's words a measurement that was not completed."""
+    sentences = _sentences(answer)
+    observation = {
+        "resourceType": "Observation",
+        "text": narrative(sentences),
+        "contained": [_device(device, answer)],
+        "basedOn": [header.based_on] if header.based_on else None,
+        "status": "preliminary" if isinstance(answer, Assessment) else "cancelled",
+        "category": [hl7_concept("observation-category", "imaging", "Imaging")],
+        "code": concept(codes.BONE_AGE),
+        **common,
+        "note": [{"text": " ".join(sentences)}],
+        "device": {"reference": "#device"},
+        "derivedFrom": [header.imaging_study] if header.imaging_study else None,
+    }
+    return observation | (_value(answer) if isinstance(answer, Assessment) else _absent(answer))
+
+
+def _sentences(answer: Assessment | Refusal) -> list[str]:
+    return assessment_sentences(answer) if isinstance(answer, Assessment) else refusal_sentences(answer)
+
+
+def _device(device: DeviceIdentity, answer: Assessment | Refusal) -> Json:
+    """The station, with the versions that the reading depends on; a refusal may have needed no model."""
+    versions = [{"type": {"text": "software"}, "value": device.software_version}]
+    if isinstance(answer, Assessment):
+        model = answer.model
+        versions += [
+            {"type": {"text": "model"}, "value": f"{model.name} {model.version}"},
+            {"type": {"text": "sha256 of the model's weights"}, "value": model.sha256},
+        ]
+    return {
+        "resourceType": "Device",
+        "id": "device",
+        "identifier": [identifier(f"urn:oid:{device.uid}", system=DICOM_UID_SYSTEM)],
+        "manufacturer": device.manufacturer,
+        "deviceName": [
+            {"name": device.model_name, "type": "model-name"},
+            {"name": device.name, "type": "user-friendly-name"},
+        ],
+        "version": versions,
+    }
+
+
+def _absent(refusal: Refusal) -> Json:
+    code = _ABSENT.get(refusal.code, "not-performed")
+    return {"dataAbsentReason": hl7_concept("data-absent-reason", code, text=str(refusal.code))}
+
+
+def _value(assessment: Assessment) -> Json:
+    """The bone age and what belongs to it; what is not known is not there."""
+    value = {
+        "valueQuantity": quantity(assessment.bone_age_months, codes.MONTH, 1),
+        "method": concept(codes.GREULICH_AND_PYLE),
+        "bodySite": concept(*_hand(assessment)),
+        "component": _components(assessment),
+    }
+    if assessment.z_score is not None:
+        value["interpretation"] = [_interpretation(assessment.z_score)]
+    return value
+
+
+def _hand(assessment: Assessment) -> list[Code]:
+    """The hand, and which: R4 has no place for the side but the code."""
+    side = assessment.laterality
+    return [*([codes.HANDS[side]] if side else []), codes.HAND]
+
+
+def _interpretation(z_score: float) -> Json:
+    """Delayed, normal or advanced, as HL7 says it of numbers."""
+    if abs(z_score) <= BEYOND_SD:
+        code, display, text = "N", "Normal", "normal: within 2 SD of the chronological age"
+    elif z_score < 0:
+        code, display, text = "L", "Low", "delayed: more than 2 SD below the chronological age"
+    else:
+        code, display, text = "H", "High", "advanced: more than 2 SD above the chronological age"
+    return hl7_concept("v3-ObservationInterpretation", code, display, text)
+
+
+def _components(assessment: Assessment) -> list[Json]:
+    low_months, high_months = assessment.interval_months
+    components = [
+        {
+            "code": concept(codes.SKELETAL_AGE, text=f"Bone age, read as a {CHILDREN[sex]}"),
+            "valueQuantity": quantity(age_months, codes.MONTH, 1),
+        }
+        for sex, age_months in sorted(assessment.months_by_sex.items())
+        if assessment.sex is None
+    ]
+    components.append(
+        {
+            "code": concept(
+                codes.UNCERTAINTY, text=f"{100 * assessment.interval_coverage:.0f} % prediction interval"
+            ),
+            "valueRange": {
+                "low": quantity(low_months, codes.MONTH, 1),
+                "high": quantity(high_months, codes.MONTH, 1),
+            },
+        }
+    )
+    if assessment.chronological_age_months is not None:
+        age = quantity(assessment.chronological_age_months, codes.MONTH, 1)
+        components.append({"code": concept(codes.SUBJECT_AGE), "valueQuantity": age})
+    if assessment.z_score is not None:
+        z_score = quantity(assessment.z_score, codes.NO_UNITS, 2)
+        components.append({"code": concept(codes.Z_SCORE), "valueQuantity": z_score})
+    return components
