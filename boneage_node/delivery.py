@@ -1,6 +1,6 @@
 """Sending to a destination, by the protocol that the form of its name stands for.
 
-``AE@host:port`` is C-STORE, an ``http(s)`` URL is STOW-RS.
+``AE@host:port`` is C-STORE (with ``/tls`` behind it, over TLS), an ``http(s)`` URL is STOW-RS.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def deliver(destination: str, tasks: Sequence[DeliveryTask], settings: Settings)
     files = [task.path for task in tasks]
     if is_url(destination):
         return stow.send(destination, files)
-    return sender.send(Destination.parse(destination), files, settings.ae_title)
+    return sender.send(Destination.parse(destination), files, settings.ae_title, tls=settings.tls)
 
 
 def probe(destination: str, settings: Settings) -> str:
@@ -43,5 +43,5 @@ def probe(destination: str, settings: Settings) -> str:
     """
     if is_url(destination):
         return f"answers QIDO-RS, after {1000 * query.probe(destination):.0f} ms"
-    seconds = sender.echo(Destination.parse(destination), settings.ae_title)
+    seconds = sender.echo(Destination.parse(destination), settings.ae_title, tls=settings.tls)
     return f"answers C-ECHO, after {1000 * seconds:.0f} ms"

@@ -24,6 +24,8 @@ class ExitCode(IntEnum):
     """The model, or the device it should run on, is missing or damaged."""
     DATA_DIR = 7
     """The data folder cannot be written, or another node is using it."""
+    TLS = 8
+    """A certificate, key or CA file is missing, cannot be read, does not fit, or has expired."""
 
 
 class NodeError(Exception):

@@ -30,6 +30,7 @@ from .exit_codes import ExitCode, NodeError
 from .logs import get_logger
 from .settings import Settings
 from .store import SchemaMismatch, Store, backoff
+from .tls import check_files
 
 STOP_SECONDS = 25.0
 """How long the children may take to end their work on SIGTERM; container engines give 30 s in all."""
@@ -229,6 +230,8 @@ def prepared(settings: Settings, role: Role) -> Iterator[None]:
     problem = settings.unsafe_listening() if Role.RECEIVER in single else None
     if problem is not None:
         raise NodeError(ExitCode.UNSAFE, problem)
+    if single:
+        check_files(settings.tls)
     try:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

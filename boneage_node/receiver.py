@@ -6,15 +6,17 @@ from .child import Child
 from .dimse.admission import ReceiverSettings, UnsafeSettingsError
 from .dimse.receiver import serve
 from .exit_codes import ExitCode, NodeError
+from .logs import get_logger
 from .node import open_store
 from .settings import Settings
+from .tls import RENEW_DAYS, days_left, listening_context
 
 
 def run(settings: Settings, child: Child) -> None:
     """Receive until told to stop.
 
     Raises:
-        NodeError: Where it may not or cannot listen.
+        NodeError: Where it may not or cannot listen, or TLS files will not do.
     """
     with open_store(settings) as store:
         store.spool.sweep_incoming()
@@ -29,6 +31,7 @@ def run(settings: Settings, child: Child) -> None:
             max_associations=settings.max_associations,
             idle_timeout_seconds=settings.association_idle_seconds,
             reserve_bytes=settings.spool_reserve_bytes,
+            tls=listening_context(settings.tls),
         )
         try:
             receiver = serve(listening, store.intake, store.spool.incoming_dir)
@@ -40,6 +43,9 @@ def run(settings: Settings, child: Child) -> None:
                 f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}. "
                 "Stop what uses the port, or choose another with --port.",
             ) from error
+        days = days_left(settings.tls)
+        if days is not None and days < RENEW_DAYS:
+            get_logger().warning("the certificate expires soon", days=days)
         child.ready(port=receiver.port)
         while not child.stop.wait(1.0):
             if not receiver.is_alive():

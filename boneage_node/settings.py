@@ -18,9 +18,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, WithJsonSchema
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
 from pydantic_settings.sources import PydanticBaseSettingsSource
+
+from .dimse.destination import Destination
+from .tls import TlsFiles
 
 ENVIRONMENT_PREFIX = "BONEAGE_"
 CONFIG_VARIABLE = "BONEAGE_CONFIG"
@@ -66,7 +69,7 @@ def checked_base_url(value: str) -> str:
 
 
 def checked_destination(value: str) -> str:
-    """Check ``AE@host:port``, an IPv6 address in square brackets, or the base URL of a DICOMweb service.
+    """Check ``AE@host:port``, ``AE@host:port/tls``, or the base URL of a DICOMweb service.
 
     Raises:
         ValueError: It is neither.
@@ -77,13 +80,10 @@ def checked_destination(value: str) -> str:
         if url.endswith("/studies"):
             raise ValueError(f"'{value}' must be the base URL: leave /studies out")
         return url
-    match = re.fullmatch(r"(?P<ae>[^@]+)@(?P<host>\[[0-9A-Fa-f:]+\]|[^\s:@\[\]/]+):(?P<port>\d{1,5})", value)
-    if match is None or not 0 < int(match["port"]) < 65536:
-        raise ValueError(
-            f"'{value}' is not a destination such as PACS@10.0.0.5:104 (AE title, host, port) "
-            "or https://pacs.example/dicom-web"
-        )
-    return f"{_ae_title(match['ae'])}@{match['host']}:{int(match['port'])}"
+    try:
+        return str(Destination.parse(value))
+    except ValueError as error:
+        raise ValueError(f"{error}, nor a URL such as https://pacs.example/dicom-web") from None
 
 
 def _network(value: str) -> str:
@@ -136,6 +136,7 @@ Devices = Annotated[
     NoDecode,
     BeforeValidator(_split_commas),
 ]
+File = Annotated[Path, AfterValidator(_absolute), WithJsonSchema({"type": "string", "format": "file-path"})]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "console", "json"]
 SexUnknown = Literal["refuse", "both"]
@@ -165,6 +166,21 @@ class Settings(BaseSettings):
     max_associations: int = Field(25, ge=1, description="Associations served at once; more are rejected.")
     association_idle_seconds: float = Field(
         60.0, gt=0, description="An association with nothing said for so long is aborted."
+    )
+
+    tls_certificate: File | None = Field(
+        None,
+        description="PEM file with the node's certificate (and those of intermediate authorities). Set: the "
+        "port speaks TLS only, and the certificate is shown to `/tls` destinations that ask for one.",
+    )
+    tls_key: File | None = Field(
+        None, description="PEM file with the private key of `tls_certificate`, without a passphrase."
+    )
+    tls_ca: File | None = Field(
+        None,
+        description="PEM file with the certificates of the authorities that vouch for peers. Set: callers "
+        "must show a certificate of theirs to a node with `tls_certificate`, and `/tls` destinations are "
+        "verified against them. Not set: callers need none, and those of the system vouch for destinations.",
     )
 
     data_dir: Annotated[Path, AfterValidator(_absolute)] = Field(
@@ -216,8 +232,8 @@ class Settings(BaseSettings):
 
     send_to: Destinations = Field(
         (),
-        description="Destinations of the reports: `AE@host:port` (C-STORE), or the base URL of a DICOMweb "
-        "service, `https://pacs.example/dicom-web` (STOW-RS).",
+        description="Destinations of the reports: `AE@host:port` (C-STORE), `AE@host:port/tls` (C-STORE over "
+        "TLS), or the base URL of a DICOMweb service, `https://pacs.example/dicom-web` (STOW-RS).",
     )
     send_refusals: bool = Field(
         True, description="Send a report also when a study was refused, with the reason."
@@ -265,6 +281,11 @@ class Settings(BaseSettings):
     def spool_reserve_bytes(self) -> int:
         """`spool_reserve_mib` in bytes."""
         return self.spool_reserve_mib * 1024 * 1024
+
+    @property
+    def tls(self) -> TlsFiles:
+        """The files of TLS."""
+        return TlsFiles(self.tls_certificate, self.tls_key, self.tls_ca)
 
     def unsafe_listening(self) -> str | None:
         """Say why the node must not listen as it is set, or None where it may.
@@ -421,7 +442,8 @@ def _type_name(schema: dict[str, Any]) -> str:
     names = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
     if schema["type"] == "array":
         return "list of texts"
-    return "folder" if schema.get("format") == "path" else names[schema["type"]]
+    paths = {"path": "folder", "file-path": "file"}
+    return paths.get(schema.get("format", ""), names[schema["type"]])
 
 
 def _as_toml(value: Any) -> str:

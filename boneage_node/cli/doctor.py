@@ -32,7 +32,7 @@ def doctor(
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check settings, database, spool, disk, model, device, port and destinations.
+    """Check settings, database, spool, disk, model, device, port, certificates and destinations.
 
     Exit status: 0 when all is well, 1 when something is to be mended.
     """
@@ -68,6 +68,7 @@ def _examine(config: Path | None, data_dir: Path | None, send_to: list[str] | No
         ("database", _database),
         ("model", _model),
         ("port", _port),
+        ("TLS", _tls),
     ):
         yield _guarded(what, look, settings)
     for destination in settings.send_to:
@@ -147,6 +148,20 @@ def _port(settings: Settings) -> str:
         except OSError as error:
             return f"{settings.host}:{settings.port} is not free ({error.strerror}): the node may be running"
     return f"{settings.host}:{settings.port} is free"
+
+
+def _tls(settings: Settings) -> str:
+    from boneage_node.tls import RENEW_DAYS, check_files, days_left
+
+    check_files(settings.tls)
+    days = days_left(settings.tls)
+    if days is None:
+        return "no certificate is set: the port speaks DICOM without TLS"
+    if days < RENEW_DAYS:
+        sentence = f"The certificate {settings.tls_certificate} expires in {days} days: have it renewed."
+        raise NodeError(ExitCode.TLS, sentence)
+    who = "with callers that tls_ca vouches for" if settings.tls_ca else "with any caller"
+    return f"the certificate is valid for {days} days more; the port speaks TLS only, {who}"
 
 
 def _destination(settings: Settings, destination: str) -> str:

@@ -8,30 +8,35 @@ import typer
 
 from boneage_node.exit_codes import ExitCode, NodeError
 
-from .common import out
+from .common import ConfigOption, out
 
 
 def echo(
     destination: Annotated[
-        str, typer.Argument(metavar="DESTINATION", help="The station to ask: AE@host:port, or a URL.")
+        str, typer.Argument(metavar="DESTINATION", help="The station to ask: AE@host:port[/tls], or a URL.")
     ],
-    ae_title: Annotated[str, typer.Option(help="Calling AE title.")] = "BONEAGE",
+    ae_title: Annotated[str | None, typer.Option(help="Calling AE title.  [default: the node's]")] = None,
+    config: ConfigOption = None,
 ) -> None:
     r"""Ask a station (C-ECHO) or a DICOMweb service (QIDO-RS) whether it answers.
 
-    Exit status: 0 when it does, else 1.
+    With /tls, its certificate is verified and ours shown as the settings tls_... say.
+
+    Exit status: 0 when it answers, else 1.
 
     \b
     Examples:
       boneage-node echo ORTHANC@127.0.0.1:4242
+      boneage-node echo PACS@pacs.example:2762/tls --config /etc/boneage-node.toml
       boneage-node echo https://pacs.example/dicom-web
     """
     from boneage_node.delivery import probe
     from boneage_node.sending import Unreachable
     from boneage_node.settings import checked_destination, load_settings
 
+    settings = load_settings(config, ae_title=ae_title)
     try:
-        answer = probe(checked_destination(destination), load_settings(ae_title=ae_title))
+        answer = probe(checked_destination(destination), settings)
     except ValueError as error:
         raise NodeError(ExitCode.USAGE, str(error)) from error
     except Unreachable as error:

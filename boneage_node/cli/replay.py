@@ -39,7 +39,7 @@ def replay(
     paths: Annotated[list[Path], typer.Argument(help="DICOM files, or folders of them.")],
     to: Annotated[
         str | None,
-        typer.Option(metavar="AE@HOST:PORT", help="Send to a running node instead of a temporary one."),
+        typer.Option(metavar="AE@HOST:PORT[/tls]", help="Send to a running node instead of a temporary one."),
     ] = None,
     keep: Annotated[
         Path, typer.Option("--out", help="Where structured reports and pictures are kept.")
@@ -53,7 +53,8 @@ def replay(
 
     Without --to, a whole temporary node and a small PACS are started on loopback, with free ports: the files
     go in by C-STORE, the reports come back by C-STORE. Reports (.dcm) and pictures (.png) are kept in --out,
-    named after the files. With --to, the files are sent to a running node, and its answers shown.
+    named after the files. With --to, the files are sent to a running node, and its answers shown;
+    with /tls behind the port, over TLS as the settings tls_... say.
 
     Exit status: 0 when every study was read or refused (with --to: stored), else 1.
 
@@ -106,11 +107,13 @@ def _by_study(files: list[Path]) -> dict[str, list[Path]]:
 def _send(studies: dict[str, list[Path]], destination: Destination) -> list[Sent]:
     """Send each study over an association of its own, as a modality does."""
     from boneage_node.dimse.sender import send
+    from boneage_node.settings import load_settings
 
+    tls = load_settings().tls
     answers: list[Sent] = []
     with progress_bar("sending", sum(len(files) for files in studies.values())) as advance:
         for files in studies.values():
-            for sent in send(destination, files, CALLING_AE_TITLE):
+            for sent in send(destination, files, CALLING_AE_TITLE, tls=tls):
                 answers.append(sent)
                 advance(len(answers), "")
     return answers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,9 +19,16 @@ def start(
     send_to: Annotated[
         list[str] | None,
         typer.Option(
-            help="Destination of the reports, AE@host:port or the URL of a DICOMweb service. "
+            help="Destination of the reports, AE@host:port[/tls] or the URL of a DICOMweb service. "
             "May be given several times."
         ),
+    ] = None,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(help="Certificate (PEM). With it, the port speaks TLS only.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Private key of the certificate (PEM).")] = None,
+    tls_ca: Annotated[
+        Path | None, typer.Option(help="Authorities (PEM) that must vouch for peers, callers too.")
     ] = None,
     allow_ae: Annotated[
         list[str] | None, typer.Option(help="Calling AE title that may send. May be given several times.")
@@ -61,7 +69,8 @@ def start(
 
     \b
     Exit status: 0 stopped as asked, 2 a setting is wrong, 3 would listen to everyone and was not told to,
-    4 the port cannot be listened on, 5 database, 6 model or device, 7 data folder.
+    4 the port cannot be listened on, 5 database, 6 model or device, 7 data folder,
+    8 certificate, key or CA file.
     """
     from boneage_node.logs import configure_logs
     from boneage_node.node import Role, Supervisor
@@ -75,6 +84,9 @@ def start(
         host=host,
         port=port,
         send_to=send_to,
+        tls_certificate=tls_certificate,
+        tls_key=tls_key,
+        tls_ca=tls_ca,
         allowed_ae_titles=allow_ae,
         allowed_addresses=allow_address,
         open_to_all=open_to_all,

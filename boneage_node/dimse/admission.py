@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from enum import Enum
+from ssl import SSLContext
 
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 
@@ -41,6 +42,7 @@ class ReceiverSettings:
             aborted.
         request_timeout_seconds: A connection that has sent no complete association request by then is closed.
         max_instance_bytes: Data sets larger than this are refused.
+        tls: Speak TLS, and nothing else, in this manner; None for no TLS.
         reserve_bytes: Space on the incoming folder's file system below which nothing is taken in.
     """
 
@@ -57,6 +59,7 @@ class ReceiverSettings:
     request_timeout_seconds: float = 15.0
     max_instance_bytes: int = 512 * 2**20
     reserve_bytes: int = 512 * 2**20
+    tls: SSLContext | None = None
 
     def check(self) -> None:
         """Raise where these settings would let in callers that nobody named.

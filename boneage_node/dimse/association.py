@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ssl import SSLContext
-from typing import Any
+from typing import Any, cast
 
 from pynetdicom import AE
 from pynetdicom.association import Association
@@ -14,18 +14,34 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
+from boneage_node.exit_codes import NodeError
 from boneage_node.sending import Unreachable
+from boneage_node.tls import TlsFiles, calling_context
 
 from .destination import Destination
+from .tls_problems import tls_problem
 from .toolkit import configure_pynetdicom
+from .transport import ReadAheadSocket, SecureConnection
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
+NO_FILES = TlsFiles()
+_ACCEPTED = 0
 
 
-class _Connection(socket.socket):
-    """A socket that remembers why it could not connect: pynetdicom keeps that to itself."""
+class _Watched(socket.socket):
+    """A socket that remembers why it could not connect, and what TLS said later; pynetdicom does not tell.
+
+    Of TLS 1.3 a caller learns only when it reads that the peer does not accept its certificate.
+
+    Attributes:
+        problem: What went wrong.
+        of_tls: Whether that went wrong in TLS, the connection beneath it being there.
+        patience_seconds: The longest wait for the peer.
+    """
 
     problem: OSError | None = None
+    of_tls = False
+    patience_seconds: float | None = None
 
     def connect(self, address: Any) -> None:
         try:
@@ -34,18 +50,55 @@ class _Connection(socket.socket):
             self.problem = error
             raise
 
+    def recv(self, *args: Any) -> bytes:
+        try:
+            return super().recv(*args)
+        except ssl.SSLWantReadError:
+            raise
+        except ssl.SSLError as error:
+            self.problem = error
+            raise
+
+    def settimeout(self, value: float | None) -> None:
+        """Wait for so many seconds; where pynetdicom would wait for ever, as long as for an answer."""
+        super().settimeout(self.patience_seconds if value is None else value)
+
+
+class _SecureConnection(_Watched, SecureConnection):
+    """The same, of TLS; connecting includes the handshake."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        self.of_tls = True
+        super().do_handshake(block)
+
 
 class _Requestor(AE):
-    """An application entity that keeps its connection: pynetdicom leaves one open that never connected."""
+    """An application entity that makes its connection itself, and keeps it.
 
-    connection: _Connection | None = None
+    pynetdicom leaves one open that never connected, and would read from one with TLS at the wrong time.
+    """
+
+    def __init__(self, ae_title: str, timeout_seconds: float, tls: tuple[ssl.SSLContext, str] | None) -> None:
+        super().__init__(ae_title=ae_title)
+        self.connection_timeout = self.acse_timeout = timeout_seconds
+        self.dimse_timeout = self.network_timeout = timeout_seconds
+        self.connection: _Watched | None = None
+        self._timeout_seconds = timeout_seconds
+        self._tls = tls
 
     def _create_socket(
-        self, assoc: Association, address: AddressInformation, tls_args: tuple[SSLContext, str] | None
+        self, assoc: Association, address: AddressInformation, tls_args: tuple[ssl.SSLContext, str] | None
     ) -> AssociationSocket:
-        created = super()._create_socket(assoc, address, tls_args)
+        created = ReadAheadSocket(assoc, address=address)
         assert created.socket is not None, "made for this association"
-        created.socket = self.connection = _Connection(fileno=created.socket.detach())
+        if self._tls is None:
+            connection = _Watched(fileno=created.socket.detach())
+        else:
+            context, host = self._tls
+            context.sslsocket_class = _SecureConnection
+            connection = cast(_SecureConnection, context.wrap_socket(created.socket, server_hostname=host))
+        connection.patience_seconds = self._timeout_seconds
+        created.socket = self.connection = connection
         return created
 
 
@@ -55,6 +108,7 @@ def open_association(
     calling_ae_title: str,
     contexts: list[PresentationContext],
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+    tls: TlsFiles = NO_FILES,
 ) -> Iterator[Association]:
     """Open an association; it is released when the block ends, and aborted when an exception ends it.
 
@@ -63,6 +117,7 @@ def open_association(
         calling_ae_title: The AE title to call with.
         contexts: The presentation contexts to propose, at most 128.
         timeout_seconds: How long to wait for the connection, and for each answer.
+        tls: The certificates to use where the destination is one with TLS.
 
     Yields:
         An association that is established, or one of which the peer accepted no presentation context.
@@ -71,8 +126,11 @@ def open_association(
         Unreachable: There is no association.
     """
     configure_pynetdicom()
-    ae = _Requestor(ae_title=calling_ae_title)
-    ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = timeout_seconds
+    try:
+        secured = (calling_context(tls), destination.host) if destination.tls else None
+    except NodeError as error:
+        raise Unreachable(str(error)) from error
+    ae = _Requestor(calling_ae_title, timeout_seconds, secured)
     try:
         try:
             association = ae.associate(
@@ -81,6 +139,8 @@ def open_association(
         except OSError as error:  # the name does not resolve, or no local port is left
             raise Unreachable(_connection_problem(destination, error)) from error
         if ae.connection is not None and ae.connection.problem is not None:
+            if ae.connection.of_tls:
+                raise Unreachable(tls_problem(destination, tls, ae.connection.problem))
             raise Unreachable(_connection_problem(destination, ae.connection.problem))
         _require_answer(association, destination, calling_ae_title)
         try:
@@ -97,12 +157,19 @@ def open_association(
 
 def _require_answer(association: Association, destination: Destination, calling_ae_title: str) -> None:
     answer = association.acceptor.primitive
-    if answer is None:
+    if answer is None:  # pynetdicom misses the answer of a peer that rejects and is gone before it looks
+        answer = association.dul.receive_pdu()
+    if not isinstance(answer, A_ASSOCIATE):
+        check = (
+            "that this node's certificate is trusted there"
+            if destination.tls
+            else "whether it speaks TLS (then write /tls behind the port)"
+        )
         raise Unreachable(
             f"{destination.address} takes the connection but does not answer as DICOM: "
-            "check that this is the station's DICOM port, and look into its log."
+            f"check that this is the station's DICOM port, and {check}, and look into its log."
         )
-    if association.is_rejected:
+    if answer.result != _ACCEPTED:
         mend = _rejection(answer, destination, calling_ae_title)
         raise Unreachable(f"{destination.address} rejects the association: {mend}")
 

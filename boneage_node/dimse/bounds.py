@@ -21,9 +21,9 @@ from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dsutils import decode
 from pynetdicom.pdu_primitives import P_DATA
-from pynetdicom.transport import AssociationSocket
 
 from .status import Status, StoreError
+from .transport import ReadAheadSocket
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -45,7 +45,7 @@ _NO_DATA_SET = 0x0101
 _log = structlog.get_logger(__name__)
 
 
-class BoundedSocket(AssociationSocket):
+class BoundedSocket(ReadAheadSocket):
     """A socket of an association that refuses long PDUs and does not wait for ever.
 
     Args:
@@ -59,13 +59,8 @@ class BoundedSocket(AssociationSocket):
         self, association: Association, connection: socket.socket, request: bytes, idle_timeout_seconds: float
     ) -> None:
         super().__init__(association, client_socket=connection)
-        self._request = request
+        self.read_ahead = request
         self._idle_timeout_seconds = idle_timeout_seconds
-
-    @property
-    def ready(self) -> bool:
-        """Whether there is something to read."""
-        return bool(self._request) or bool(super().ready)
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Read so many bytes of a PDU; fewer where the peer has closed the connection.
@@ -73,14 +68,13 @@ class BoundedSocket(AssociationSocket):
         Raises:
             TimeoutError: The peer did not send them in time.
         """
-        if self._request:
-            taken, self._request = self._request[:nr_bytes], self._request[nr_bytes:]
-            return bytearray(taken)
         if nr_bytes > MAX_PDU_BYTES:
             _log.warning("pdu_too_long", announced_bytes=nr_bytes)
             self.event_queue.put("Evt19")  # invalid PDU: answered with A-ABORT, then closed
             return bytearray()
-        return self._recv_before(time.monotonic() + self._idle_timeout_seconds, nr_bytes)
+        taken = self.take(nr_bytes)
+        deadline = time.monotonic() + self._idle_timeout_seconds
+        return taken + self._recv_before(deadline, nr_bytes - len(taken))
 
     def _recv_before(self, deadline: float, nr_bytes: int) -> bytearray:
         if self.socket is None:

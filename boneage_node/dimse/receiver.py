@@ -124,7 +124,13 @@ def serve(settings: ReceiverSettings, sink: InstanceSink, incoming_dir: Path) ->
     process = ExitStack()
     process.enter_context(receiving_process(incoming_dir))
     receiver = Receiver(server, open_associations, process)
-    _log.info("listening", ae_title=settings.ae_title, host=settings.host, port=receiver.port)
+    _log.info(
+        "listening",
+        ae_title=settings.ae_title,
+        host=settings.host,
+        port=receiver.port,
+        tls=settings.tls is not None,
+    )
     return receiver
 
 

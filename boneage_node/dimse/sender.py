@@ -15,8 +15,9 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
 from boneage_node.sending import Sent, Unreachable
+from boneage_node.tls import TlsFiles
 
-from .association import DEFAULT_TIMEOUT_SECONDS, open_association
+from .association import DEFAULT_TIMEOUT_SECONDS, NO_FILES, open_association
 from .contexts import VERIFICATION
 from .destination import Destination
 from .status import Status, is_delivered, is_permanent, sentence
@@ -46,6 +47,7 @@ def send(
     files: Iterable[Path],
     calling_ae_title: str,
     *,
+    tls: TlsFiles = NO_FILES,
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
 ) -> Iterator[Sent]:
     """Send files in their order, over one association while it holds.
@@ -58,6 +60,7 @@ def send(
         destination: Where to.
         files: DICOM files.
         calling_ae_title: The node's AE title.
+        tls: The certificates to use where the destination is one with TLS.
         timeout_seconds: How long to wait for the connection, and for each answer.
 
     Yields:
@@ -75,7 +78,9 @@ def send(
         done = 0
         try:
             contexts = _propose(batch)
-            with open_association(destination, calling_ae_title, contexts, timeout_seconds) as association:
+            with open_association(
+                destination, calling_ae_title, contexts, timeout_seconds, tls
+            ) as association:
                 for number, instance in enumerate(batch, 1):
                     sent = _send_one(association, destination, instance, number)
                     done = number
@@ -90,7 +95,11 @@ def send(
 
 
 def echo(
-    destination: Destination, calling_ae_title: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    destination: Destination,
+    calling_ae_title: str,
+    *,
+    tls: TlsFiles = NO_FILES,
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
 ) -> float:
     """Ask a station whether it is there.
 
@@ -102,7 +111,7 @@ def echo(
     """
     started = time.monotonic()
     contexts = [build_context(VERIFICATION, list(_UNCOMPRESSED))]
-    with open_association(destination, calling_ae_title, contexts, timeout_seconds) as association:
+    with open_association(destination, calling_ae_title, contexts, timeout_seconds, tls) as association:
         if not association.accepted_contexts:
             raise Unreachable(f"{destination} takes the association but not C-ECHO.")
         status = association.send_c_echo()

@@ -3,12 +3,14 @@
 pynetdicom gives two threads to every connection as soon as it is made. Health checks that connect and close,
 port scans and half-open connections by the hundred would each hold them. Here one loop reads the requests of
 all, decides who may come in (:mod:`.admission`), answers the others, and hands on only what was admitted.
+TLS handshakes are made in the same loop, a step whenever something of them has arrived.
 """
 
 from __future__ import annotations
 
 import selectors
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -24,8 +26,11 @@ from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationServer, RequestHandler
 
+from boneage_node.tls import handshake_problem
+
 from .admission import ReceiverSettings, Rejection, admit
 from .bounds import BoundedMessages, BoundedSocket
+from .transport import SecureConnection
 
 MAX_REQUEST_BYTES = 256 * 2**10
 """128 presentation contexts with thirty transfer syntaxes each come to less."""
@@ -33,6 +38,8 @@ MAX_WAITING_CONNECTIONS = 256
 """With so many waiting, a new connection closes the one that has waited longest."""
 _PDU_HEADER_BYTES = 6
 _ASSOCIATE_RQ = 0x01
+_TLS_HANDSHAKE = 0x16
+"""What a TLS connection begins with (RFC 8446, 5.1)."""
 _ABORT_PDU = bytes((7, 0, 0, 0, 0, 4, 0, 0, 2, 0))  # by the service provider, reason not specified
 _POLL_SECONDS = 0.1
 
@@ -41,11 +48,20 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(eq=False)
 class Waiting:
-    """A connection whose association request is not complete yet."""
+    """A connection whose association request is not complete yet.
+
+    Attributes:
+        connection: Its socket, of TLS once it has begun to speak that.
+        address: Where it comes from: IP address, port.
+        deadline: When it is closed, on the monotonic clock in seconds.
+        secure: Whether its TLS handshake is done.
+        request: What has come of the association request.
+    """
 
     connection: socket.socket
     address: Any
     deadline: float
+    secure: bool = False
     request: bytearray = field(default_factory=bytearray)
 
 
@@ -146,7 +162,9 @@ class Server(AssociationServer):
         self.request = b""
         self._stopping = False
         self._stopped = threading.Event()
-        self._waiting: dict[socket.socket, Waiting] = {}
+        self._waiting: dict[Waiting, None] = {}  # in their order of arrival
+        if settings.tls is not None:
+            settings.tls.sslsocket_class = SecureConnection
         super().__init__(
             ae,
             (settings.host, settings.port),
@@ -168,10 +186,10 @@ class Server(AssociationServer):
                         if key.fileobj is listener:
                             self._accept(selector)
                         else:
-                            self._read_request(selector, key.data)
+                            self._attend(selector, key.data)
                     self._close_overdue(selector)
                     self.reap()
-                for waiting in list(self._waiting.values()):
+                for waiting in list(self._waiting):
                     self._dismiss(selector, waiting)
         finally:
             self._stopped.set()
@@ -195,22 +213,67 @@ class Server(AssociationServer):
             time.sleep(0.05)  # out of file descriptors: the connection is still there to be accepted
             return
         if len(self._waiting) >= MAX_WAITING_CONNECTIONS:
-            self._dismiss(selector, next(iter(self._waiting.values())))
+            self._dismiss(selector, next(iter(self._waiting)))
         connection.setblocking(False)
         deadline = time.monotonic() + self.settings.request_timeout_seconds
-        waiting = self._waiting[connection] = Waiting(connection, address, deadline)
+        waiting = Waiting(connection, address, deadline)
+        self._waiting[waiting] = None
         selector.register(connection, selectors.EVENT_READ, waiting)
 
-    def _read_request(self, selector: selectors.BaseSelector, waiting: Waiting) -> None:
-        """Read on, but nothing behind the request; admit or reject once it is complete."""
+    def _attend(self, selector: selectors.BaseSelector, waiting: Waiting) -> None:
+        """Go on with a connection as far as what has come of it goes."""
+        if waiting not in self._waiting:  # pushed out by one that was accepted a moment ago
+            return
+        if self.settings.tls is not None and not waiting.secure:
+            self._shake_hands(selector, waiting, self.settings.tls)
+            if not waiting.secure:
+                return
+        # The rest of a TLS record is inside the connection, where the selector does not see it.
+        while waiting in self._waiting and self._read_request(selector, waiting):
+            pass
+
+    def _shake_hands(
+        self, selector: selectors.BaseSelector, waiting: Waiting, context: ssl.SSLContext
+    ) -> None:
+        """Make the next step of a TLS handshake; what is not TLS costs but a look at its first byte."""
+        try:
+            if not isinstance(waiting.connection, ssl.SSLSocket):
+                first = waiting.connection.recv(1, socket.MSG_PEEK)
+                if first != bytes([_TLS_HANDSHAKE]):
+                    if first:
+                        what = "DICOM without TLS" if first == bytes([_ASSOCIATE_RQ]) else "something else"
+                        _log.warning("not_tls", address=waiting.address[0], received=what)
+                    self._dismiss(selector, waiting, _ABORT_PDU)
+                    return
+                # It has the same file descriptor, by which the selector knows it.
+                waiting.connection = context.wrap_socket(
+                    waiting.connection, server_side=True, do_handshake_on_connect=False
+                )
+            waiting.connection.do_handshake()
+            selector.modify(waiting.connection, selectors.EVENT_READ, waiting)
+            waiting.secure = True
+        except ssl.SSLWantReadError:
+            selector.modify(waiting.connection, selectors.EVENT_READ, waiting)
+        except ssl.SSLWantWriteError:
+            selector.modify(waiting.connection, selectors.EVENT_WRITE, waiting)
+        except OSError as error:
+            _log.warning("tls_handshake_failed", address=waiting.address[0], problem=handshake_problem(error))
+            self._dismiss(selector, waiting)
+
+    def _read_request(self, selector: selectors.BaseSelector, waiting: Waiting) -> bool:
+        """Read on, but nothing behind the request; admit or reject once it is complete.
+
+        Returns:
+            Whether there may be more to read now.
+        """
         request = waiting.request
         missing = _PDU_HEADER_BYTES - len(request)
         if missing <= 0:
             missing = _length_of(request) - len(request)
         try:
             data = waiting.connection.recv(missing)
-        except BlockingIOError:
-            return
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False
         except OSError:
             data = b""
         request += data
@@ -218,10 +281,13 @@ class Server(AssociationServer):
             self._dismiss(selector, waiting)
         elif len(request) >= _PDU_HEADER_BYTES:
             if request[0] != _ASSOCIATE_RQ or _length_of(request) > MAX_REQUEST_BYTES:
-                _log.warning("not_an_association_request", address=waiting.address[0])
+                tls = self.settings.tls is None and request[0] == _TLS_HANDSHAKE
+                what = "TLS, which this port does not speak" if tls else "something else"
+                _log.warning("not_an_association_request", address=waiting.address[0], received=what)
                 self._dismiss(selector, waiting, _ABORT_PDU)
             elif len(request) == _length_of(request):
                 self._decide(selector, waiting)
+        return True
 
     def _decide(self, selector: selectors.BaseSelector, waiting: Waiting) -> None:
         request = A_ASSOCIATE_RQ()
@@ -240,7 +306,7 @@ class Server(AssociationServer):
             self._dismiss(selector, waiting, rejection.to_pdu())
             return
         selector.unregister(waiting.connection)
-        del self._waiting[waiting.connection]
+        del self._waiting[waiting]
         waiting.connection.setblocking(True)
         self.request = bytes(waiting.request)
         try:
@@ -250,7 +316,7 @@ class Server(AssociationServer):
 
     def _dismiss(self, selector: selectors.BaseSelector, waiting: Waiting, answer: bytes = b"") -> None:
         selector.unregister(waiting.connection)
-        del self._waiting[waiting.connection]
+        del self._waiting[waiting]
         with suppress(OSError):  # the peer may be gone already
             if answer:
                 waiting.connection.send(answer)
@@ -259,7 +325,8 @@ class Server(AssociationServer):
 
     def _close_overdue(self, selector: selectors.BaseSelector) -> None:
         now = time.monotonic()
-        for waiting in [waiting for waiting in self._waiting.values() if waiting.deadline < now]:
+        for waiting in [waiting for waiting in self._waiting if waiting.deadline < now]:
+            _log.info("no_association_request_in_time", address=waiting.address[0])
             self._dismiss(selector, waiting)
 
     def reap(self) -> None:

@@ -13,6 +13,8 @@ from boneage_node.dimse.destination import Destination
         ("PACS@10.0.0.5:104", Destination("PACS", "10.0.0.5", 104)),
         ("MY PACS@pacs.example:11112", Destination("MY PACS", "pacs.example", 11112)),
         ("A@[fd00::5]:104", Destination("A", "fd00::5", 104)),
+        ("PACS@pacs.example:2762/tls", Destination("PACS", "pacs.example", 2762, tls=True)),
+        ("A@[fd00::5]:2762/tls", Destination("A", "fd00::5", 2762, tls=True)),
     ],
 )
 def test_a_destination_reads_back_as_it_is_written(text: str, destination: Destination) -> None:
@@ -35,6 +37,9 @@ def test_a_destination_reads_back_as_it_is_written(text: str, destination: Desti
         "@h:1",
         " @h:1",
         "A@h/x:1",
+        "A@h:1/",
+        "A@h:1/ssl",
+        "A@h/tls:1",
     ],
 )
 def test_anything_else_is_no_destination(text: str) -> None:

@@ -1,0 +1,348 @@
+"""DICOM over TLS with DCMTK and Orthanc at the other end, and what a sender is told when it fails."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+
+import pytest
+from dimse_help import Watched, data_set_bytes, receiving, write_radiograph
+from orthanc_peer import Orthanc, free_port
+from tls_help import Authority, Signed
+
+from boneage_node.dimse.receiver import Receiver
+from boneage_node.dimse.sender import Destination, Unreachable, echo, send
+from boneage_node.tls import TlsFiles, listening_context
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("tls") / "hospital")
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Signed:
+    """A station with a certificate of an authority that nobody here knows."""
+    return Authority(tmp_path_factory.mktemp("tls") / "elsewhere").sign("stranger")
+
+
+@pytest.fixture(scope="module")
+def node(authority: Authority) -> Signed:
+    return authority.sign("node")
+
+
+@pytest.fixture(scope="module")
+def pacs(authority: Authority) -> Signed:
+    return authority.sign("pacs")
+
+
+@pytest.fixture
+def dcmtk(require_peer: Callable[[str], str]) -> Run:
+    """Runs one of DCMTK's programs."""
+    folder = Path(require_peer("dcmtk")).parent
+
+    def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [str(folder / program), *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    return run
+
+
+@contextmanager
+def secure_node(folder: Path, files: TlsFiles, **settings: Any) -> Iterator[tuple[Receiver, Watched]]:
+    """A receiver that speaks TLS."""
+    with receiving(folder, tls=listening_context(files), **settings) as running:
+        yield running
+
+
+@contextmanager
+def storescp(folder: Path, station: Signed) -> Iterator[Destination]:
+    """DCMTK's storage SCP over TLS, which wants a certificate of the same authority."""
+    folder.mkdir()
+    destination = Destination("STORESCP", "127.0.0.1", free_port(), tls=True)
+    options = ["+tls", station.key, station.certificate, "+cf", station.ca, "-od", folder, destination.port]
+    process = subprocess.Popen(["storescp", *map(str, options)])
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex((destination.host, destination.port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield destination
+    finally:
+        process.kill()
+        process.wait()
+
+
+def as_dcmtk(station: Signed) -> list[Path | str]:
+    return ["+tls", station.key, station.certificate, "+cf", station.ca]
+
+
+def problem(destination: Destination, tls: TlsFiles, timeout_seconds: float = 30.0) -> str:
+    with pytest.raises(Unreachable) as caught:
+        echo(destination, "BONEAGE", tls=tls, timeout_seconds=timeout_seconds)
+    return str(caught.value)
+
+
+def test_dcmtk_sends_over_tls(tmp_path: Path, dcmtk: Run, node: Signed, pacs: Signed) -> None:
+    files = [tmp_path / f"{number}.dcm" for number in range(3)]
+    for file in files:
+        write_radiograph(file, PixelData=bytes(2**20), Rows=1024, Columns=512)
+    with secure_node(tmp_path, node.files) as (receiver, sink):
+        address = ("-aec", "BONEAGE", "127.0.0.1", receiver.port)
+        echoed = dcmtk("echoscu", *as_dcmtk(pacs), *address)
+        assert echoed.returncode == 0, echoed.stderr
+        sent = dcmtk("storescu", "-v", *as_dcmtk(pacs), "-R", *address, *files)
+        assert sent.returncode == 0, sent.stderr
+        assert {data_set_bytes(file) for file in sink.files()} == {data_set_bytes(file) for file in files}
+
+
+def test_a_caller_must_show_a_certificate_of_the_authority(
+    tmp_path: Path, dcmtk: Run, node: Signed, stranger: Signed
+) -> None:
+    with secure_node(tmp_path, node.files) as (receiver, sink):
+        address = ("-aec", "BONEAGE", "127.0.0.1", receiver.port)
+        anonymous = ["+tla", "+cf", node.ca]
+        unknown = ["+tls", stranger.key, stranger.certificate, "+cf", node.ca]
+        for options in ([], anonymous, unknown):
+            assert dcmtk("echoscu", *options, *address).returncode != 0
+    (tmp_path / "open").mkdir()
+    with secure_node(tmp_path / "open", replace(node.files, ca=None)) as (receiver, sink):
+        address = ("-aec", "BONEAGE", "127.0.0.1", receiver.port)
+        for options in (anonymous, unknown):
+            assert dcmtk("echoscu", *options, *address).returncode == 0
+        assert sink.accepted == []
+
+
+def test_a_caller_that_does_not_know_our_authority_goes_away(
+    tmp_path: Path, dcmtk: Run, node: Signed, stranger: Signed, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with secure_node(tmp_path, replace(node.files, ca=None)) as (receiver, _):
+        refused = dcmtk("echoscu", *as_dcmtk(stranger), "-aec", "BONEAGE", "127.0.0.1", receiver.port)
+        assert refused.returncode != 0
+        assert "certificate verify failed" in refused.stderr
+        assert echo(_of(receiver), "BONEAGE", tls=TlsFiles(ca=node.ca)) > 0
+    assert "alert unknown ca" in capfd.readouterr().out
+
+
+def test_dcmtk_takes_over_tls(tmp_path: Path, dcmtk: Run, node: Signed, pacs: Signed) -> None:
+    files = [tmp_path / f"{number}.dcm" for number in range(3)]
+    for file in files:
+        write_radiograph(file, PixelData=bytes(2**20), Rows=1024, Columns=512)
+    with storescp(tmp_path / "received", pacs) as destination:
+        assert echo(destination, "BONEAGE", tls=node.files) > 0
+        sent = list(send(destination, files, "BONEAGE", tls=node.files))
+        assert [one.error for one in sent] == [None] * 3
+    assert len(list((tmp_path / "received").iterdir())) == 3
+
+
+def test_what_is_wrong_with_dcmtk_or_with_us_is_told(
+    tmp_path: Path, dcmtk: Run, node: Signed, pacs: Signed, stranger: Signed
+) -> None:
+    with storescp(tmp_path / "received", pacs) as destination:
+        address = destination.address
+        assert problem(destination, TlsFiles(ca=pacs.ca)) == (
+            f"{address} wants a certificate of this node: set tls_certificate and tls_key."
+        )
+        assert f"{address} does not accept this node's certificate" in problem(
+            destination, replace(stranger.files, ca=pacs.ca)
+        )
+        assert problem(destination, stranger.files) == (
+            f"The certificate of {address} is signed by an authority that is not in {stranger.ca} (tls_ca): "
+            "add it there."
+        )
+        assert problem(destination, TlsFiles()) == (
+            f"The certificate of {address} is signed by an authority that this system does not know: "
+            "name its file with tls_ca."
+        )
+        assert "whether it speaks TLS" in problem(replace(destination, tls=False), TlsFiles())
+        assert echo(destination, "BONEAGE", tls=node.files) > 0
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_missing_or_unknown_certificate_is_told_in_either_version(
+    tmp_path: Path, node: Signed, stranger: Signed, version: ssl.TLSVersion
+) -> None:
+    context = listening_context(node.files)
+    assert context is not None
+    context.maximum_version = context.minimum_version = version
+    with receiving(tmp_path, tls=context) as (receiver, _):
+        destination = _of(receiver)
+        wanted = problem(destination, TlsFiles(ca=node.ca))
+        assert wanted.endswith("wants a certificate of this node: set tls_certificate and tls_key.")
+        refused = problem(destination, replace(stranger.files, ca=node.ca))
+        assert "does not accept this node's certificate (tlsv1 alert unknown ca)" in refused
+        assert echo(destination, "PEER", tls=node.files) > 0
+
+
+def test_a_certificate_that_is_expired_or_of_another_host_is_told(
+    tmp_path: Path, authority: Authority, node: Signed
+) -> None:
+    expired = authority.sign("expired", valid_days=(-30, -1))
+    elsewhere = authority.sign("elsewhere", hosts=("pacs.example", "192.0.2.7"))
+    assert "has expired: have it renewed there." in _met(tmp_path / "1", expired, node)
+    assert "is not made out for 127.0.0.1:" in _met(tmp_path / "2", elsewhere, node)
+
+
+def test_an_old_tls_is_told(tmp_path: Path, node: Signed) -> None:
+    context = listening_context(replace(node.files, ca=None))
+    assert context is not None
+    with pytest.warns(DeprecationWarning, match="TLSv1"):
+        context.minimum_version = ssl.TLSVersion.TLSv1
+    with pytest.warns(DeprecationWarning, match="TLSv1"):
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with receiving(tmp_path, tls=context) as (receiver, _):
+        assert "speaks only TLS older than 1.2" in problem(_of(receiver), node.files)
+
+
+def test_a_peer_without_tls_is_told(tmp_path: Path, node: Signed) -> None:
+    with receiving(tmp_path) as (receiver, _):
+        assert "does not answer as TLS" in problem(_of(receiver), node.files)
+        assert echo(replace(_of(receiver), tls=False), "PEER") > 0
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        silent = Destination("PEER", "127.0.0.1", mute.getsockname()[1], tls=True)
+        assert "does not answer as TLS" in problem(silent, node.files, timeout_seconds=1.0)
+    gone = replace(silent, port=free_port())
+    assert problem(gone, node.files).startswith(f"Nothing listens on {gone.address}")
+
+
+def test_files_that_will_not_do_are_told_for_each_report(tmp_path: Path, node: Signed) -> None:
+    file = tmp_path / "image.dcm"
+    write_radiograph(file)
+    files = replace(node.files, ca=tmp_path / "gone.pem")
+    (sent,) = send(Destination("PACS", "127.0.0.1", 1, tls=True), [file], "BONEAGE", tls=files)
+    assert sent.error == f"{tmp_path / 'gone.pem'} (tls_ca) cannot be read: No such file or directory."
+    assert not sent.permanent
+
+
+def test_a_peer_that_talks_of_tls_in_the_middle_of_an_answer_is_waited_for(
+    tmp_path: Path, node: Signed, pacs: Signed
+) -> None:
+    """Half a record is readable, and no byte of an answer: the sender goes on meanwhile."""
+    file = tmp_path / "image.dcm"
+    write_radiograph(file)
+    with secure_node(tmp_path, pacs.files) as (receiver, sink), _Dripping(receiver.port) as port:
+        destination = Destination("BONEAGE", "127.0.0.1", port, tls=True)
+        (sent,) = send(destination, [file], "PEER", tls=node.files)
+        assert sent.error is None
+        assert len(sink.files()) == 1
+
+
+def test_orthanc_sends_over_tls_and_takes_over_tls(
+    tmp_path: Path, orthanc_program: str, node: Signed, pacs: Signed
+) -> None:
+    file = tmp_path / "image.dcm"
+    image = write_radiograph(file, PixelData=bytes(2**20), Rows=1024, Columns=512)
+    with (
+        secure_node(tmp_path, node.files) as (receiver, sink),
+        Orthanc(
+            orthanc_program, tmp_path / "orthanc", **orthanc_tls(pacs, receiver.port, mutual=True)
+        ) as peer,
+    ):
+        peer.store("node", [peer.upload(file)])
+        (kept,) = sink.files()
+        peer.delete_all()
+        destination = Destination.parse(f"{peer.destination}/tls")
+        (sent,) = send(destination, [kept], "BONEAGE", tls=node.files)
+        assert sent.error is None
+        assert peer.find(image.SOPInstanceUID) is not None
+        assert problem(destination, TlsFiles(ca=pacs.ca)).endswith("set tls_certificate and tls_key.")
+
+
+def test_orthanc_of_another_authority_neither_sends_nor_takes(
+    tmp_path: Path, orthanc_program: str, node: Signed, stranger: Signed
+) -> None:
+    file = tmp_path / "image.dcm"
+    write_radiograph(file)
+    with (
+        secure_node(tmp_path, node.files) as (receiver, sink),
+        Orthanc(
+            orthanc_program, tmp_path / "orthanc", **orthanc_tls(stranger, receiver.port, mutual=False)
+        ) as peer,
+    ):
+        identifier = peer.upload(file)
+        with pytest.raises(HTTPError):
+            peer.store("node", [identifier])
+        assert sink.files() == []
+        destination = Destination.parse(f"{peer.destination}/tls")
+        assert "is signed by an authority that is not in" in problem(destination, node.files)
+
+
+def orthanc_tls(station: Signed, port: int, *, mutual: bool) -> dict[str, Any]:
+    """Orthanc's configuration for TLS with a node on a port."""
+    modality = {"AET": "BONEAGE", "Host": "127.0.0.1", "Port": port, "UseDicomTls": True}
+    return {
+        "DicomModalities": {"node": modality},
+        "DicomTlsEnabled": True,
+        "DicomTlsCertificate": str(station.certificate),
+        "DicomTlsPrivateKey": str(station.key),
+        "DicomTlsTrustedCertificates": str(station.ca),
+        "DicomTlsRemoteCertificateRequired": mutual,
+    }
+
+
+def _of(receiver: Receiver) -> Destination:
+    return Destination("BONEAGE", "127.0.0.1", receiver.port, tls=True)
+
+
+def _met(folder: Path, station: Signed, node: Signed) -> str:
+    """What the node says of a station with such a certificate."""
+    folder.mkdir()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(station.certificate, station.key)
+    with receiving(folder, tls=context) as (receiver, _):
+        return problem(_of(receiver), node.files)
+
+
+class _Dripping:
+    """A relay that passes on what a receiver answers in halves, with a pause between them."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._relay, daemon=True)
+
+    def __enter__(self) -> int:
+        self._thread.start()
+        port: int = self._listener.getsockname()[1]
+        return port
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join(30)
+        self._listener.close()
+
+    def _relay(self) -> None:
+        caller, _ = self._listener.accept()
+        with caller, socket.create_connection(("127.0.0.1", self._port)) as called:
+            there = threading.Thread(target=_pass_on, args=(caller, called, False), daemon=True)
+            there.start()
+            _pass_on(called, caller, True)
+            there.join(30)
+
+
+def _pass_on(source: socket.socket, target: socket.socket, slowly: bool) -> None:
+    try:
+        while data := source.recv(65536):
+            half = len(data) // 2 if slowly else 0
+            target.sendall(data[:half])
+            if slowly:
+                time.sleep(0.2)
+            target.sendall(data[half:])
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
