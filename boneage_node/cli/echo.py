@@ -13,7 +13,10 @@ from .common import ConfigOption, out
 
 def echo(
     destination: Annotated[
-        str, typer.Argument(metavar="DESTINATION", help="The station to ask: AE@host:port[/tls], or a URL.")
+        str,
+        typer.Argument(
+            metavar="DESTINATION", help="Station to ask: AE@host:port, AE@host:port/tls, or a URL."
+        ),
     ],
     ae_title: Annotated[str | None, typer.Option(help="Calling AE title.  [default: the node's]")] = None,
     config: ConfigOption = None,

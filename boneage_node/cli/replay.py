@@ -39,7 +39,7 @@ def replay(
     paths: Annotated[list[Path], typer.Argument(help="DICOM files, or folders of them.")],
     to: Annotated[
         str | None,
-        typer.Option(metavar="AE@HOST:PORT[/tls]", help="Send to a running node instead of a temporary one."),
+        typer.Option(metavar="AE@HOST:PORT", help="Send to a running node instead of a temporary one."),
     ] = None,
     keep: Annotated[
         Path, typer.Option("--out", help="Where structured reports and pictures are kept.")

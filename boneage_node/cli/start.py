@@ -19,8 +19,8 @@ def start(
     send_to: Annotated[
         list[str] | None,
         typer.Option(
-            help="Destination of the reports, AE@host:port[/tls] or the URL of a DICOMweb service. "
-            "May be given several times."
+            help="Destination of the reports: AE@host:port, AE@host:port/tls, or the URL of a DICOMweb "
+            "service. May be given several times."
         ),
     ] = None,
     tls_certificate: Annotated[
