@@ -65,12 +65,15 @@ class HttpClient:
         base_url: What every path is appended to, ``https://pacs.example/dicom-web``.
         timeout_seconds: How long to wait for a connection, for each piece of an answer, and for a whole one.
 
+    Attributes:
+        base_url: As given, without a slash at its end.
+
     Raises:
         Unreachable: The netrc file cannot be used.
     """
 
     def __init__(self, base_url: str, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> None:
-        self._base_url = base_url.rstrip("/")
+        self.base_url = base_url.rstrip("/")
         self._host = httpx.URL(base_url).host
         self._timeout_seconds = timeout_seconds
         self._client = httpx.Client(
@@ -146,7 +149,7 @@ class HttpClient:
             Unreachable: As `request`.
             NoAnswer: It broke off or took too long.
         """
-        url = self._base_url + path
+        url = self.base_url + path
         try:
             with self._client.stream(
                 method, url, headers=headers, params=params, content=content
@@ -194,8 +197,8 @@ class HttpClient:
             )
         else:
             mend = {
-                404: f"has nothing at this address: check the path of the base URL {self._base_url}",
-                405: f"does not take this request here: check the path of the base URL {self._base_url}",
+                404: f"has nothing at this address: check the path of the base URL {self.base_url}",
+                405: f"does not take this request here: check the path of the base URL {self.base_url}",
                 407: "is behind a proxy that wants a login: see HTTPS_PROXY and NO_PROXY",
                 429: "says that it gets too many requests",
                 503: "says that it is out of service for now",
@@ -203,7 +206,7 @@ class HttpClient:
         raise Unreachable(f"{self._host} {mend} (HTTP status {status}).")
 
     def _connection_problem(self, error: httpx.HTTPError) -> str:
-        url = httpx.URL(self._base_url)
+        url = httpx.URL(self.base_url)
         address = f"{url.host}:{url.port or (443 if url.scheme == 'https' else 80)}"
         for cause in _causes(error):
             if isinstance(cause, ssl.SSLCertVerificationError):

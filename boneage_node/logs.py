@@ -22,7 +22,7 @@ import structlog
 
 from .settings import LogFormat, LogLevel
 
-_QUOTE_HEADERS = ("pydicom", "highdicom", "PIL", "gdcm", "httpx", "httpcore")
+_QUOTE_HEADERS = ("pydicom", "highdicom", "PIL", "gdcm", "httpx", "httpcore", "python_multipart")
 """Loggers that may quote header values (those of HTTP as parts of URLs), hence are never heard."""
 _TALKATIVE = ("pynetdicom", "apscheduler", "alembic", "sqlalchemy")
 """Loggers of libraries that report ordinary work; only their warnings are heard."""

@@ -15,7 +15,7 @@ from boneage_node.exit_codes import ExitCode, NodeError
 from boneage_node.logs import configure_logs
 from boneage_node.settings import SettingsError
 
-from . import assess, doctor, echo, evaluate, models, phantom, replay, start, studies, train
+from . import assess, doctor, echo, evaluate, fetch, models, phantom, replay, start, studies, train
 
 app = typer.Typer(
     name="boneage-node",
@@ -48,6 +48,7 @@ app.command("replay")(replay.replay)
 app.command("assess")(assess.assess)
 app.add_typer(studies.app, name="studies")
 app.add_typer(models.app, name="models")
+app.command("fetch")(fetch.fetch)
 app.command("echo")(echo.echo)
 app.command("doctor")(doctor.doctor)
 app.command("phantom")(phantom.phantom)

@@ -44,8 +44,13 @@ err = Console(stderr=True)
 
 
 @contextmanager
-def progress_bar(title: str, total: int) -> Iterator[Callable[[int, str], None]]:
-    """A progress bar on standard error; gives a function (done, note) that moves it."""
+def progress_bar(title: str, total: int | None) -> Iterator[Callable[..., None]]:
+    """A progress bar on standard error; gives a function ``(done, note="", total=None)`` that moves it.
+
+    Args:
+        title: What is done.
+        total: How much there is to do; None where it is not yet known, until the function is told.
+    """
     columns = (
         TextColumn("{task.description:<12}"),
         BarColumn(),
@@ -56,7 +61,11 @@ def progress_bar(title: str, total: int) -> Iterator[Callable[[int, str], None]]
     )
     with Progress(*columns, console=err) as progress:
         task = progress.add_task(title, total=total, note="")
-        yield lambda done, note: progress.update(task, completed=done, note=note)
+
+        def advance(done: int, note: str = "", total: int | None = None) -> None:
+            progress.update(task, completed=done, note=note, total=total)
+
+        yield advance
 
 
 def dicom_files(paths: Iterable[Path]) -> list[Path]:

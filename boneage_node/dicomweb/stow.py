@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
@@ -15,13 +13,15 @@ from boneage_node.dimse.status import Status, is_delivered, is_permanent, senten
 from boneage_node.http_client import DEFAULT_TIMEOUT_SECONDS, Answer, HttpClient, NoAnswer
 from boneage_node.sending import Sent, Unreachable
 
-DICOM_JSON = "application/dicom+json"
+from .json_model import DICOM_JSON, data_sets, items, text
+
 _PIECE_BYTES = 2**16
 _TELLS_OF_INSTANCES = (200, 202, 409)
 """Statuses of which the body says what became of each instance: all stored, some, none (Table 10.5.3-1)."""
 
 _REFERENCED_SOP_SEQUENCE, _FAILED_SOP_SEQUENCE = "00081199", "00081198"
 _REFERENCED_SOP_INSTANCE_UID, _FAILURE_REASON = "00081155", "00081197"
+_PROCESSING_FAILURE = 0x0110
 
 
 def send(
@@ -110,23 +110,13 @@ def _outcome(sop_instance_uid: str, body: bytes) -> int | None:
     Success stands for stored with a warning, too: that is delivered.
     """
     try:
-        told = json.loads(body)
-        data_set: dict[str, Any] = told[0] if isinstance(told, list) else told
-        for item in _items(data_set, _FAILED_SOP_SEQUENCE):
-            if _value(item, _REFERENCED_SOP_INSTANCE_UID) == sop_instance_uid:
-                return int(_value(item, _FAILURE_REASON) or 0x0110)
-        for item in _items(data_set, _REFERENCED_SOP_SEQUENCE):
-            if _value(item, _REFERENCED_SOP_INSTANCE_UID) == sop_instance_uid:
-                return int(Status.SUCCESS)
-    except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
-        return None  # not DICOM JSON
+        for data_set in data_sets(body):
+            for item in items(data_set, _FAILED_SOP_SEQUENCE):
+                if text(item, _REFERENCED_SOP_INSTANCE_UID) == sop_instance_uid:
+                    return int(text(item, _FAILURE_REASON) or _PROCESSING_FAILURE)
+            for item in items(data_set, _REFERENCED_SOP_SEQUENCE):
+                if text(item, _REFERENCED_SOP_INSTANCE_UID) == sop_instance_uid:
+                    return Status.SUCCESS
+    except ValueError:  # not DICOM JSON
+        return None
     return None
-
-
-def _items(data_set: dict[str, Any], tag: str) -> list[dict[str, Any]]:
-    return list(data_set.get(tag, {}).get("Value", []))
-
-
-def _value(item: dict[str, Any], tag: str) -> Any:
-    values = item.get(tag, {}).get("Value", [])
-    return values[0] if values else None

@@ -37,6 +37,8 @@ STORAGE_CLASSES: tuple[str, ...] = (*_RADIOGRAPHS, *_SECONDARY_CAPTURES)
 # XR is no defined term, but archives and converters write it. A capture of a film is often "other".
 _RADIOGRAPH_MODALITIES = frozenset({"", "CR", "DX", "RG", "XR"})
 _CAPTURE_MODALITIES = _RADIOGRAPH_MODALITIES | {"OT", "SC"}
+MODALITIES: frozenset[str] = _CAPTURE_MODALITIES
+"""Modalities of series that can hold a radiograph; empty is unknown."""
 
 _MAX_ASPECT = 1.1
 _OWN_MODEL_NAME = "boneage-node"

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from dimse_help import write_radiograph
+from node_process import NodeProcess, eventually, run
 from orthanc_peer import DICOM_WEB_PLUGIN, Orthanc
+from pydicom import dcmread
 
 from boneage_node.dicomweb.query import probe
 from boneage_node.dicomweb.stow import send
@@ -60,3 +62,52 @@ def test_orthanc_says_what_it_cannot_keep(tmp_path: Path, orthanc: Orthanc) -> N
     write_radiograph(file, PatientID=None, StudyInstanceUID=None)
     (sent,) = send(orthanc.dicom_web, [file])
     assert not sent.delivered
+
+
+def test_reports_land_beside_the_image_once_orthanc_is_up_again(
+    sample_dicom: Path, tmp_path: Path, orthanc: Orthanc, storescu: Send
+) -> None:
+    hand = sample_dicom / "girl-08y-dx.dcm"
+    study = str(dcmread(hand, stop_before_pixels=True).StudyInstanceUID)
+    orthanc.upload(hand)
+    orthanc.stop()
+    flags = ("--send-to", orthanc.dicom_web + "/")
+    with NodeProcess(tmp_path / "node", *flags, backoff_base_seconds="1", backoff_cap_seconds="2") as node:
+        assert storescu(node.port, hand).returncode == 0
+        (failed, *_) = eventually(
+            lambda: [line for line in node.log() if line.get("event") == "report not delivered"]
+        )
+        assert failed["destination"] == orthanc.dicom_web
+        assert failed["problem"].startswith(f"Nothing listens on 127.0.0.1:{orthanc.http_port}: ")
+        asked = run("echo", orthanc.dicom_web)
+        assert (asked.returncode, failed["problem"] in asked.stderr) == (1, True)
+        orthanc.start()
+        eventually(lambda: "SR" in kept(orthanc, study))
+        eventually(lambda: not any(s["deliveries"].get("todo") for s in node.studies()))
+        assert kept(orthanc, study)[0] == "DX"
+        assert node.terminate() == 0
+        assert study not in node.log_file.read_text()
+
+
+def test_orthanc_with_a_login_wants_that_of_netrc(
+    sample_dicom: Path, tmp_path: Path, orthanc_program: str, storescu: Send, netrc: Path
+) -> None:
+    hand = sample_dicom / "girl-08y-dx.dcm"
+    study = str(dcmread(hand, stop_before_pixels=True).StudyInstanceUID)
+    right = netrc.read_text()
+    netrc.write_text(right.replace(LOGIN[1], "S3CRET"))
+    with Orthanc(orthanc_program, tmp_path / "orthanc", login=LOGIN) as pacs:
+        wrong = run("echo", pacs.dicom_web)
+        assert wrong.returncode == 1
+        assert "does not accept the login and password that the netrc file has" in wrong.stderr
+        flags = ("--send-to", pacs.dicom_web)
+        with NodeProcess(
+            tmp_path / "node", *flags, backoff_base_seconds="1", backoff_cap_seconds="2"
+        ) as node:
+            assert storescu(node.port, hand).returncode == 0
+            eventually(lambda: any("netrc" in line.get("problem", "") for line in node.log()))
+            assert kept(pacs, study) == []
+            netrc.write_text(right)
+            eventually(lambda: "SR" in kept(pacs, study))
+        assert run("echo", pacs.dicom_web).returncode == 0
+    assert not any(secret in node.log_file.read_text() for secret in ("S3CRET", *LOGIN))
