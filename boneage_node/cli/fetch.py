@@ -22,7 +22,7 @@ def fetch(
         typer.Option(
             "--from",
             metavar="PACS",
-            help="AE@host:port[/tls] (C-FIND, C-MOVE), or the URL of a DICOMweb service.",
+            help="AE@host:port or AE@host:port/tls (C-FIND, C-MOVE), or the URL of a DICOMweb service.",
         ),
     ],
     accession: Annotated[

@@ -28,6 +28,7 @@ COMMANDS = [
     "studies",
     "models",
     "echo",
+    "fetch",
     "doctor",
     "phantom",
     "train",
