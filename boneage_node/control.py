@@ -14,6 +14,7 @@ from .delivery import deliver
 from .logs import get_logger
 from .node import backoff_of, open_store
 from .outage import Outage
+from .sending import Sent
 from .settings import Settings
 from .store import DeliveryTask, Status, Store
 
@@ -130,17 +131,17 @@ class Deliveries:
                     "report delivered", study=task.study_id, delivery=task.id, destination=destination
                 )
             else:
-                self._failed(task, sent.error, sent.permanent)
+                self._failed(task, sent.error, sent)
             if self._stop.is_set() and waiting:
                 self._store.outbox.release([later.id for later in waiting.values()])
                 return
             self._store.outbox.extend([later.id for later in waiting.values()], self._settings.lease_seconds)
 
-    def _failed(self, task: DeliveryTask, error: str, permanent: bool) -> None:
+    def _failed(self, task: DeliveryTask, error: str, sent: Sent) -> None:
         status = self._store.outbox.failed(
             task.id,
-            error,
-            permanent=permanent,
+            f"{error} {sent.remark}" if sent.remark else error,
+            permanent=sent.permanent,
             max_attempts=self._settings.delivery_max_attempts,
             backoff=backoff_of(self._settings),
         )

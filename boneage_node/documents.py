@@ -9,7 +9,7 @@ from pydicom import Dataset
 from .bone_age import Assessment, Refusal
 from .pipeline import result
 from .radiograph import Choice, read_dataset
-from .report import DeviceIdentity, assessment_sr, refusal_sr, to_bytes
+from .report import DeviceIdentity, assessment_sr, fhir_bundle, json_bytes, refusal_sr, to_bytes
 from .settings import Settings
 from .store import DocumentForm, Job, NewDocument, NewReport, ReportKind, Store
 
@@ -34,18 +34,25 @@ class Reporter:
             SpoolFull: There is no room for them.
         """
         instance = next(i for i in job.instances if i.path == choice.path)
-        document = self._document(_source(choice, job), instance.sha256, answer)
+        source, created_at = _source(choice, job), datetime.now().astimezone()
+        document = self._document(source, instance.sha256, answer, created_at)
         assessed = isinstance(answer, Assessment)
+        documents = []
+        if assessed or self._settings.send_refusals:
+            documents.append(self._spooled(document))
+            if self._settings.fhir_to:
+                documents.append(self._spooled_fhir(source, instance.sha256, answer, created_at))
         return NewReport(
             instance_id=instance.id,
             kind=ReportKind.ASSESSMENT if assessed else ReportKind.REFUSAL,
             sop_instance_uid=document.SOPInstanceUID,
             result=result(choice, answer) | {"file": choice.path.name},
-            documents=[self._spooled(document)] if assessed or self._settings.send_refusals else [],
+            documents=documents,
         )
 
-    def _document(self, source: Dataset, source_sha256: str, answer: Assessment | Refusal) -> Dataset:
-        created_at = datetime.now().astimezone()
+    def _document(
+        self, source: Dataset, source_sha256: str, answer: Assessment | Refusal, created_at: datetime
+    ) -> Dataset:
         if isinstance(answer, Assessment):
             return assessment_sr(
                 source, answer, source_sha256=source_sha256, created_at=created_at, device=self._device
@@ -61,6 +68,18 @@ class Reporter:
             destinations=self._settings.send_to,
             sop_class_uid=document.SOPClassUID,
             sop_instance_uid=document.SOPInstanceUID,
+        )
+
+    def _spooled_fhir(
+        self, source: Dataset, source_sha256: str, answer: Assessment | Refusal, created_at: datetime
+    ) -> NewDocument:
+        bundle = fhir_bundle(
+            source, answer, source_sha256=source_sha256, created_at=created_at, device=self._device
+        )
+        return NewDocument(
+            form=DocumentForm.FHIR,
+            file_name=self._store.spool.write(json_bytes(bundle), ".json"),
+            destinations=self._settings.fhir_to,
         )
 
 

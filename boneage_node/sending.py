@@ -19,12 +19,15 @@ class Sent:
         status: The DICOM status (PS3.7 Annex C) that the other side gave it, or None where it gave none.
         error: Why the file is not delivered, in a sentence; None where it is, with or without a warning.
         permanent: Sending it again will not help.
+        remark: What the other side says of it in its own words. They may quote what was sent, so they are
+            kept with the delivery and never logged.
     """
 
     path: Path
     status: int | None
     error: str | None = None
     permanent: bool = False
+    remark: str | None = None
 
     @property
     def delivered(self) -> bool:

@@ -31,6 +31,10 @@ _NOT_SETTINGS = {CONFIG_VARIABLE, "BONEAGE_REQUIRE_PEERS"}
 """Variables with our prefix that are no settings: where the file is, and what the tests insist on."""
 
 
+DESTINATION_CHARACTERS_MAX = 300
+"""The longest destination that the database has room for."""
+
+
 class SettingsError(Exception):
     """Settings that cannot be used; the text is one sentence (or more) for the person who wrote them."""
 
@@ -61,7 +65,7 @@ def checked_base_url(value: str) -> str:
         whole = bool(parts.hostname) and parts.port != 0 and re.fullmatch(r"[\x21-\x7e]+", value)
     except ValueError:
         whole = None
-    if not whole:
+    if not whole or len(value) > DESTINATION_CHARACTERS_MAX:
         raise ValueError(f"'{value}' is not a URL such as https://pacs.example/dicom-web")
     if parts.query or parts.fragment:
         raise ValueError(f"'{value}' must be a base URL, without ? and #")
@@ -84,6 +88,19 @@ def checked_destination(value: str) -> str:
         return str(Destination.parse(value))
     except ValueError as error:
         raise ValueError(f"{error}, nor a URL such as https://pacs.example/dicom-web") from None
+
+
+def _fhir_destination(value: str) -> str:
+    """Check the base URL of a FHIR server, or an absolute folder."""
+    value = value.strip()
+    if is_url(value):
+        return checked_base_url(value)
+    if not Path(value).is_absolute() or len(value) > DESTINATION_CHARACTERS_MAX:
+        raise ValueError(
+            f"'{value}' is neither the base URL of a FHIR server such as https://fhir.example/r4 nor an "
+            "absolute folder such as /var/lib/bone-ages"
+        )
+    return str(Path(value))
 
 
 def _network(value: str) -> str:
@@ -125,6 +142,9 @@ def default_data_dir() -> Path:
 AETitle = Annotated[str, AfterValidator(_ae_title)]
 Destinations = Annotated[
     tuple[Annotated[str, AfterValidator(checked_destination)], ...], NoDecode, BeforeValidator(_split_commas)
+]
+FhirDestinations = Annotated[
+    tuple[Annotated[str, AfterValidator(_fhir_destination)], ...], NoDecode, BeforeValidator(_split_commas)
 ]
 AETitles = Annotated[tuple[AETitle, ...], NoDecode, BeforeValidator(_split_commas)]
 Networks = Annotated[
@@ -234,6 +254,11 @@ class Settings(BaseSettings):
         (),
         description="Destinations of the reports: `AE@host:port` (C-STORE), `AE@host:port/tls` (C-STORE over "
         "TLS), or the base URL of a DICOMweb service, `https://pacs.example/dicom-web` (STOW-RS).",
+    )
+    fhir_to: FhirDestinations = Field(
+        (),
+        description="Where the same results go as FHIR R4: base URLs of servers, "
+        "`https://fhir.example/r4`, or absolute folders.",
     )
     send_refusals: bool = Field(
         True, description="Send a report also when a study was refused, with the reason."

@@ -73,7 +73,9 @@ def _examine(config: Path | None, data_dir: Path | None, send_to: list[str] | No
         yield _guarded(what, look, settings)
     for destination in settings.send_to:
         yield _guarded(f"destination {destination}", partial(_destination, destination=destination), settings)
-    if not settings.send_to:
+    for destination in settings.fhir_to:
+        yield _guarded(f"FHIR {destination}", partial(_fhir_destination, destination=destination), settings)
+    if not settings.send_to and not settings.fhir_to:
         yield "destinations", True, "none is set: reports stay here. Name one with send_to (--send-to)"
 
 
@@ -170,5 +172,15 @@ def _destination(settings: Settings, destination: str) -> str:
 
     try:
         return probe(destination, settings)
+    except Unreachable as error:
+        raise NodeError(ExitCode.FAILED, str(error)) from error
+
+
+def _fhir_destination(_: Settings, destination: str) -> str:
+    from boneage_node.delivery import probe_fhir
+    from boneage_node.sending import Unreachable
+
+    try:
+        return probe_fhir(destination)
     except Unreachable as error:
         raise NodeError(ExitCode.FAILED, str(error)) from error

@@ -23,6 +23,13 @@ def start(
             "service. May be given several times."
         ),
     ] = None,
+    fhir_to: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Base URL of a FHIR server, or absolute folder, for the results as FHIR. "
+            "May be given several times."
+        ),
+    ] = None,
     tls_certificate: Annotated[
         Path | None, typer.Option(help="Certificate (PEM). With it, the port speaks TLS only.")
     ] = None,
@@ -84,6 +91,7 @@ def start(
         host=host,
         port=port,
         send_to=send_to,
+        fhir_to=fhir_to,
         tls_certificate=tls_certificate,
         tls_key=tls_key,
         tls_ca=tls_ca,

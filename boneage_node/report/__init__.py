@@ -2,6 +2,7 @@
 
 from .document import to_bytes
 from .fhir import fhir_bundle
+from .fhir_types import json_bytes
 from .identity import DeviceIdentity, Kind, derive_uid
 from .months import years_and_months
 from .outline import read_outline
@@ -17,6 +18,7 @@ __all__ = [
     "draw_picture",
     "draw_refusal_picture",
     "fhir_bundle",
+    "json_bytes",
     "read_outline",
     "refusal_sr",
     "to_bytes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from html import escape
 from typing import Any
@@ -24,6 +25,11 @@ URI_SYSTEM = "urn:ietf:rfc:3986"
 """System of an identifier that is a URI itself."""
 DICOM_UID_SYSTEM = "urn:dicom:uid"
 """System of an identifier that is a DICOM UID (imagingstudy.html)."""
+
+
+def json_bytes(resource: Json) -> bytes:
+    """A resource as it is sent: FHIR's JSON is UTF-8 (json.html)."""
+    return json.dumps(resource, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def concept(*codes: Code, text: str | None = None) -> Json:

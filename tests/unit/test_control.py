@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from dimse_help import write_radiograph
+from http_peer import Reply, http_peer
 from store_help import (
     DX,
     Clock,
@@ -24,7 +25,7 @@ from boneage_node.control import Deliveries
 from boneage_node.dimse.pacs import SmallPacs
 from boneage_node.outage import Outage
 from boneage_node.settings import load_settings
-from boneage_node.store import DocumentForm, NewDocument, NewReport, ReportKind, Store
+from boneage_node.store import DocumentForm, NewDocument, NewReport, ReportKind, Status, Store
 
 __all__ = ["clock", "database_url", "postgresql", "postgresql_url", "store"]
 
@@ -88,3 +89,38 @@ def test_a_stop_between_two_reports_gives_the_rest_back(
     make_deliveries(store).deliver(str(pacs.destination))
     assert store.outbox.counts()["done"] == 3
     assert len(list((tmp_path / "pacs").iterdir())) == 3
+
+
+def test_what_a_fhir_server_says_of_a_bundle_is_kept_with_the_delivery_and_not_logged(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = b'{"resourceType":"OperationOutcome","issue":[{"diagnostics":"Doe^John is unknown"}]}'
+    with http_peer(lambda _: Reply(422, said)) as peer:
+        queue_study(store)
+        job = claim_one(store)
+        document = NewDocument(DocumentForm.FHIR, store.spool.write(b"{}", ".json"), [peer.url])
+        report = NewReport(job.instances[0].id, ReportKind.ASSESSMENT, "2.25.1", {}, [document])
+        store.queue.complete(job, "worker-1", [report])
+        make_deliveries(store).deliver(peer.url)
+    assert [(request.method, request.path) for request in peer.requests] == [("POST", "/")]
+    (delivery,) = store.studies.show(job.study_instance_uid).deliveries
+    assert delivery.status is Status.DEAD
+    assert "HTTP status 422" in delivery.last_error
+    assert delivery.last_error.endswith("Doe^John is unknown")
+    logged = capsys.readouterr()
+    assert "HTTP status 422" in logged.out + logged.err
+    assert "Doe" not in logged.out + logged.err
+
+
+def test_a_bundle_goes_into_a_folder(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    bundle = b'{"identifier":{"value":"urn:uuid:6f0e4d6c-3c1b-4c53-9d0b-6a1d3b0f7c52"}}'
+    queue_study(store)
+    job = claim_one(store)
+    document = NewDocument(DocumentForm.FHIR, store.spool.write(bundle, ".json"), [str(folder)])
+    report = NewReport(job.instances[0].id, ReportKind.ASSESSMENT, "2.25.1", {}, [document])
+    store.queue.complete(job, "worker-1", [report])
+    make_deliveries(store).deliver(str(folder))
+    assert store.outbox.counts()["done"] == 1
+    assert [path.read_bytes() for path in folder.iterdir()] == [bundle]

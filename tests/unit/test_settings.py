@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from boneage_node.settings import Settings, SettingsError, load_settings, settings_markdown, unknown_variables
+from boneage_node.settings import (
+    DESTINATION_CHARACTERS_MAX,
+    Settings,
+    SettingsError,
+    load_settings,
+    settings_markdown,
+    unknown_variables,
+)
+from boneage_node.store.tables import DESTINATION_LENGTH
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "settings.md"
 
@@ -81,6 +89,10 @@ def test_default_data_dir_is_xdg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ('send_to = ["https://pacs:99999/"]', "is not a URL such as"),
         ('send_to = ["https://pacs/dicom-web/studies"]', "leave /studies out"),
         ('send_to = ["https://pacs/dicom-web?x=1"]', "without ? and #"),
+        ('fhir_to = ["fhir.example/r4"]', "is neither the base URL of a FHIR server such as"),
+        ('fhir_to = ["https://me:secret@fhir.example"]', "put them into the netrc file"),
+        (f'fhir_to = ["/{"x" * 300}"]', "is neither the base URL"),
+        (f'fhir_to = ["https://{"x" * 300}"]', "is not a URL such as"),
         ('allowed_addresses = ["10.0.0.300"]', "'10.0.0.300' is not an address or network"),
         ('device = ["gpu"]', "'gpu' is not a device: auto, cpu or cuda:N"),
         ("device = []", "at least 1 item"),
@@ -94,6 +106,15 @@ def test_a_mistake_in_the_file_is_a_sentence(tmp_path: Path, text: str, sentence
     with pytest.raises(SettingsError) as caught:
         load_settings(config)
     assert sentence in str(caught.value)
+
+
+def test_fhir_goes_to_servers_and_folders() -> None:
+    settings = load_settings(fhir_to=["https://fhir.example/r4/", " /var/lib/bone-ages/ "])
+    assert settings.fhir_to == ("https://fhir.example/r4", "/var/lib/bone-ages")
+
+
+def test_the_database_has_room_for_every_destination() -> None:
+    assert DESTINATION_CHARACTERS_MAX == DESTINATION_LENGTH
 
 
 def test_unknown_sex_is_refused_unless_told_otherwise() -> None:
