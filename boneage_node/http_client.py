@@ -207,7 +207,8 @@ class HttpClient:
 
     def _connection_problem(self, error: httpx.HTTPError) -> str:
         url = httpx.URL(self.base_url)
-        address = f"{url.host}:{url.port or (443 if url.scheme == 'https' else 80)}"
+        host = f"[{url.host}]" if ":" in url.host else url.host
+        address = f"{host}:{url.port or (443 if url.scheme == 'https' else 80)}"
         for cause in _causes(error):
             if isinstance(cause, ssl.SSLCertVerificationError):
                 return (

@@ -47,9 +47,12 @@ def retrieve_series(
                     parts.write(piece)
             finally:
                 parts.close()
-    except (NoAnswer, FormParserError) as error:
-        known = str(error) if isinstance(error, NoAnswer) else "its answer is not multipart"
-        raise QueryFailed(f"The images were not all retrieved: {known}") from error
+    except NoAnswer as error:
+        raise QueryFailed(f"The images were not all retrieved: {error}") from error
+    except FormParserError as error:
+        raise QueryFailed("The images were not all retrieved: the answer is not multipart.") from error
+    except OSError as error:
+        raise QueryFailed(f"The images cannot be written to {folder.parent}: {error.strerror}.") from error
     if not parts.whole:
         raise QueryFailed("The images were not all retrieved: the answer ends in the middle.")
     return parts.files

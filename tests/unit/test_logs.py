@@ -31,6 +31,7 @@ PROGRAM = """
         logging.getLogger("anything").error("a library failed", exc_info=True)
     warnings.warn("SECRET")
     logging.getLogger("pydicom").error("SECRET")
+    logging.getLogger("httpx").info("GET https://pacs.example/studies?AccessionNumber=SECRET")
     logging.getLogger("highdicom.sr").critical("SECRET")
     thread = threading.Thread(target=break_it)
     thread.start()

@@ -147,6 +147,22 @@ def test_echo(tmp_path: Path) -> None:
     assert run("echo", "nonsense").returncode == 2
 
 
+@pytest.mark.parametrize(
+    ("flags", "code", "sentence"),
+    [
+        (["--accession", "A*"], 2, "* ? \\ are not for fetching"),
+        (["--accession", " "], 2, "1 to 16 characters"),
+        (["--study", "x.dcm"], 2, "'x.dcm' is not a UID"),
+        ([], 2, "either --accession NUMBER or --study UID"),
+        (["--study", "1.2.3"], 1, "The node is not running at 127.0.0.1:"),
+    ],
+)
+def test_fetch_asks_for_one_study_of_a_node_that_runs(flags: list[str], code: int, sentence: str) -> None:
+    done = run("fetch", "--from", "PACS@127.0.0.1:104", *flags, port="1")
+    assert done.returncode == code
+    assert sentence in done.stderr
+
+
 def test_the_doctor_finds_a_sound_node_well_and_says_what_is_wrong(tmp_path: Path) -> None:
     well = run("doctor", "--data-dir", tmp_path / "data", "--json")
     assert well.returncode == 0, well.stdout

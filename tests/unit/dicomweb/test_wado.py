@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -85,7 +88,7 @@ def test_each_part_becomes_a_file_byte_for_byte(tmp_path: Path, body: bytes) -> 
         (Reply(200, b"<html>", {"Content-Type": "text/html"}), "does not answer a retrieval as WADO-RS does"),
         (Reply(200, BODY, {"Content-Type": "multipart/related"}), "does not answer a retrieval"),
         (Reply(200, BODY[:-9], MULTIPART), "the answer ends in the middle"),
-        (Reply(200, b"--other" + BODY, MULTIPART), "its answer is not multipart"),
+        (Reply(200, b"--other" + BODY, MULTIPART), "the answer is not multipart"),
         (Reply(200, b"", MULTIPART), "the answer ends in the middle"),
         (
             Reply(200, BODY[:99], MULTIPART | {"Content-Length": "999", "Connection": "close"}),
@@ -109,5 +112,19 @@ def test_an_endless_answer_is_not_read_to_its_end(tmp_path: Path, monkeypatch: p
         http_peer(lambda _: Reply(200, BODY, MULTIPART)) as peer,
         HttpClient(peer.url) as client,
         pytest.raises(QueryFailed, match="more than 100000 bytes"),
+    ):
+        retrieve_series(client, "1.2", "1.2.3", tmp_path)
+
+
+def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.BytesIO):
+        def write(self, _: object) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "open", lambda *_: Full())
+    with (
+        http_peer(lambda _: Reply(200, BODY, MULTIPART)) as peer,
+        HttpClient(peer.url) as client,
+        pytest.raises(QueryFailed, match="No space left on device"),
     ):
         retrieve_series(client, "1.2", "1.2.3", tmp_path)
