@@ -18,6 +18,7 @@ PEERS = {
     "pixelmed": "DicomSRValidator",
     "orthanc": "Orthanc",
     "postgresql": "pg_ctl",
+    "openssl": "openssl",
 }
 
 

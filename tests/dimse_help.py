@@ -181,6 +181,14 @@ def associate_request(
     return struct.pack(">BxL", 1, len(body)) + body
 
 
+def associate_accept(transfer_syntax: str = ImplicitVRLittleEndian) -> bytes:
+    """An A-ASSOCIATE-AC PDU that accepts presentation context 1."""
+    context = struct.pack(">BxBx", 1, 0) + _item(0x40, transfer_syntax.encode())
+    body = struct.pack(">H2x64x", 1) + _item(0x10, b"1.2.840.10008.3.1.1.1") + _item(0x21, context)
+    body += _item(0x50, _item(0x51, struct.pack(">L", 16384)) + _item(0x52, b"1.2.3"))
+    return struct.pack(">BxL", 2, len(body)) + body
+
+
 def p_data(*values: tuple[int, int, bytes]) -> bytes:
     """A P-DATA-TF PDU of values (context id, message control header, bytes)."""
     body = b"".join(struct.pack(">LBB", len(data) + 2, *head) + data for *head, data in values)

@@ -462,6 +462,33 @@ def test_more_silent_connections_than_there_is_room_for_push_the_oldest_out(
     assert_unharmed(node)
 
 
+def test_a_connection_pushed_out_in_the_moment_it_speaks_harms_nobody(
+    node: tuple[Receiver, Watched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver, _ = node
+    held, go_on = threading.Event(), threading.Event()
+    reap = server.Server.reap
+
+    def hold(self: server.Server) -> None:
+        held.set()
+        assert go_on.wait(30)
+        reap(self)
+
+    with RawPeer(receiver.port) as oldest:
+        with RawPeer(receiver.port) as peer:
+            assert echo(peer.associate(ECHO_ONLY)) == 0  # so the oldest is waiting
+        with monkeypatch.context() as patch:
+            patch.setattr(server, "MAX_WAITING_CONNECTIONS", 1)
+            patch.setattr(server.Server, "reap", hold)
+            assert held.wait(30)
+            with RawPeer(receiver.port) as newer:
+                oldest.send(b"\x01")
+                go_on.set()
+                assert oldest.is_closed()
+                newer.send(b"\x01")
+    assert_unharmed(node)
+
+
 def test_hundreds_of_connections_that_come_and_go_leave_nothing(node: tuple[Receiver, Watched]) -> None:
     receiver, _ = node
     gc.collect()

@@ -8,14 +8,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
 import pytest
-from dimse_help import Watched, data_set_bytes, receiving, write_radiograph
+from dimse_help import ABORT, Watched, associate_accept, data_set_bytes, receiving, write_radiograph
 from orthanc_peer import Orthanc, free_port
 from tls_help import Authority, Signed
 
@@ -230,17 +230,43 @@ def test_files_that_will_not_do_are_told_for_each_report(tmp_path: Path, node: S
     assert not sent.permanent
 
 
-def test_a_peer_that_talks_of_tls_in_the_middle_of_an_answer_is_waited_for(
-    tmp_path: Path, node: Signed, pacs: Signed
-) -> None:
-    """Half a record is readable, and no byte of an answer: the sender goes on meanwhile."""
-    file = tmp_path / "image.dcm"
-    write_radiograph(file)
-    with secure_node(tmp_path, pacs.files) as (receiver, sink), _Dripping(receiver.port) as port:
-        destination = Destination("BONEAGE", "127.0.0.1", port, tls=True)
-        (sent,) = send(destination, [file], "PEER", tls=node.files)
-        assert sent.error is None
-        assert len(sink.files()) == 1
+def test_half_a_record_does_not_keep_the_request_back(node: Signed, pacs: Signed) -> None:
+    """The socket is readable, and no byte of a PDU is there: the sender says what it has to say."""
+    context = listening_context(pacs.files)
+    assert context is not None
+    said = bytearray()
+
+    def answer(listener: socket.socket) -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_side=True)
+        caller, _ = listener.accept()
+
+        def after(step: Callable[[], Any]) -> Any:
+            while True:
+                with suppress(ssl.SSLWantReadError):
+                    return step()
+                caller.sendall(outgoing.read())
+                incoming.write(caller.recv(65536))
+
+        with caller:
+            after(tls.do_handshake)
+            after(lambda: tls.read(65536))
+            tls.write(associate_accept())
+            accept = outgoing.read()
+            tls.write(ABORT)
+            abort = outgoing.read()
+            caller.sendall(accept + abort[:10])
+            said.extend(after(lambda: tls.read(65536)))
+            caller.sendall(abort[10:])
+            caller.recv(65536)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, args=(listener,), daemon=True)
+        thread.start()
+        destination = Destination("PEER", "127.0.0.1", listener.getsockname()[1], tls=True)
+        assert "did not answer the C-ECHO" in problem(destination, node.files)
+        thread.join(30)
+    assert said[:1] == b"\x04", "it sent a message before the rest of the record came"
 
 
 def test_orthanc_sends_over_tls_and_takes_over_tls(
@@ -307,42 +333,3 @@ def _met(folder: Path, station: Signed, node: Signed) -> str:
     context.load_cert_chain(station.certificate, station.key)
     with receiving(folder, tls=context) as (receiver, _):
         return problem(_of(receiver), node.files)
-
-
-class _Dripping:
-    """A relay that passes on what a receiver answers in halves, with a pause between them."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._thread = threading.Thread(target=self._relay, daemon=True)
-
-    def __enter__(self) -> int:
-        self._thread.start()
-        port: int = self._listener.getsockname()[1]
-        return port
-
-    def __exit__(self, *_: object) -> None:
-        self._thread.join(30)
-        self._listener.close()
-
-    def _relay(self) -> None:
-        caller, _ = self._listener.accept()
-        with caller, socket.create_connection(("127.0.0.1", self._port)) as called:
-            there = threading.Thread(target=_pass_on, args=(caller, called, False), daemon=True)
-            there.start()
-            _pass_on(called, caller, True)
-            there.join(30)
-
-
-def _pass_on(source: socket.socket, target: socket.socket, slowly: bool) -> None:
-    try:
-        while data := source.recv(65536):
-            half = len(data) // 2 if slowly else 0
-            target.sendall(data[:half])
-            if slowly:
-                time.sleep(0.2)
-            target.sendall(data[half:])
-        target.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass

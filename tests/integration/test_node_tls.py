@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ DOCUMENT = REPOSITORY / "docs" / "tls.md"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, require_peer: Callable[[str], str]) -> Path:
     """A folder in which the document's commands have been run."""
+    require_peer("openssl")
     commands = [line for line in DOCUMENT.read_text().splitlines() if line.startswith("openssl ")]
     assert len(commands) == 3
     for command in commands:
