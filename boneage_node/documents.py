@@ -2,16 +2,56 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
 from pydicom import Dataset
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
-from .bone_age import Assessment, Refusal
+from .bone_age import Assessment, Course, EarlierReading, Refusal
 from .pipeline import result
-from .radiograph import Choice, read_dataset
-from .report import DeviceIdentity, assessment_sr, fhir_bundle, json_bytes, refusal_sr, to_bytes
+from .radiograph import Choice, read_dataset, read_visit
+from .report import (
+    DeviceIdentity,
+    Kind,
+    Predecessor,
+    assessment_sr,
+    draw_picture,
+    draw_refusal_picture,
+    fhir_bundle,
+    json_bytes,
+    refusal_sr,
+    secondary_capture,
+    to_bytes,
+)
 from .settings import Settings
-from .store import DocumentForm, Job, NewDocument, NewReport, ReportKind, Store
+from .store import DocumentForm, Job, NewDocument, NewReport, Patient, ReportKind, Store
+
+_SR_CLASSES = {"comprehensive": ComprehensiveSRStorage, "comprehensive-3d": Comprehensive3DSRStorage}
+
+
+@dataclass(frozen=True)
+class _Occasion:
+    """What the documents of one answer have in common.
+
+    Attributes:
+        source: Data set of the image, without its pixels.
+        source_sha256: Digest of its file.
+        pixels: The image where it was decoded, as ``Radiograph.pixels``.
+        created_at: When the documents are made.
+        course: Earlier readings of the patient, where there are any.
+        predecessor: The report on the same study that the new one follows.
+    """
+
+    source: Dataset
+    source_sha256: str
+    pixels: npt.NDArray[np.float32] | None
+    created_at: datetime
+    course: Course | None
+    predecessor: Predecessor | None
 
 
 class Reporter:
@@ -34,53 +74,124 @@ class Reporter:
             SpoolFull: There is no room for them.
         """
         instance = next(i for i in job.instances if i.path == choice.path)
-        source, created_at = _source(choice, job), datetime.now().astimezone()
-        document = self._document(source, instance.sha256, answer, created_at)
+        source = _source(choice, job)
+        patient = _patient(source)
+        occasion = _Occasion(
+            source=source,
+            source_sha256=instance.sha256,
+            pixels=choice.radiograph.pixels if choice.radiograph else None,
+            created_at=datetime.now().astimezone(),
+            course=self._course(patient, job.study_id, answer),
+            predecessor=self._predecessor(job.study_id),
+        )
+        structured = self._structured(occasion, answer)
         assessed = isinstance(answer, Assessment)
-        documents = []
-        if assessed or self._settings.send_refusals:
-            documents.append(self._spooled(document))
-            if self._settings.fhir_to:
-                documents.append(self._spooled_fhir(source, instance.sha256, answer, created_at))
+        sent = assessed or self._settings.send_refusals
         return NewReport(
             instance_id=instance.id,
             kind=ReportKind.ASSESSMENT if assessed else ReportKind.REFUSAL,
-            sop_instance_uid=document.SOPInstanceUID,
-            result=result(choice, answer) | {"file": choice.path.name},
-            documents=documents,
+            sop_instance_uid=structured.SOPInstanceUID,
+            result=result(choice, answer, course=occasion.course) | {"file": choice.path.name},
+            documents=self._documents(occasion, answer, structured) if sent else [],
+            patient=patient,
         )
 
-    def _document(
-        self, source: Dataset, source_sha256: str, answer: Assessment | Refusal, created_at: datetime
-    ) -> Dataset:
-        if isinstance(answer, Assessment):
-            return assessment_sr(
-                source, answer, source_sha256=source_sha256, created_at=created_at, device=self._device
+    def _documents(
+        self, occasion: _Occasion, answer: Assessment | Refusal, structured: Dataset
+    ) -> list[NewDocument]:
+        documents = [self._spooled(DocumentForm.SR, structured)]
+        if self._settings.send_pictures:
+            capture = secondary_capture(
+                occasion.source,
+                self._picture(occasion, answer),
+                report_instance_uid=structured.SOPInstanceUID,
+                created_at=occasion.created_at,
+                device=self._device,
+                laterality=answer.laterality if isinstance(answer, Assessment) else None,
+                number=structured.InstanceNumber,
             )
-        return refusal_sr(
-            source, answer, source_sha256=source_sha256, created_at=created_at, device=self._device
+            documents.append(self._spooled(DocumentForm.PICTURE, capture))
+        if self._settings.fhir_to:
+            documents.append(self._spooled_fhir(occasion, answer))
+        return documents
+
+    def _structured(self, occasion: _Occasion, answer: Assessment | Refusal) -> Dataset:
+        """The structured report."""
+        if isinstance(answer, Refusal):
+            return refusal_sr(
+                occasion.source,
+                answer,
+                source_sha256=occasion.source_sha256,
+                created_at=occasion.created_at,
+                device=self._device,
+                predecessor=occasion.predecessor,
+            )
+        return assessment_sr(
+            occasion.source,
+            answer,
+            source_sha256=occasion.source_sha256,
+            created_at=occasion.created_at,
+            device=self._device,
+            sop_class_uid=_SR_CLASSES[self._settings.sr_class],
+            course=occasion.course,
+            predecessor=occasion.predecessor,
         )
 
-    def _spooled(self, document: Dataset) -> NewDocument:
+    def _picture(self, occasion: _Occasion, answer: Assessment | Refusal) -> Image.Image:
+        if isinstance(answer, Refusal):
+            return draw_refusal_picture(occasion.pixels, answer, self._device)
+        assert occasion.pixels is not None, "what was assessed was decoded"
+        return draw_picture(occasion.pixels, answer, occasion.course, self._device)
+
+    def _spooled(self, form: DocumentForm, document: Dataset) -> NewDocument:
         return NewDocument(
-            form=DocumentForm.SR,
+            form=form,
             file_name=self._store.spool.write(to_bytes(document)),
             destinations=self._settings.send_to,
             sop_class_uid=document.SOPClassUID,
             sop_instance_uid=document.SOPInstanceUID,
         )
 
-    def _spooled_fhir(
-        self, source: Dataset, source_sha256: str, answer: Assessment | Refusal, created_at: datetime
-    ) -> NewDocument:
+    def _spooled_fhir(self, occasion: _Occasion, answer: Assessment | Refusal) -> NewDocument:
         bundle = fhir_bundle(
-            source, answer, source_sha256=source_sha256, created_at=created_at, device=self._device
+            occasion.source,
+            answer,
+            source_sha256=occasion.source_sha256,
+            created_at=occasion.created_at,
+            device=self._device,
         )
         return NewDocument(
             form=DocumentForm.FHIR,
             file_name=self._store.spool.write(json_bytes(bundle), ".json"),
             destinations=self._settings.fhir_to,
         )
+
+    def _predecessor(self, study_id: int) -> Predecessor | None:
+        found = self._store.earlier.report_of(study_id)
+        if found is None:
+            return None
+        return Predecessor(found.sop_class_uid, found.sop_instance_uid, Kind(found.kind), found.number)
+
+    def _course(self, patient: Patient, study_id: int, answer: Assessment | Refusal) -> Course | None:
+        """Earlier readings of the patient as the same sex; another sex is a mistake, here or there."""
+        if isinstance(answer, Refusal) or answer.sex is None or patient.study_date is None:
+            return None
+        earlier = [
+            EarlierReading(
+                found.study_date,
+                found.result["bone_age_months"],
+                found.result["chronological_age_months"],
+                found.result["model"],
+            )
+            for found in self._store.earlier.assessments_of(patient, study_id)
+            if found.result["sex"] == answer.sex
+        ]
+        return Course(patient.study_date, earlier) if earlier else None
+
+
+def _patient(source: Dataset) -> Patient:
+    visit = read_visit(source)
+    return Patient(visit.patient_digest, visit.birth_date, visit.study_date)
 
 
 def _source(choice: Choice, job: Job) -> Dataset:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .bone_age import Assessment, Refusal, model_zoo
+from .bone_age import Assessment, Course, Refusal, model_zoo
 from .bone_age.manifest import ModelError
 from .bone_age.predictor import Predictor
 from .exit_codes import ExitCode, NodeError
@@ -25,6 +25,9 @@ RESULT_KEYS = (
     "bone_age_months_by_sex",
     "interval_months",
     "z_score",
+    "determination",
+    "agreement",
+    "earlier",
     "laterality",
     "model",
     "elapsed_ms",
@@ -86,7 +89,12 @@ def answers(choices: Sequence[Choice], predictor: Predictor) -> list[Assessment 
     return [next(assessed) if choice.refusal is None else choice.refusal for choice in choices]
 
 
-def result(choice: Choice, answer: Assessment | Refusal, elapsed_ms: float | None = None) -> dict[str, Any]:
+def result(
+    choice: Choice,
+    answer: Assessment | Refusal,
+    elapsed_ms: float | None = None,
+    course: Course | None = None,
+) -> dict[str, Any]:
     """The answer as a JSON object."""
     header = choice.header
     assessment = answer if isinstance(answer, Assessment) else None
@@ -101,9 +109,25 @@ def result(choice: Choice, answer: Assessment | Refusal, elapsed_ms: float | Non
         "bone_age_months_by_sex": _by_sex(assessment) if assessment else None,
         "interval_months": [round(end, 1) for end in assessment.interval_months] if assessment else None,
         "z_score": _rounded(assessment.z_score if assessment else None, 2),
+        "determination": str(assessment.determination) if assessment else None,
+        "agreement": str(assessment.agreement) if assessment else None,
+        "earlier": _earlier(course, assessment) if course and assessment else None,
         "laterality": str(header.laterality) if header and header.laterality else None,
         "model": str(assessment.model) if assessment else None,
         "elapsed_ms": _rounded(elapsed_ms, 1),
+    }
+
+
+def _earlier(course: Course, assessment: Assessment) -> dict[str, Any]:
+    """Earlier readings, oldest first, and the rate since the latest that it can be told from."""
+    rate = course.rate(assessment.bone_age_months, str(assessment.model))
+    return {
+        "readings": [
+            {"study_date": reading.study_date.isoformat(), "bone_age_months": reading.bone_age_months}
+            for reading in course.earlier
+        ],
+        "since": rate.since.isoformat() if rate else None,
+        "bone_age_months_per_month": _rounded(rate.months_per_month if rate else None, 2),
     }
 
 

@@ -160,6 +160,7 @@ File = Annotated[Path, AfterValidator(_absolute), WithJsonSchema({"type": "strin
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "console", "json"]
 SexUnknown = Literal["refuse", "both"]
+SrClass = Literal["comprehensive", "comprehensive-3d"]
 
 
 class Settings(BaseSettings):
@@ -262,6 +263,16 @@ class Settings(BaseSettings):
     )
     send_refusals: bool = Field(
         True, description="Send a report also when a study was refused, with the reason."
+    )
+    send_pictures: bool = Field(
+        True,
+        description="Send a picture (Secondary Capture) beside each report: many viewers draw nothing of "
+        "a structured report.",
+    )
+    sr_class: SrClass = Field(
+        "comprehensive",
+        description="SOP class of the structured reports: `comprehensive`, which most viewers show, or "
+        "`comprehensive-3d`, as IHE AI Results asks for.",
     )
     delivery_max_attempts: int = Field(
         100,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from boneage_node.bone_age import Assessment, ModelIdentity, ReasonCode, Refusal, Sex
+from boneage_node.bone_age import Agreement, Assessment, ModelIdentity, ReasonCode, Refusal, Sex
 from boneage_node.training.data import Example
 from boneage_node.training.evaluation import Reading
 
@@ -25,9 +25,12 @@ def an_assessment(
         member_months=members or {"A regression": months},
         chronological_age_months=None,
         z_score=None,
+        spread_months=1.0,
+        agreement=Agreement.USUAL,
         laterality=None,
         outline_px=np.zeros((3, 2), dtype=np.float32),
         key_points_px=np.zeros((3, 2), dtype=np.float32),
+        regions_px={},
         model=ModelIdentity("hand-made", "1", "0" * 64),
     )
 

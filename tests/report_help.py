@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from io import BytesIO
 from typing import Any
 
@@ -23,7 +23,17 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from boneage_node.bone_age import Assessment, Laterality, ModelIdentity, ReasonCode, Refusal, Sex
+from boneage_node.bone_age import (
+    Agreement,
+    Assessment,
+    Course,
+    EarlierReading,
+    Laterality,
+    ModelIdentity,
+    ReasonCode,
+    Refusal,
+    Sex,
+)
 
 ROWS, COLUMNS = 1200, 900
 SHA256 = "5e" * 32
@@ -48,9 +58,15 @@ ASSESSMENT = Assessment(
     member_months={"A regression": 97.0, "A classification": 99.875},
     chronological_age_months=92.3,
     z_score=0.71,
+    spread_months=4.5,
+    agreement=Agreement.USUAL,
     laterality=Laterality.LEFT,
     outline_px=hand_outline(),
     key_points_px=np.array([[450, 90], [760, 760], [450, 900]], np.float32),
+    regions_px={
+        "A": np.array([[90, 40], [810, 40], [810, 1110], [90, 1110]], np.float32),
+        "B": np.array([[270, 680], [630, 680], [630, 1080], [270, 1080]], np.float32),
+    },
     model=ModelIdentity("hand-vgg", "1.0", "ab" * 32),
 )
 NOTHING_KNOWN = replace(
@@ -68,6 +84,13 @@ READ_AS_BOTH = replace(
     sex=None,
     months_by_sex={Sex.MALE: 103.4375, Sex.FEMALE: 98.1875},
     z_score=None,
+)
+COURSE = Course(
+    date(2026, 3, 1),
+    [
+        EarlierReading(date(2024, 3, 1), 70.0, 68.0, str(ASSESSMENT.model)),
+        EarlierReading(date(2025, 3, 1), 85.0, 80.0, str(ASSESSMENT.model)),
+    ],
 )
 RIGHT_HAND = replace(ASSESSMENT, laterality=Laterality.RIGHT)
 

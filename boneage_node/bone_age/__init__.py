@@ -1,6 +1,19 @@
 """The science: arrays in, an assessment out. Knows no DICOM, no database, no network."""
 
 from .assessment import Assessment, Hand, ModelIdentity
-from .words import Laterality, ReasonCode, Refusal, Sex
+from .course import Course, EarlierReading
+from .words import Agreement, Determination, Laterality, ReasonCode, Refusal, Sex
 
-__all__ = ["Assessment", "Hand", "Laterality", "ModelIdentity", "ReasonCode", "Refusal", "Sex"]
+__all__ = [
+    "Agreement",
+    "Assessment",
+    "Course",
+    "Determination",
+    "EarlierReading",
+    "Hand",
+    "Laterality",
+    "ModelIdentity",
+    "ReasonCode",
+    "Refusal",
+    "Sex",
+]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .words import Laterality, Sex
+from .reference import determination
+from .words import Agreement, Determination, Laterality, Sex
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,15 @@ class Assessment:
         chronological_age_months: Age at the study, or None.
         z_score: (bone age - chronological age) / Brush Foundation SD, or None outside that table or
             where sex is unknown.
+        spread_months: Weighted standard deviation of the members' readings; the larger where there are two.
+        agreement: Whether that is usual for hands that are read well.
         laterality: Which hand, or None.
         outline_px: Closed outline of the hand, shape (n, 2), float32, (x, y) = (column, row) in pixels of
             the image that was read; the first point is not repeated.
         key_points_px: Tip of the middle finger, tip of the thumb and centre of the capitate, shape (3, 2),
             float32, in the same pixels.
+        regions_px: Corners of the regions that the networks read, by name, each of shape (4, 2), float32, in
+            the same pixels, in order around the region; empty where they read the whole radiograph.
         model: The weights that made the reading.
     """
 
@@ -72,7 +77,15 @@ class Assessment:
     member_months: Mapping[str, float]
     chronological_age_months: float | None
     z_score: float | None
+    spread_months: float
+    agreement: Agreement
     laterality: Laterality | None
     outline_px: npt.NDArray[np.float32]
     key_points_px: npt.NDArray[np.float32]
+    regions_px: Mapping[str, npt.NDArray[np.float32]]
     model: ModelIdentity
+
+    @property
+    def determination(self) -> Determination:
+        """Delayed, normal or advanced; indeterminate without a z-score."""
+        return determination(self.z_score)

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from .framing import Frame, Grey, stretch
@@ -95,6 +96,12 @@ def _enlarged(box: Region, margin: float) -> Region:
         width=box.width * (1 + margin),
         height=box.height * (1 + margin),
     )
+
+
+def region_corners(region: Region) -> npt.NDArray[np.float64]:
+    """Corners of a region in the method's frame, shape (4, 2), in order around it."""
+    right, bottom = region.left + region.width, region.top + region.height
+    return np.array([[region.left, region.top], [right, region.top], [right, bottom], [region.left, bottom]])
 
 
 def whole_radiograph(hand: FoundHand, height_px: int, width_px: int, margin: float = 0.0) -> Grey:

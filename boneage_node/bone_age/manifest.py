@@ -102,12 +102,14 @@ class Plausibility(_Part):
             hand's.
         cut_off: Greatest length along the image's border beyond the wrist, as a share of the hand's.
         spread_months: Greatest standard deviation of the members' readings.
+        usual_spread_months: What 95 % of calibration hands do not exceed: no reason to refuse, but to say so.
     """
 
     overlap: float
     second_component: float
     cut_off: float
     spread_months: float
+    usual_spread_months: float
 
 
 class Manifest(_Part):

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from .assessment import Assessment, Hand, ModelIdentity
-from .cropping import FoundHand, cut_region, whole_radiograph
+from .cropping import FoundHand, cut_region, region_corners, whole_radiograph
 from .finding import HandFinder
 from .framing import Grey
 from .inception import AgeInception
@@ -23,7 +23,7 @@ from .reference import z_score
 from .segmentation import outline
 from .shape import UsualHand
 from .views import views
-from .words import ReasonCode, Refusal, Sex
+from .words import Agreement, ReasonCode, Refusal, Sex
 
 MALE = {Sex.MALE: 1.0, Sex.FEMALE: 0.0, None: 0.5}
 """How networks are told the sex; None is "not known"."""
@@ -188,12 +188,13 @@ class Predictor:
     def _answer(
         self, hand: Hand, found: FoundHand, read: dict[Sex, dict[str, float]]
     ) -> Assessment | Refusal:
-        months_by_sex, ends = {}, []
+        months_by_sex, ends, spreads = {}, [], []
         for sex, member_months in read.items():
             months, spread = self.ensemble(member_months)
             if spread > self.manifest.plausibility.spread_months:
                 return Refusal(ReasonCode.READINGS_DISAGREE, f"by {spread:.0f} months")
             months_by_sex[sex] = months
+            spreads.append(spread)
             half = self.manifest.interval.half_width_months(sex, months)
             ends += [months - half, months + half]
         bone_age_months = float(np.mean(list(months_by_sex.values())))
@@ -210,11 +211,26 @@ class Predictor:
             },
             chronological_age_months=age,
             z_score=z_score(bone_age_months, age, sex_known) if sex_known else None,
+            spread_months=max(spreads),
+            agreement=self._agreement(max(spreads)),
             laterality=hand.laterality,
             outline_px=found.in_radiograph(outline(found.mask)),
             key_points_px=found.in_radiograph(found.points_px),
+            regions_px=self._regions_px(found),
             model=self.identity,
         )
+
+    def _agreement(self, spread_months: float) -> Agreement:
+        usual = spread_months <= self.manifest.plausibility.usual_spread_months
+        return Agreement.USUAL if usual else Agreement.LOW
+
+    def _regions_px(self, found: FoundHand) -> dict[str, npt.NDArray[np.float32]]:
+        """Corners of the regions in the radiograph; members of one region share the first one's name."""
+        names = {member.region: member.name for member in reversed(self.manifest.members) if member.region}
+        return {
+            name: found.in_radiograph(found.placement.to_image(region_corners(region)))
+            for region, name in sorted(names.items(), key=lambda item: item[1])
+        }
 
 
 def read_views(

@@ -12,7 +12,10 @@ from importlib.resources import files
 
 import numpy as np
 
-from .words import Sex
+from .words import Determination, Sex
+
+LIMIT_SD = 2.0
+"""A bone age is delayed or advanced when it is further from the chronological age than so many SD."""
 
 
 @cache
@@ -41,3 +44,12 @@ def z_score(bone_age_months: float, chronological_age_months: float | None, sex:
         return None
     deviation = standard_deviation_months(chronological_age_months, sex)
     return None if deviation is None else (bone_age_months - chronological_age_months) / deviation
+
+
+def determination(z: float | None) -> Determination:
+    """Delayed below -2 SD, advanced above +2 SD, normal in between; indeterminate without a z-score."""
+    if z is None:
+        return Determination.INDETERMINATE
+    if abs(z) <= LIMIT_SD:
+        return Determination.NORMAL
+    return Determination.ADVANCED if z > 0 else Determination.DELAYED

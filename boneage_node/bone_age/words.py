@@ -1,4 +1,4 @@
-"""The words every room shares: sex, laterality, and the reasons for which a radiograph is not read."""
+"""The words every room shares: sex, laterality, determination, agreement, and reasons not to read."""
 
 from __future__ import annotations
 
@@ -17,6 +17,22 @@ class Laterality(StrEnum):
 
     LEFT = "L"
     RIGHT = "R"
+
+
+class Determination(StrEnum):
+    """How the bone age stands to the chronological age (ACR/RSNA RadElement RDE1733)."""
+
+    DELAYED = "delayed"
+    NORMAL = "normal"
+    ADVANCED = "advanced"
+    INDETERMINATE = "indeterminate"
+
+
+class Agreement(StrEnum):
+    """How well the networks agree on a hand, compared with hands they read well."""
+
+    USUAL = "usual"
+    LOW = "low"
 
 
 class ReasonCode(StrEnum):

@@ -139,7 +139,7 @@ def _play(
             arrived = [uid for uid, group in studies.items() if not problems.keys() >= set(group)]
             with progress_bar("reading", len(arrived)) as advance:
                 details = node.wait_for(arrived, lambda done: advance(done, ""))
-        gallery = Gallery(keep, received, model)
+        gallery = Gallery(keep, received)
         rows = [_failed_row(file, error) for file, error in problems.items()]
         for detail in details:
             stored = [file for file in studies[detail.study_instance_uid] if file not in problems]
@@ -163,7 +163,7 @@ def _row(file: Path, detail: StudyDetail, gallery: Gallery) -> dict[str, Any]:
     for delivery in detail.deliveries:
         if delivery.last_error:
             return row | {"status": "failed", "reason": delivery.last_error, "report": None, "picture": None}
-    return row | gallery.keep(file, row, report.sop_instance_uid)
+    return row | gallery.keep(file, report)
 
 
 def _empty_row(file: Path) -> dict[str, Any]:

@@ -24,11 +24,10 @@ from pydicom.uid import (
 )
 
 from ..bone_age import Laterality, Sex
+from ..bone_age.course import DAYS_PER_MONTH
 from .canvas import Array
 from .chest import PhantomChest
 from .hand import PhantomHand
-
-DAYS_PER_MONTH = 365.25 / 12
 
 _ENCODERS = {JPEG2000Lossless: "pylibjpeg", RLELossless: "pydicom"}
 

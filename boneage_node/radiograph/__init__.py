@@ -3,6 +3,7 @@
 from .dataset import MAX_FILE_BYTES, read_dataset
 from .eligibility import ADULT_FROM_MONTHS, STORAGE_CLASSES, check_eligibility
 from .header import Header, read_header
+from .patient import Visit, read_visit
 from .radiograph import Radiograph, read_pixels, read_radiograph
 from .study import Candidate, Choice, choose_hand_image, rank_instances
 
@@ -14,6 +15,7 @@ __all__ = [
     "Choice",
     "Header",
     "Radiograph",
+    "Visit",
     "check_eligibility",
     "choose_hand_image",
     "rank_instances",
@@ -21,4 +23,5 @@ __all__ = [
     "read_header",
     "read_pixels",
     "read_radiograph",
+    "read_visit",
 ]

@@ -12,11 +12,11 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from boneage_node.bone_age import Laterality, Sex
+from boneage_node.bone_age.course import DAYS_PER_MONTH
 
 from .anatomy import BodyPart, View, mentions_hand, read_body_part, read_view
 from .dataset import Attributes, quiet_pydicom
 
-DAYS_PER_MONTH = 30.4375
 MAX_AGE_YEARS = 130
 
 STUDY_DATES = ("StudyDate", "AcquisitionDate", "SeriesDate", "ContentDate")
@@ -115,13 +115,11 @@ def _sex(attributes: Attributes) -> Sex | None:
 
 def _chronological_age_months(attributes: Attributes) -> float | None:
     """Age at the study from PatientBirthDate and the day of the study, else from PatientAge."""
-    born = _date(attributes, "PatientBirthDate")
-    dates = [_date(attributes, keyword) for keyword in STUDY_DATES]
-    studied = next(filter(None, dates), None)
+    born = read_date(attributes, "PatientBirthDate")
     stated = _stated_age(attributes)
-    days = [day for day in dates[:3] if day]
-    if days and (max(days) - min(days)).days > MAX_DAYS_APART:
-        # Archives restamp studies on import, by years: then nobody knows the age at exposure.
+    try:
+        studied = read_study_date(attributes)
+    except _Contradiction:
         attributes.notes.append("The dates of study, series and acquisition contradict each other.")
         return None
     if born is None or studied is None:
@@ -141,6 +139,24 @@ def _chronological_age_months(attributes: Attributes) -> float | None:
     return _plausible(attributes, months)
 
 
+class _Contradiction(ValueError):  # noqa: N818 - reads as the sentence it is
+    """Dates that cannot all be true."""
+
+
+def read_study_date(attributes: Attributes) -> date | None:
+    """The day of the study; None where the header does not say.
+
+    Raises:
+        ValueError: The header's dates are too far apart: archives restamp studies on import, by years, and
+            then nobody knows the age at exposure.
+    """
+    dates = [read_date(attributes, keyword) for keyword in STUDY_DATES]
+    days = [day for day in dates[:3] if day]
+    if days and (max(days) - min(days)).days > MAX_DAYS_APART:
+        raise _Contradiction
+    return next(filter(None, dates), None)
+
+
 def _plausible(attributes: Attributes, months: float) -> float | None:
     if months > MAX_AGE_YEARS * 12:
         attributes.notes.append(f"The age is over {MAX_AGE_YEARS} years.")
@@ -148,7 +164,7 @@ def _plausible(attributes: Attributes, months: float) -> float | None:
     return months
 
 
-def _date(attributes: Attributes, keyword: str) -> date | None:
+def read_date(attributes: Attributes, keyword: str) -> date | None:
     """A DA value: YYYYMMDD, or YYYY.MM.DD as before 1993 (PS3.5 6.2)."""
     text = attributes.text(keyword)
     if not text:

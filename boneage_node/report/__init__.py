@@ -1,6 +1,7 @@
 """An assessment or a refusal, with the image it came from, as DICOM objects and as pictures."""
 
-from .document import to_bytes
+from .capture import secondary_capture
+from .document import Predecessor, to_bytes
 from .fhir import fhir_bundle
 from .fhir_types import json_bytes
 from .identity import DeviceIdentity, Kind, derive_uid
@@ -13,6 +14,7 @@ from .sr import assessment_sr
 __all__ = [
     "DeviceIdentity",
     "Kind",
+    "Predecessor",
     "assessment_sr",
     "derive_uid",
     "draw_picture",
@@ -21,6 +23,7 @@ __all__ = [
     "json_bytes",
     "read_outline",
     "refusal_sr",
+    "secondary_capture",
     "to_bytes",
     "years_and_months",
 ]

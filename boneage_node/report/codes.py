@@ -1,7 +1,8 @@
 """Every coded concept of the reports, once.
 
-DCM, SCT, LN and UCUM are the coding schemes of DICOM PS3.16. DICOM's own dictionaries have no concept for
-bone age; LOINC has. Meanings are kept short because viewers print them on the image.
+DCM, SCT, LN and UCUM are the coding schemes of DICOM PS3.16, RADELEMENT is the ACR's and RSNA's. DICOM's own
+dictionaries have no concept for bone age; LOINC has. Meanings are kept short because viewers print them on
+the image.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from boneage_node.bone_age import Laterality
+from boneage_node.bone_age import Agreement, Determination, Laterality
 
 from .months import CHILDREN
 
@@ -45,13 +46,32 @@ UNCERTAINTY = Code("371884006", "SCT", "+/-, range of measurement uncertainty")
 SUBJECT_AGE = codes.DCM.SubjectAge
 Z_SCORE = codes.DCM.ZScoreOfMeasurement
 
+# What the numbers mean
+DETERMINATION = Code("RDE1733", "RADELEMENT", "Determination")
+DETERMINATIONS = {
+    Determination.DELAYED: Code("RDE1733.0", "RADELEMENT", "Delayed"),
+    Determination.NORMAL: Code("RDE1733.1", "RADELEMENT", "Normal"),
+    Determination.ADVANCED: Code("RDE1733.2", "RADELEMENT", "Advanced"),
+    Determination.INDETERMINATE: Code("RDE1733.3", "RADELEMENT", "Indeterminate"),
+}
+# No scheme has a concept for the agreement of networks: it is a standard of quality that a reading meets or
+# not (CID 6044), and a comment says which.
+AGREEMENT = codes.DCM.QualityAssessment
+AGREEMENTS = {
+    Agreement.USUAL: codes.cid6044.UsableMeetsTheQualityControlStandard,
+    Agreement.LOW: codes.cid6044.UsableDoesNotMeetTheQualityControlStandard,
+}
+
+QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
+
 # Units
 MONTH = Code("mo", "UCUM", "month")
 # Viewers print the unit and no modifier: an annotation, which changes no unit, tells two readings apart.
 MONTH_READ_AS = {
     sex: Code(f"mo{{{child}}}", "UCUM", f"month, read as a {child}") for sex, child in CHILDREN.items()
 }
-NO_UNITS = Code("1", "UCUM", "no units")
+# An annotation, which UCUM takes for the unit 1: viewers print the unit, and "0.71 1" reads as a number.
+STANDARD_DEVIATIONS = Code("{SD}", "UCUM", "standard deviations")
 
 # A refusal
 FINDINGS = codes.cid7001.Findings

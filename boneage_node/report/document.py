@@ -1,7 +1,8 @@
-"""The header that every SR document of ours has (PS3.3 A.35), and how it is written."""
+"""The header that every object of ours has, that of SR documents (PS3.3 A.35), and how they are written."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from io import BytesIO
 
@@ -32,6 +33,72 @@ from .source import SourceImage, copy_patient_and_study
 _SPECIFIC_CHARACTER_SET = Tag("SpecificCharacterSet")
 
 
+@dataclass(frozen=True)
+class Predecessor:
+    """The structured report of the same study that a new one follows.
+
+    Attributes:
+        sop_class_uid: Its SOP class.
+        sop_instance_uid: Its SOP instance.
+        kind: Which series it is in.
+        number: How many there are already.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    kind: Kind
+    number: int
+
+
+def new_document(
+    source: Dataset,
+    *,
+    kind: Kind,
+    modality: str,
+    sop_class_uid: str,
+    sop_instance_uid: str,
+    device: DeviceIdentity,
+    created_at: datetime,
+    number: int = 1,
+) -> Dataset:
+    """What all our objects have: patient, study, series, equipment, times and file meta information.
+
+    Args:
+        source: The image; patient and study are taken from it byte for byte.
+        kind: Chooses the series.
+        modality: Modality of the series.
+        sop_class_uid: SOP class of the object.
+        sop_instance_uid: SOPInstanceUID of the object.
+        device: The station that makes it.
+        created_at: When it was made, with a time zone.
+        number: InstanceNumber.
+    """
+    image = SourceImage.of(source)
+    document = Dataset()
+    copy_patient_and_study(source, document)
+    document.SOPClassUID = sop_class_uid
+    document.SOPInstanceUID = sop_instance_uid
+    document.Modality = modality
+    document.SeriesInstanceUID = report_series_uid(image.study_instance_uid, kind)
+    document.SeriesNumber = kind.series_number
+    document.SeriesDescription = kind.series_description
+    document.Manufacturer = device.manufacturer
+    document.ManufacturerModelName = device.model_name
+    document.SoftwareVersions = device.software_version
+    document.StationName = device.name[:16]
+    document.InstanceNumber = number
+    _set_times(document, created_at.astimezone(_zone(image.timezone_offset)))
+
+    document.preamble = b"\0" * 128
+    document.file_meta = FileMetaDataset()
+    document.file_meta.MediaStorageSOPClassUID = UID(sop_class_uid)
+    document.file_meta.MediaStorageSOPInstanceUID = UID(sop_instance_uid)
+    document.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    document.file_meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
+    document.file_meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
+    return document
+
+
 def sr_document(
     source: Dataset,
     content: Dataset,
@@ -41,55 +108,59 @@ def sr_document(
     sop_instance_uid: str,
     device: DeviceIdentity,
     created_at: datetime,
+    predecessor: Predecessor | None = None,
 ) -> Dataset:
     """An SR document in the study of the image it speaks of.
 
     Args:
-        source: The image's data set; patient and study are taken from it byte for byte.
+        source: The image's data set.
         content: Root container of the content tree.
         kind: Chooses the series.
         sop_class_uid: SOP class of the document.
         sop_instance_uid: SOPInstanceUID of the document.
         device: The station that makes it.
         created_at: When it was made, with a time zone.
+        predecessor: The report on the same study that this one follows.
 
     Returns:
         The document, complete and preliminary: its content is all there is, and nobody has verified it.
     """
     image = SourceImage.of(source)
-    report = Dataset()
+    report = new_document(
+        source,
+        kind=kind,
+        modality="SR",
+        sop_class_uid=sop_class_uid,
+        sop_instance_uid=sop_instance_uid,
+        device=device,
+        created_at=created_at,
+        number=predecessor.number + 1 if predecessor else 1,
+    )
     for element in content:
         if element.keyword != "RelationshipType":  # the root has no parent to relate to
             report.add(element)
-    copy_patient_and_study(source, report)
-
-    report.SOPClassUID = sop_class_uid
-    report.SOPInstanceUID = sop_instance_uid
-    report.Modality = "SR"
-    report.SeriesInstanceUID = report_series_uid(image.study_instance_uid, kind)
-    report.SeriesNumber = kind.series_number
-    report.SeriesDescription = "Bone age (AI)"
     report.ReferencedPerformedProcedureStepSequence = []
-    report.Manufacturer = device.manufacturer
-    report.ManufacturerModelName = device.model_name
-    report.SoftwareVersions = device.software_version
-    report.StationName = device.name[:16]
-    report.InstanceNumber = 1
     report.CompletionFlag = "COMPLETE"
     report.VerificationFlag = "UNVERIFIED"
     report.PreliminaryFlag = "PRELIMINARY"
     report.PerformedProcedureCodeSequence = []
+    study_instance_uid = image.study_instance_uid
     if image.can_be_referenced:
-        report.CurrentRequestedProcedureEvidenceSequence = [_evidence(image)]
-    _set_times(report, created_at.astimezone(_zone(image.timezone_offset)))
-
-    report.preamble = b"\0" * 128
-    report.file_meta = FileMetaDataset()
-    report.file_meta.MediaStorageSOPClassUID = UID(sop_class_uid)
-    report.file_meta.MediaStorageSOPInstanceUID = UID(sop_instance_uid)
-    report.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    report.file_meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
-    report.file_meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
+        report.CurrentRequestedProcedureEvidenceSequence = [
+            _reference(
+                study_instance_uid, image.series_instance_uid, image.sop_class_uid, image.sop_instance_uid
+            )
+        ]
+    if predecessor is not None:
+        series_instance_uid = report_series_uid(study_instance_uid, predecessor.kind)
+        report.PredecessorDocumentsSequence = [
+            _reference(
+                study_instance_uid,
+                series_instance_uid,
+                predecessor.sop_class_uid,
+                predecessor.sop_instance_uid,
+            )
+        ]
     return report
 
 
@@ -130,16 +201,18 @@ def to_bytes(report: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def _evidence(image: SourceImage) -> Dataset:
-    """Item of CurrentRequestedProcedureEvidenceSequence for the image."""
+def _reference(
+    study_instance_uid: str, series_instance_uid: str, sop_class_uid: str, sop_instance_uid: str
+) -> Dataset:
+    """Item of a sequence that names an instance by study and series (PS3.3, 17.2.1)."""
     instance = Dataset()
-    instance.ReferencedSOPClassUID = image.sop_class_uid
-    instance.ReferencedSOPInstanceUID = image.sop_instance_uid
+    instance.ReferencedSOPClassUID = sop_class_uid
+    instance.ReferencedSOPInstanceUID = sop_instance_uid
     series = Dataset()
-    series.SeriesInstanceUID = image.series_instance_uid
+    series.SeriesInstanceUID = series_instance_uid
     series.ReferencedSOPSequence = [instance]
     study = Dataset()
-    study.StudyInstanceUID = image.study_instance_uid
+    study.StudyInstanceUID = study_instance_uid
     study.ReferencedSeriesSequence = [series]
     return study
 

@@ -248,6 +248,6 @@ def _components(assessment: Assessment) -> list[Json]:
         age = quantity(assessment.chronological_age_months, codes.MONTH, 1)
         components.append({"code": concept(codes.SUBJECT_AGE), "valueQuantity": age})
     if assessment.z_score is not None:
-        z_score = quantity(assessment.z_score, codes.NO_UNITS, 2)
+        z_score = quantity(assessment.z_score, codes.STANDARD_DEVIATIONS, 2)
         components.append({"code": concept(codes.Z_SCORE), "valueQuantity": z_score})
     return components

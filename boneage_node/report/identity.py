@@ -19,7 +19,7 @@ IMPLEMENTATION_CLASS_UID = f"2.25.{uuid.uuid5(_NAMESPACE, 'implementation class'
 IMPLEMENTATION_VERSION_NAME = f"BONEAGE_{__version__}"[:16]
 
 # Raised whenever the same reading would be said in other words or with other content items.
-REVISION = "1"
+REVISION = "2"
 
 
 class Kind(StrEnum):
@@ -27,11 +27,17 @@ class Kind(StrEnum):
 
     ASSESSMENT = "assessment"
     REFUSAL = "refusal"
+    PICTURE = "picture"
 
     @property
     def series_number(self) -> int:
         """SeriesNumber: high, so that viewers list reports after the images."""
-        return 9001 if self is Kind.ASSESSMENT else 9002
+        return 9001 + list(Kind).index(self)
+
+    @property
+    def series_description(self) -> str:
+        """SeriesDescription."""
+        return "Bone age picture (AI)" if self is Kind.PICTURE else "Bone age (AI)"
 
 
 @dataclass(frozen=True)
@@ -88,8 +94,8 @@ def report_instance_uid(
         image_sop_instance_uid: The image that was read; empty where it has no UID.
         source_sha256: Hex digest of the image's file: other bytes under the same UID make another report.
         kind: Assessment or refusal.
-        said: What else the content depends on: of an assessment the model and the sex, or that it is unknown;
-            the reason of a refusal.
+        said: What else the content depends on: of an assessment the model, the sex, or that it is unknown,
+            and earlier readings; the reason of a refusal.
         device: Its software version counts, as the same weights may read otherwise in another version.
     """
     source = (study_instance_uid, image_sop_instance_uid, source_sha256)

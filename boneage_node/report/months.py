@@ -1,10 +1,10 @@
-"""Ages in words that people read: years and months."""
+"""Ages in words that people read: years and months, and the course of a bone age."""
 
 from __future__ import annotations
 
 import math
 
-from boneage_node.bone_age import Sex
+from boneage_node.bone_age import Agreement, Assessment, Course, Sex
 
 CHILDREN = {Sex.FEMALE: "girl", Sex.MALE: "boy"}
 """What a patient of unknown sex is read as."""
@@ -30,3 +30,31 @@ def years_and_months(age_months: float) -> str:
 def months(age_months: float) -> str:
     """An age as ``99.4 months``."""
     return f"{age_months:.1f} months"
+
+
+def agreement_sentence(assessment: Assessment) -> str:
+    """How well the networks agree, in words."""
+    usual = assessment.agreement is Agreement.USUAL
+    compared = "as on most hands" if usual else "less than on most hands"
+    return f"The networks agree {compared} (standard deviation {months(assessment.spread_months)})."
+
+
+def course_sentences(course: Course, assessment: Assessment) -> tuple[str, ...]:
+    """Earlier readings, latest first, and the rate since, where it can be told: one sentence each.
+
+    Args:
+        course: The earlier readings.
+        assessment: The present one.
+    """
+    rate = course.rate(assessment.bone_age_months, str(assessment.model))
+    sentences = []
+    if rate is not None:
+        sentences.append(
+            f"Since {rate.since.isoformat()}: {rate.bone_age_months:+.1f} months of bone age in "
+            f"{rate.calendar_months:.1f} months, {rate.months_per_month:.2f} a month."
+        )
+    for reading in reversed(course.earlier):
+        age_months = reading.chronological_age_months
+        at = f" at {years_and_months(age_months)}" if age_months is not None else ""
+        sentences.append(f"{reading.study_date.isoformat()}: bone age {months(reading.bone_age_months)}{at}.")
+    return tuple(sentences)

@@ -21,7 +21,7 @@ from pydicom.uid import BasicTextSRStorage
 from boneage_node.bone_age import Refusal
 
 from . import codes
-from .document import context, sr_document
+from .document import Predecessor, context, sr_document
 from .identity import DEFAULT_DEVICE, DeviceIdentity, Kind, report_instance_uid
 from .source import SourceImage
 
@@ -37,6 +37,7 @@ def refusal_sr(
     source_sha256: str,
     created_at: datetime,
     device: DeviceIdentity = DEFAULT_DEVICE,
+    predecessor: Predecessor | None = None,
 ) -> Dataset:
     """The text report of a refusal: never a measurement group, which has no graphics here and blanks OHIF.
 
@@ -47,6 +48,7 @@ def refusal_sr(
         source_sha256: Hex digest of the object's file.
         created_at: When it was refused, with a time zone.
         device: The station that refused it.
+        predecessor: The report on the same study that this one follows.
 
     Returns:
         The report. The same arguments make the same UIDs.
@@ -72,6 +74,7 @@ def refusal_sr(
             ),
             device=device,
             created_at=created_at,
+            predecessor=predecessor,
         )
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
 from highdicom.sr import (
     AlgorithmIdentification,
+    CodeContentItem,
+    ContainerContentItem,
+    ContentSequence,
     FindingSite,
     ImageRegion,
     Measurement,
@@ -23,16 +27,18 @@ from pydicom import Dataset
 from pydicom.config import disable_value_validation
 from pydicom.uid import ComprehensiveSRStorage
 
-from boneage_node.bone_age import Assessment, Sex
+from boneage_node.bone_age import Assessment, Course, Sex
 
 from . import codes
-from .document import context, sr_document
+from .document import Predecessor, context, sr_document
 from .identity import DEFAULT_DEVICE, DeviceIdentity, Kind, derive_uid, report_instance_uid
-from .months import CHILDREN
+from .months import CHILDREN, agreement_sentence, course_sentences
 from .outline import outline_polyline
 from .source import SourceImage
 
 ALGORITHM_NAME = "boneage-node"
+
+_CONTAINS = RelationshipTypeValues.CONTAINS
 
 
 def assessment_sr(
@@ -43,6 +49,8 @@ def assessment_sr(
     created_at: datetime,
     device: DeviceIdentity = DEFAULT_DEVICE,
     sop_class_uid: str = ComprehensiveSRStorage,
+    course: Course | None = None,
+    predecessor: Predecessor | None = None,
 ) -> Dataset:
     """The structured report of an assessment.
 
@@ -58,6 +66,8 @@ def assessment_sr(
         created_at: When the reading was made, with a time zone.
         device: The station that made it.
         sop_class_uid: Comprehensive SR, or Comprehensive 3D SR as IHE AI Results asks for.
+        course: Earlier readings of the patient.
+        predecessor: The report on the same study that this one follows.
 
     Returns:
         The report. The same arguments make the same UIDs.
@@ -71,12 +81,13 @@ def assessment_sr(
         raise ValueError("an image without its UIDs cannot have an assessment")
     if not image.is_image:
         raise ValueError("an object that is no image cannot have an assessment")
+    earlier = course_sentences(course, assessment) if course else ()
     sop_instance_uid = report_instance_uid(
         image.study_instance_uid,
         image.sop_instance_uid,
         source_sha256,
         Kind.ASSESSMENT,
-        (assessment.model.sha256, _sex(assessment)),
+        (assessment.model.sha256, _sex(assessment), *earlier),
         device,
     )
     rows, columns = int(source.Rows), int(source.Columns)
@@ -92,6 +103,7 @@ def assessment_sr(
             language_of_content_item_and_descendants=language,
             referenced_images=[_library_entry(image, rows, columns)],
         )
+        content[0].ContentSequence.append(_evaluations(assessment, earlier))
         return sr_document(
             source,
             content[0],
@@ -100,6 +112,7 @@ def assessment_sr(
             sop_instance_uid=sop_instance_uid,
             device=device,
             created_at=created_at,
+            predecessor=predecessor,
         )
 
 
@@ -127,6 +140,23 @@ def _group(
         algorithm_id=_algorithm(assessment, device),
         measurements=_measurements(assessment),
     )
+
+
+def _evaluations(assessment: Assessment, earlier: Sequence[str]) -> ContainerContentItem:
+    """What the numbers mean, by code and in words.
+
+    It has a section of its own, as validators do not look for it in the measurement group.
+    """
+    section = ContainerContentItem(codes.QUALITATIVE_EVALUATIONS, relationship_type=_CONTAINS)
+    sentences = (agreement_sentence(assessment), *earlier)
+    section.ContentSequence = ContentSequence(
+        [
+            CodeContentItem(codes.DETERMINATION, codes.DETERMINATIONS[assessment.determination], _CONTAINS),
+            CodeContentItem(codes.AGREEMENT, codes.AGREEMENTS[assessment.agreement], _CONTAINS),
+            *(TextContentItem(codes.COMMENT, sentence, _CONTAINS) for sentence in sentences),
+        ]
+    )
+    return section
 
 
 def _algorithm(assessment: Assessment, device: DeviceIdentity) -> AlgorithmIdentification:
@@ -165,7 +195,8 @@ def _measurements(assessment: Assessment) -> list[Measurement]:
         age_months = round(assessment.chronological_age_months, 2)
         measurements.append(Measurement(codes.SUBJECT_AGE, age_months, codes.MONTH))
     if assessment.z_score is not None:
-        measurements.append(Measurement(codes.Z_SCORE, round(assessment.z_score, 2), codes.NO_UNITS))
+        z_score = round(assessment.z_score, 4)  # OHIF prints nothing for a value of exactly 0
+        measurements.append(Measurement(codes.Z_SCORE, z_score, codes.STANDARD_DEVIATIONS))
     return measurements
 
 

@@ -12,7 +12,7 @@ from .queue import Job, LeaseLost, Queue, StoredInstance
 from .reports import NewDocument, NewReport, Patient
 from .spool import Spool, SpoolFull
 from .store import Store
-from .studies import NoSuchStudy, Retried, Studies, StudyDetail, StudySummary
+from .studies import NoSuchStudy, ReportDetail, Retried, Studies, StudyDetail, StudySummary
 from .tables import DocumentForm, EventKind, ReportKind, Status, StudyState
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Predecessor",
     "Queue",
     "Received",
+    "ReportDetail",
     "ReportKind",
     "Retried",
     "SchemaMismatch",

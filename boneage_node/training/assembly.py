@@ -160,7 +160,12 @@ class Assembly:
             update={
                 "members": calibration.weighted(manifest.members, dict(zip(heads, shares, strict=True))),
                 "interval": Interval(coverage=calibration.COVERAGE, bands=bands),
-                "plausibility": manifest.plausibility.model_copy(update={"spread_months": spread_months}),
+                "plausibility": manifest.plausibility.model_copy(
+                    update={
+                        "spread_months": spread_months,
+                        "usual_spread_months": calibration.usual_limit(spread),
+                    }
+                ),
             }
         )
 
@@ -179,4 +184,5 @@ class Assembly:
             second_component=_SECOND_COMPONENT,
             cut_off=calibration.high_limit(cut_off),
             spread_months=math.inf,
+            usual_spread_months=math.inf,
         )

@@ -22,6 +22,7 @@ _LEAST_IN_BAND = 40
 _FOLDS = 5
 _RIDGE = 0.1
 _FALSE_REFUSALS = 0.001
+_USUAL = 0.95
 
 
 def conformal_rank(count: int, coverage: float) -> int:
@@ -125,6 +126,11 @@ def bands(ages: Array, labels: Array, coverage: float = COVERAGE) -> tuple[Band,
 def low_limit(values: Array) -> float:
     """A limit below which one in a thousand lie."""
     return math.floor(1000 * float(np.quantile(values, _FALSE_REFUSALS))) / 1000
+
+
+def usual_limit(values: Array) -> float:
+    """A limit above which one in twenty lie."""
+    return math.ceil(100 * float(np.quantile(values, _USUAL))) / 100
 
 
 def high_limit(values: Array) -> float:

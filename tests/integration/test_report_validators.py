@@ -1,10 +1,11 @@
 """Reports of images with headers of every quality, judged by the validators that exist."""
 
 import pytest
-from pydicom.uid import Comprehensive3DSRStorage
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 from report_help import (
     ASSESSMENT,
     BROKEN,
+    COURSE,
     CREATED_AT,
     NOTHING_KNOWN,
     READ_AS_BOTH,
@@ -16,9 +17,19 @@ from report_help import (
 )
 from validators import said_by
 
-from boneage_node.report import assessment_sr, refusal_sr, to_bytes
+from boneage_node.bone_age import Laterality
+from boneage_node.report import (
+    Kind,
+    Predecessor,
+    assessment_sr,
+    draw_refusal_picture,
+    refusal_sr,
+    secondary_capture,
+    to_bytes,
+)
 
 # Said of reports whose image lacks what a DICOMDIR would need, and of character sets the tool cannot check.
+PREDECESSOR = Predecessor(ComprehensiveSRStorage, "2.25.7", Kind.ASSESSMENT, 1)
 TOLERATED = ("would be needed to build DICOMDIR", "SpecificCharacterSet", "Specific Character Set")
 
 
@@ -28,6 +39,23 @@ def sr_file(tmp_path):
         report = assessment_sr(source, assessment, source_sha256=SHA256, created_at=CREATED_AT, **arguments)
         path = tmp_path / "sr.dcm"
         path.write_bytes(to_bytes(report))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def picture_file(tmp_path):
+    def write(source):
+        capture = secondary_capture(
+            source,
+            draw_refusal_picture(None, REFUSAL),
+            report_instance_uid="2.25.1",
+            created_at=CREATED_AT,
+            laterality=Laterality.LEFT,
+        )
+        path = tmp_path / "picture.dcm"
+        path.write_bytes(to_bytes(capture))
         return path
 
     return write
@@ -45,6 +73,13 @@ def refusal_file(tmp_path):
 
 
 @pytest.mark.parametrize("name", SOUND)
+def test_dciodvfy_finds_nothing_in_a_picture(name, require_peer, picture_file):
+    code, lines = said_by(require_peer("dicom3tools"), "-new", str(picture_file(radiograph(**SOUND[name]))))
+    assert code == 0
+    assert [line for line in lines if not any(words in line for words in TOLERATED)] == ["SCImage"]
+
+
+@pytest.mark.parametrize("name", SOUND)
 def test_dciodvfy_finds_nothing(name, require_peer, sr_file, refusal_file):
     dciodvfy = require_peer("dicom3tools")
     source = radiograph(**SOUND[name])
@@ -56,6 +91,8 @@ def test_dciodvfy_finds_nothing(name, require_peer, sr_file, refusal_file):
 
 def test_a_complete_image_gives_a_report_of_which_dciodvfy_says_only_the_name(require_peer, sr_file):
     dciodvfy = require_peer("dicom3tools")
+    path = sr_file(radiograph(), course=COURSE, predecessor=PREDECESSOR)
+    assert said_by(dciodvfy, "-new", str(path)) == (0, ["ComprehensiveSR"])
     for assessment in (ASSESSMENT, NOTHING_KNOWN, RIGHT_HAND, READ_AS_BOTH):
         assert said_by(dciodvfy, "-new", str(sr_file(radiograph(), assessment))) == (0, ["ComprehensiveSR"])
     path = sr_file(radiograph(), sop_class_uid=Comprehensive3DSRStorage)
@@ -86,7 +123,7 @@ def test_dsrdump_reads_every_report_of_a_readable_header(name, require_peer, sr_
 )
 def test_pixelmed_finds_no_error(name, assessment, require_peer, sr_file):
     validator = require_peer("pixelmed")
-    path = sr_file(radiograph(**SOUND[name]), assessment)
+    path = sr_file(radiograph(**SOUND[name]), assessment, course=COURSE, predecessor=PREDECESSOR)
     _, lines = said_by(validator, str(path))
     assert any("Found Root Template TID_1500" in line for line in lines)
     assert any("IOD validation complete" in line for line in lines)

@@ -94,8 +94,9 @@ def test_the_observation_is_the_bone_age_with_what_belongs_to_it():
     assert parts["121033"]["valueQuantity"] == months(92.3)
     assert parts["121416"]["valueQuantity"] == {
         "value": 0.71,
+        "unit": "standard deviations",
         "system": "http://unitsofmeasure.org",
-        "code": "1",
+        "code": "{SD}",
     }
     assert len(parts) == 3
 

@@ -1,4 +1,5 @@
-from datetime import timedelta, timezone
+from dataclasses import replace
+from datetime import date, timedelta, timezone
 from io import BytesIO
 
 import highdicom as hd
@@ -10,6 +11,7 @@ from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, Explic
 from report_help import (
     ASSESSMENT,
     COLUMNS,
+    COURSE,
     CREATED_AT,
     NOTHING_KNOWN,
     READ_AS_BOTH,
@@ -21,7 +23,16 @@ from report_help import (
     radiograph,
 )
 
-from boneage_node.report import DeviceIdentity, assessment_sr, read_outline, refusal_sr, to_bytes
+from boneage_node.bone_age import Agreement
+from boneage_node.report import (
+    DeviceIdentity,
+    Kind,
+    Predecessor,
+    assessment_sr,
+    read_outline,
+    refusal_sr,
+    to_bytes,
+)
 
 BONE_AGE = Code("85151-9", "LN", "XR Bone age")
 UNCERTAINTY = Code("371884006", "SCT", "+/-, range of measurement uncertainty")
@@ -89,8 +100,9 @@ def test_the_content_tree_is_a_measurement_report_in_the_agreed_order():
         ("121058", "CODE"),
         ("111028", "CONTAINER"),
         ("126010", "CONTAINER"),
+        ("C0034375", "CONTAINER"),
     ]
-    library, measurements = report.content[0].ContentSequence[-2:]
+    library, measurements = report.content[0].ContentSequence[-3:-1]
     assert library.ContentSequence[0].name.value == "126200"
     image = library.ContentSequence[0].ContentSequence[0]
     assert image.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == radiograph().SOPInstanceUID
@@ -113,7 +125,7 @@ def test_all_numbers_are_in_the_one_group():
         BONE_AGE.value: (98.44, "mo"),
         UNCERTAINTY.value: (14.56, "mo"),  # the wider side of the interval
         SUBJECT_AGE.value: (92.3, "mo"),
-        Z_SCORE.value: (0.71, "1"),
+        Z_SCORE.value: (0.71, "{SD}"),
     }
     assert group.get_measurements(BONE_AGE)[0].method.value == "252956001"
     assert group.finding_type == BONE_AGE
@@ -214,7 +226,7 @@ def test_a_refusal_has_no_outline_to_read_back():
 
 def test_spacing_is_described_only_where_the_image_has_it():
     def described(**changes):
-        library = read(radiograph(**changes)).content[0].ContentSequence[-2]
+        library = read(radiograph(**changes)).content[0].ContentSequence[-3]
         image = library.ContentSequence[0].ContentSequence[0]
         return [item.name.meaning for item in image.ContentSequence]
 
@@ -238,6 +250,84 @@ def test_without_a_zone_the_times_are_local():
         local.strftime("%H%M%S"),
     )
     assert "TimezoneOffsetFromUTC" not in report
+
+
+def evaluations(report):
+    """Concept and value of what is said about the numbers, in order."""
+    (section,) = [
+        item
+        for item in report.content[0].ContentSequence
+        if item.ConceptNameCodeSequence[0].CodeMeaning == "Qualitative Evaluations"
+    ]
+    return [
+        (
+            item.ConceptNameCodeSequence[0].CodeMeaning,
+            item.TextValue if item.ValueType == "TEXT" else item.ConceptCodeSequence[0].CodeMeaning,
+        )
+        for item in section.ContentSequence
+    ]
+
+
+@pytest.mark.parametrize(
+    ("z_score", "determination"),
+    [(-2.01, "Delayed"), (-2.0, "Normal"), (2.0, "Normal"), (2.01, "Advanced"), (None, "Indeterminate")],
+)
+def test_the_determination_is_by_two_standard_deviations(z_score, determination):
+    report = read(radiograph(), replace(ASSESSMENT, z_score=z_score))
+    assert evaluations(report)[0] == ("Determination", determination)
+
+
+@pytest.mark.parametrize(
+    ("agreement", "meaning", "words"),
+    [
+        (Agreement.USUAL, "Usable - Meets the quality control standard", "as on most hands"),
+        (Agreement.LOW, "Usable - Does not meet the quality control standard", "less than on most hands"),
+    ],
+)
+def test_how_well_the_networks_agree_is_said_by_code_and_in_words(agreement, meaning, words):
+    report = read(radiograph(), replace(ASSESSMENT, agreement=agreement))
+    assert evaluations(report)[1:] == [
+        ("Quality Assessment", meaning),
+        ("Comment", f"The networks agree {words} (standard deviation 4.5 months)."),
+    ]
+
+
+def test_the_course_is_told_latest_first_with_the_rate_since():
+    said = [text for name, text in evaluations(read(radiograph(), course=COURSE)) if name == "Comment"]
+    assert said[1:] == [
+        "Since 2025-03-01: +13.4 months of bone age in 12.0 months, 1.12 a month.",
+        "2025-03-01: bone age 85.0 months at 6 y 8 mo.",
+        "2024-03-01: bone age 70.0 months at 5 y 8 mo.",
+    ]
+
+
+@pytest.mark.parametrize(
+    "change", [{"model": "hand-vgg 0.9 (cdcdcdcdcdcd)"}, {"study_date": date(2025, 10, 1)}]
+)
+def test_no_rate_between_models_or_within_half_a_year(change):
+    course = replace(COURSE, earlier=[replace(COURSE.earlier[-1], **change)])
+    *_, (_, agreement), (_, only) = evaluations(read(radiograph(), course=course))
+    assert "networks" in agreement
+    assert "bone age 85.0 months" in only
+
+
+def test_another_course_makes_another_report():
+    assert read(radiograph(), course=COURSE).SOPInstanceUID != read(radiograph()).SOPInstanceUID
+
+
+def test_a_report_names_the_one_it_follows():
+    first = read(radiograph())
+    assert "PredecessorDocumentsSequence" not in first
+    earlier = Predecessor(first.SOPClassUID, first.SOPInstanceUID, Kind.ASSESSMENT, 1)
+    other_model = replace(ASSESSMENT, model=replace(ASSESSMENT.model, sha256="cd" * 32))
+    second = read(radiograph(), other_model, predecessor=earlier)
+    assert second.SeriesInstanceUID == first.SeriesInstanceUID
+    assert second.InstanceNumber == first.InstanceNumber + 1
+    (study,) = second.PredecessorDocumentsSequence
+    assert study.StudyInstanceUID == first.StudyInstanceUID
+    (series,) = study.ReferencedSeriesSequence
+    assert series.SeriesInstanceUID == first.SeriesInstanceUID
+    assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
 
 
 def test_comprehensive_3d_is_made_when_asked_for():
