@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -80,6 +81,19 @@ class Authority:
             )
         )
         return signed
+
+
+def orthanc_tls(station: Signed, port: int, *, mutual: bool) -> dict[str, Any]:
+    """Orthanc's configuration for TLS with a node on a port."""
+    modality = {"AET": "BONEAGE", "Host": "127.0.0.1", "Port": port, "UseDicomTls": True}
+    return {
+        "DicomModalities": {"node": modality},
+        "DicomTlsEnabled": True,
+        "DicomTlsCertificate": str(station.certificate),
+        "DicomTlsPrivateKey": str(station.key),
+        "DicomTlsTrustedCertificates": str(station.ca),
+        "DicomTlsRemoteCertificateRequired": mutual,
+    }
 
 
 def _name(common_name: str) -> x509.Name:

@@ -17,7 +17,7 @@ from urllib.error import HTTPError
 import pytest
 from dimse_help import ABORT, Watched, associate_accept, data_set_bytes, receiving, write_radiograph
 from orthanc_peer import Orthanc, free_port
-from tls_help import Authority, Signed
+from tls_help import Authority, Signed, orthanc_tls
 
 from boneage_node.dimse.receiver import Receiver
 from boneage_node.dimse.sender import Destination, Unreachable, echo, send
@@ -307,19 +307,6 @@ def test_orthanc_of_another_authority_neither_sends_nor_takes(
         assert sink.files() == []
         destination = Destination.parse(f"{peer.destination}/tls")
         assert "is signed by an authority that is not in" in problem(destination, node.files)
-
-
-def orthanc_tls(station: Signed, port: int, *, mutual: bool) -> dict[str, Any]:
-    """Orthanc's configuration for TLS with a node on a port."""
-    modality = {"AET": "BONEAGE", "Host": "127.0.0.1", "Port": port, "UseDicomTls": True}
-    return {
-        "DicomModalities": {"node": modality},
-        "DicomTlsEnabled": True,
-        "DicomTlsCertificate": str(station.certificate),
-        "DicomTlsPrivateKey": str(station.key),
-        "DicomTlsTrustedCertificates": str(station.ca),
-        "DicomTlsRemoteCertificateRequired": mutual,
-    }
 
 
 def _of(receiver: Receiver) -> Destination:

@@ -12,6 +12,7 @@ from node_process import NodeProcess, eventually, run
 from orthanc_peer import DICOM_WEB_PLUGIN, Orthanc, free_port
 from pydicom import Dataset, dcmread
 from pydicom.uid import CTImageStorage, generate_uid
+from tls_help import Authority, orthanc_tls
 
 from boneage_node.store import NoSuchStudy, Store, StudyState
 
@@ -181,6 +182,29 @@ def test_a_pacs_that_does_not_know_the_node_says_what_mends_it(
                 done = fetch(port, stranger, "dimse", "--study", study)
             assert done.returncode == 1
             assert sentence in done.stderr
+
+
+def test_both_ways_go_over_tls_where_the_node_has_a_certificate(
+    orthanc_program: str, sample_dicom: Path, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path / "hospital")
+    ours, theirs = authority.sign("node"), authority.sign("pacs")
+    files = {"tls_certificate": str(ours.certificate), "tls_key": str(ours.key), "tls_ca": str(ours.ca)}
+    port = free_port()
+    configuration = orthanc_tls(theirs, port, mutual=True)
+    with (
+        NodeProcess(tmp_path / "node", "--role", "receiver", "--port", port, **files),
+        Orthanc(orthanc_program, tmp_path / "orthanc", **configuration) as pacs,
+    ):
+        for source, name in (
+            (pacs.destination + "/tls", "boy-15y-cr.dcm"),
+            (pacs.dicom_web, "girl-08y-dx.dcm"),
+        ):
+            study = str(dcmread(sample_dicom / name, stop_before_pixels=True).StudyInstanceUID)
+            pacs.upload(sample_dicom / name)
+            done = run("fetch", "--from", source, "--study", study, port=str(port), **files)
+            assert done.returncode == 0, done.stderr
+            assert "The node has taken 1 image." in done.stdout
 
 
 def test_a_node_that_does_not_run_is_found_out_first(pacs: Orthanc) -> None:
