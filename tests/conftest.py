@@ -16,6 +16,7 @@ PEERS = {
     "dcmtk": "storescu",
     "dicom3tools": "dciodvfy",
     "pixelmed": "DicomSRValidator",
+    "fhir": "node",
     "orthanc": "Orthanc",
     "postgresql": "pg_ctl",
     "openssl": "openssl",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,10 +23,18 @@ from .common import (
     progress_bar,
 )
 
+if TYPE_CHECKING:
+    from boneage_node.bone_age.predictor import Predictor
+
+FhirOption = Annotated[
+    bool, typer.Option("--fhir", help="Print the results as FHIR R4, for programs; one Bundle a line.")
+]
+
 
 def assess(
     files: Annotated[list[Path], typer.Argument(help="DICOM files, or folders of them.")],
     as_json: JsonOption = False,
+    as_fhir: FhirOption = False,
     model: ModelOption = None,
     device: DeviceOption = "auto",
     sex_unknown: SexUnknownOption = "refuse",
@@ -35,6 +45,9 @@ def assess(
     chronological_age_months, bone_age_months, bone_age_months_by_sex, interval_months, z_score, laterality,
     model, elapsed_ms.
 
+    With --fhir, one resource a line: the transaction that a FHIR server is sent (see docs/fhir.md), or an
+    OperationOutcome where a file names no study or breaks the reading.
+
     With --sex-unknown both, a patient of unknown sex has a reading as each sex, their mean as bone age, an
     interval that holds the intervals of both, and no z-score.
 
@@ -42,13 +55,20 @@ def assess(
 
     Example: boneage-node assess hand.dcm --json
     """
+    if as_json and as_fhir:
+        raise typer.BadParameter("--json or --fhir, not both", param_hint="--fhir")
     paths = dicom_files(files)
     # after the files were found: it takes a while to import
     from boneage_node.pipeline import load_predictor
 
     predictor = load_predictor(model, device)
     results = []
-    if as_json:
+    if as_fhir:
+        for path in paths:
+            result, resource = _fhir_result(path, predictor, sex_unknown)
+            results.append(result)
+            typer.echo(json.dumps(resource, ensure_ascii=False))
+    elif as_json:
         for path in paths:
             results.append(_result(path, predictor, sex_unknown))
             typer.echo(json.dumps(results[-1]))
@@ -62,16 +82,49 @@ def assess(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _result(path: Path, predictor: Any, sex_unknown: SexUnknown) -> dict[str, Any]:
+def _result(path: Path, predictor: Predictor, sex_unknown: SexUnknown) -> dict[str, Any]:
     """The answer for one file; a file that breaks the reading has failed, and the others go on."""
-    from boneage_node.logs import class_name
-    from boneage_node.pipeline import RESULT_KEYS, read_study
+    from boneage_node.pipeline import read_study
 
     try:
         return read_study([path], predictor, sex_required=sex_unknown == "refuse").result()
     except Exception as error:
-        return dict.fromkeys(RESULT_KEYS) | {
-            "file": str(path),
-            "status": "failed",
-            "reason": class_name(error),
-        }
+        return _failure(path, error)
+
+
+def _fhir_result(
+    path: Path, predictor: Predictor, sex_unknown: SexUnknown
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The answer for one file, and what a FHIR server would be sent."""
+    from boneage_node.bone_age import Refusal
+    from boneage_node.pipeline import read_study
+    from boneage_node.radiograph import read_dataset
+    from boneage_node.report import fhir_bundle
+
+    try:
+        reading = read_study([path], predictor, sex_required=sex_unknown == "refuse")
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        now = datetime.now().astimezone()
+        try:
+            source = read_dataset(path, pixels=False)
+            bundle = fhir_bundle(source, reading.answer, source_sha256=sha256, created_at=now)
+        except (Refusal, ValueError) as error:  # unreadable, or of no study
+            return reading.result(), _outcome("invalid", f"{path}: {error}")
+        return reading.result(), bundle
+    except Exception as error:
+        failure = _failure(path, error)
+        return failure, _outcome("exception", f"{path}: {failure['reason']}")
+
+
+def _failure(path: Path, error: Exception) -> dict[str, Any]:
+    from boneage_node.logs import class_name
+    from boneage_node.pipeline import RESULT_KEYS
+
+    failed = {"file": str(path), "status": "failed", "reason": class_name(error)}
+    return dict.fromkeys(RESULT_KEYS) | failed
+
+
+def _outcome(code: str, diagnostics: str) -> dict[str, Any]:
+    """An OperationOutcome, its code one of FHIR's issue types."""
+    issue = {"severity": "error", "code": code, "diagnostics": diagnostics}
+    return {"resourceType": "OperationOutcome", "issue": [issue]}

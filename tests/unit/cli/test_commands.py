@@ -67,6 +67,20 @@ def test_assess_answers_one_object_a_line(sample_dicom: Path) -> None:
     assert (text["status"], text["reason"]) == ("refused", "unreadable-file")
 
 
+def test_assess_answers_as_fhir_one_resource_a_line(sample_dicom: Path) -> None:
+    files = [sample_dicom / name for name in ("girl-08y-dx.dcm", "no-sex-10y-dx.dcm", "README.md")]
+    done = run("assess", *files, "--fhir")
+    assert done.returncode == 0, done.stderr
+    hand, no_sex, text = (json.loads(line) for line in done.stdout.splitlines())
+    assert (hand["resourceType"], hand["type"]) == ("Bundle", "transaction")
+    observation, report = (entry["resource"] for entry in hand["entry"])
+    assert 0 < observation["valueQuantity"]["value"] < 240
+    assert "left hand, read as a girl's" in report["conclusion"]
+    assert "No bone age was read." in no_sex["entry"][1]["resource"]["conclusion"]
+    assert (text["resourceType"], text["issue"][0]["code"]) == ("OperationOutcome", "invalid")
+    assert run("assess", *files, "--fhir", "--json").returncode == 2
+
+
 def test_assess_reads_unknown_sex_as_both_where_told(sample_dicom: Path) -> None:
     files = [sample_dicom / name for name in ("no-sex-10y-dx.dcm", "girl-08y-dx.dcm")]
     done = run("assess", *files, "--json", "--sex-unknown", "both")
