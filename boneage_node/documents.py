@@ -159,6 +159,7 @@ class Reporter:
             source_sha256=occasion.source_sha256,
             created_at=occasion.created_at,
             device=self._device,
+            course=occasion.course,
         )
         return NewDocument(
             form=DocumentForm.FHIR,

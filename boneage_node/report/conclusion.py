@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from boneage_node.bone_age import Assessment, Laterality, Refusal
+from boneage_node.bone_age import Assessment, Course, Laterality, Refusal
 
 from .fhir_types import printable
-from .months import CHILDREN, months, years_and_months
+from .months import CHILDREN, agreement_sentence, course_sentences, months, years_and_months
 from .refusal import STATEMENT
 
 _SIDES = {Laterality.LEFT: "left hand", Laterality.RIGHT: "right hand", None: "hand"}
 
 
-def assessment_sentences(assessment: Assessment) -> list[str]:
-    """What was read, how sure it is, how it compares, and that nobody has verified it."""
+def assessment_sentences(assessment: Assessment, course: Course | None) -> list[str]:
+    """What was read, how sure it is, how it compares, and that nobody has verified it.
+
+    Args:
+        assessment: The reading.
+        course: Earlier readings of the patient, if any.
+    """
     low_months, high_months = assessment.interval_months
     coverage = f"{100 * assessment.interval_coverage:.0f} %"
     return [
         _reading(assessment),
         f"{coverage} prediction interval: {low_months:.1f} to {months(high_months)}.",
+        agreement_sentence(assessment),
         *_comparison(assessment),
+        *(course_sentences(course, assessment) if course else ()),
         STATEMENT,
     ]
 
@@ -52,4 +59,7 @@ def _comparison(assessment: Assessment) -> list[str]:
     age = f"Chronological age: {years_and_months(age_months)} ({months(age_months)})"
     if z_score is None:
         return [f"{age}."]
-    return [f"{age}; z-score {z_score:+.2f} (Brush Foundation standard deviations)."]
+    return [
+        f"{age}; z-score {z_score:+.2f} (Brush Foundation standard deviations): "
+        f"{assessment.determination} for age."
+    ]

@@ -12,7 +12,7 @@ from datetime import datetime
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
-from boneage_node.bone_age import Assessment, ReasonCode, Refusal
+from boneage_node.bone_age import Assessment, Course, Determination, ReasonCode, Refusal
 
 from . import codes
 from .conclusion import assessment_sentences, refusal_sentences
@@ -22,30 +22,37 @@ from .fhir_types import (
     URI_SYSTEM,
     Json,
     concept,
-    hl7_concept,
+    hl7_code,
     identifier,
     narrative,
     quantity,
     urn_uuid,
 )
 from .identity import DEFAULT_DEVICE, DeviceIdentity, Kind, derive_uid, report_instance_uid
-from .months import CHILDREN
+from .months import CHILDREN, course_sentences
 from .source import SourceImage
 
-BEYOND_SD = 2.0
-"""A bone age so many standard deviations from the chronological age is outside the usual range."""
-
+_ERROR = hl7_code("data-absent-reason", "error", "Error")
+_UNSUPPORTED = hl7_code("data-absent-reason", "unsupported", "Unsupported")
+_NOT_APPLICABLE = hl7_code("data-absent-reason", "not-applicable", "Not Applicable")
+_NOT_PERFORMED = hl7_code("data-absent-reason", "not-performed", "Not Performed")
 _ABSENT = {
-    ReasonCode.UNREADABLE_FILE: "error",
-    ReasonCode.DAMAGED_PIXELS: "error",
-    ReasonCode.NO_PIXELS: "error",
-    ReasonCode.UNSUPPORTED_OBJECT: "unsupported",
-    ReasonCode.UNSUPPORTED_PIXELS: "unsupported",
-    ReasonCode.TOO_LARGE: "unsupported",
-    ReasonCode.NOT_A_HAND: "not-applicable",
-    ReasonCode.ADULT: "not-applicable",
+    ReasonCode.UNREADABLE_FILE: _ERROR,
+    ReasonCode.DAMAGED_PIXELS: _ERROR,
+    ReasonCode.NO_PIXELS: _ERROR,
+    ReasonCode.UNSUPPORTED_OBJECT: _UNSUPPORTED,
+    ReasonCode.UNSUPPORTED_PIXELS: _UNSUPPORTED,
+    ReasonCode.TOO_LARGE: _UNSUPPORTED,
+    ReasonCode.NOT_A_HAND: _NOT_APPLICABLE,
+    ReasonCode.ADULT: _NOT_APPLICABLE,
 }
 """Why there is no value, in HL7's words; for all other reasons the reading was not made."""
+_INTERPRETATIONS = {
+    Determination.DELAYED: hl7_code("v3-ObservationInterpretation", "L", "Low"),
+    Determination.NORMAL: hl7_code("v3-ObservationInterpretation", "N", "Normal"),
+    Determination.ADVANCED: hl7_code("v3-ObservationInterpretation", "H", "High"),
+}
+"""What the bone age means for the age, as HL7 says it of numbers."""
 
 
 def fhir_bundle(
@@ -55,6 +62,7 @@ def fhir_bundle(
     source_sha256: str,
     created_at: datetime,
     device: DeviceIdentity = DEFAULT_DEVICE,
+    course: Course | None = None,
 ) -> Json:
     """An assessment or a refusal as a Bundle to be posted to a FHIR server.
 
@@ -65,6 +73,7 @@ def fhir_bundle(
         source_sha256: Hex digest of the image's file.
         created_at: When the answer was found, with a time zone.
         device: The station that found it.
+        course: Earlier readings of the patient, told in the conclusion.
 
     Returns:
         A Bundle of type ``transaction``, with an identifier. The same arguments make the same identifiers;
@@ -74,14 +83,18 @@ def fhir_bundle(
         ValueError: The source has no StudyInstanceUID.
     """
     header = FhirHeader.of(source)
-    report_uid = _report_uid(SourceImage.of(source), answer, source_sha256, device)
+    report_uid = _report_uid(SourceImage.of(source), answer, source_sha256, device, course)
     common = {
         "subject": header.subject,
         "effectiveDateTime": header.effective,
         "issued": created_at.isoformat(timespec="milliseconds"),
     }
-    observation = _entry(_observation(answer, header, common, device), report_uid)
-    report = _diagnostic_report(answer, header, common, observation["fullUrl"])
+    if isinstance(answer, Assessment):
+        sentences = assessment_sentences(answer, course)
+    else:
+        sentences = refusal_sentences(answer)
+    observation = _entry(_observation(answer, sentences, header, common, device), report_uid)
+    report = _diagnostic_report(sentences, header, common, observation["fullUrl"])
     report["identifier"] = [identifier(f"urn:oid:{report_uid}", system=DICOM_UID_SYSTEM)]
     return {
         "resourceType": "Bundle",
@@ -92,12 +105,17 @@ def fhir_bundle(
 
 
 def _report_uid(
-    image: SourceImage, answer: Assessment | Refusal, source_sha256: str, device: DeviceIdentity
+    image: SourceImage,
+    answer: Assessment | Refusal,
+    source_sha256: str,
+    device: DeviceIdentity,
+    course: Course | None,
 ) -> str:
     """SOPInstanceUID of the structured report of the same answer."""
     source = (image.study_instance_uid, image.sop_instance_uid, source_sha256)
     if isinstance(answer, Assessment):
-        said = (answer.model.sha256, str(answer.sex or "unknown"))
+        earlier = course_sentences(course, answer) if course else ()
+        said = (answer.model.sha256, str(answer.sex or "unknown"), *earlier)
         return report_instance_uid(*source, Kind.ASSESSMENT, said, device)
     return report_instance_uid(*source, Kind.REFUSAL, (answer.code,), device)
 
@@ -123,16 +141,13 @@ def _entry(resource: Json, report_uid: str) -> Json:
     }
 
 
-def _diagnostic_report(
-    answer: Assessment | Refusal, header: FhirHeader, common: Json, observation_uri: str
-) -> Json:
-    sentences = _sentences(answer)
+def _diagnostic_report(sentences: list[str], header: FhirHeader, common: Json, observation_uri: str) -> Json:
     return {
         "resourceType": "DiagnosticReport",
         "text": narrative(sentences),
         "basedOn": [header.based_on] if header.based_on else None,
         "status": "preliminary",
-        "category": [hl7_concept("v2-0074", "RAD", "Radiology")],
+        "category": [concept(hl7_code("v2-0074", "RAD", "Radiology"))],
         "code": concept(codes.BONE_AGE_STUDY),
         **common,
         "result": [{"reference": observation_uri}],
@@ -142,17 +157,20 @@ def _diagnostic_report(
 
 
 def _observation(
-    answer: Assessment | Refusal, header: FhirHeader, common: Json, device: DeviceIdentity
+    answer: Assessment | Refusal,
+    sentences: list[str],
+    header: FhirHeader,
+    common: Json,
+    device: DeviceIdentity,
 ) -> Json:
     """The bone age, or that there is none: in R4's words a measurement that was not completed."""
-    sentences = _sentences(answer)
     observation = {
         "resourceType": "Observation",
         "text": narrative(sentences),
         "contained": [_device(device, answer)],
         "basedOn": [header.based_on] if header.based_on else None,
         "status": "preliminary" if isinstance(answer, Assessment) else "cancelled",
-        "category": [hl7_concept("observation-category", "imaging", "Imaging")],
+        "category": [concept(hl7_code("observation-category", "imaging", "Imaging"))],
         "code": concept(codes.BONE_AGE),
         **common,
         "note": [{"text": " ".join(sentences)}],
@@ -160,10 +178,6 @@ def _observation(
         "derivedFrom": [header.imaging_study] if header.imaging_study else None,
     }
     return observation | (_value(answer) if isinstance(answer, Assessment) else _absent(answer))
-
-
-def _sentences(answer: Assessment | Refusal) -> list[str]:
-    return assessment_sentences(answer) if isinstance(answer, Assessment) else refusal_sentences(answer)
 
 
 def _device(device: DeviceIdentity, answer: Assessment | Refusal) -> Json:
@@ -189,8 +203,8 @@ def _device(device: DeviceIdentity, answer: Assessment | Refusal) -> Json:
 
 
 def _absent(refusal: Refusal) -> Json:
-    code = _ABSENT.get(refusal.code, "not-performed")
-    return {"dataAbsentReason": hl7_concept("data-absent-reason", code, text=str(refusal.code))}
+    reason = _ABSENT.get(refusal.code, _NOT_PERFORMED)
+    return {"dataAbsentReason": concept(reason, text=str(refusal.code))}
 
 
 def _value(assessment: Assessment) -> Json:
@@ -201,8 +215,8 @@ def _value(assessment: Assessment) -> Json:
         "bodySite": concept(*_hand(assessment)),
         "component": _components(assessment),
     }
-    if assessment.z_score is not None:
-        value["interpretation"] = [_interpretation(assessment.z_score)]
+    if assessment.determination in _INTERPRETATIONS:
+        value["interpretation"] = [_interpretation(assessment.determination)]
     return value
 
 
@@ -212,15 +226,9 @@ def _hand(assessment: Assessment) -> list[Code]:
     return [*([codes.HANDS[side]] if side else []), codes.HAND]
 
 
-def _interpretation(z_score: float) -> Json:
-    """Delayed, normal or advanced, as HL7 says it of numbers."""
-    if abs(z_score) <= BEYOND_SD:
-        code, display, text = "N", "Normal", "normal: within 2 SD of the chronological age"
-    elif z_score < 0:
-        code, display, text = "L", "Low", "delayed: more than 2 SD below the chronological age"
-    else:
-        code, display, text = "H", "High", "advanced: more than 2 SD above the chronological age"
-    return hl7_concept("v3-ObservationInterpretation", code, display, text)
+def _interpretation(determination: Determination) -> Json:
+    code = _INTERPRETATIONS[determination]
+    return concept(code, codes.DETERMINATIONS[determination], text=f"{determination} for age (2 SD)")
 
 
 def _components(assessment: Assessment) -> list[Json]:

@@ -16,7 +16,7 @@ from pydicom.charset import convert_encodings, default_encoding, python_encoding
 
 from boneage_node.radiograph.dataset import Attributes, quiet_pydicom
 
-from .fhir_types import DICOM_UID_SYSTEM, Json, hl7_concept, identifier, logical_reference
+from .fhir_types import DICOM_UID_SYSTEM, Json, concept, hl7_code, identifier, logical_reference
 from .source import copy_patient_and_study
 
 _ISSUERS = ("IssuerOfPatientIDQualifiersSequence", "IssuerOfAccessionNumberSequence")
@@ -103,7 +103,7 @@ def _based_on(attributes: Attributes) -> Json | None:
         accession_number,
         system=_system(issuer),
         assigner=_word(issuer, "LocalNamespaceEntityID") if issuer else None,
-        kind=hl7_concept("v2-0203", "ACSN", "Accession ID"),
+        kind=concept(hl7_code("v2-0203", "ACSN", "Accession ID")),
     )
     return logical_reference("ServiceRequest", known_as)
 

@@ -33,24 +33,28 @@ def json_bytes(resource: Json) -> bytes:
 
 
 def concept(*codes: Code, text: str | None = None) -> Json:
-    """A CodeableConcept of codes that say the same; without codes a text alone."""
-    coding = [
-        {"system": SYSTEMS[code.scheme_designator], "code": code.value, "display": code.meaning}
-        for code in codes
-    ]
-    return _without_empty({"coding": coding, "text": text})
+    """A CodeableConcept of codes that say the same, of DICOM's schemes or HL7's."""
+    return _without_empty({"coding": [_coding(code) for code in codes], "text": text})
 
 
-def hl7_concept(system: str, code: str, display: str | None = None, text: str | None = None) -> Json:
-    """A CodeableConcept of one of HL7's own code systems, by the last part of its URL."""
-    coding = _without_empty({"system": _HL7 + system, "code": code, "display": display})
-    return _without_empty({"coding": [coding], "text": text})
+def hl7_code(system: str, value: str, meaning: str) -> Code:
+    """A code of one of HL7's own systems, by the last part of the system's URL."""
+    return Code(value, _HL7 + system, meaning)
+
+
+def _coding(code: Code) -> Json:
+    scheme = code.scheme_designator
+    return {"system": SYSTEMS.get(scheme, scheme), "code": code.value, "display": code.meaning}
 
 
 def quantity(value: float, unit: Code, digits: int) -> Json:
     """A Quantity in a unit of UCUM, rounded: FHIR takes the digits of a number for its precision."""
-    known = {"value": round(value, digits), "system": SYSTEMS[unit.scheme_designator], "code": unit.value}
-    return known if unit.value == "1" else known | {"unit": unit.meaning}
+    return {
+        "value": round(value, digits),
+        "unit": unit.meaning,
+        "system": SYSTEMS[unit.scheme_designator],
+        "code": unit.value,
+    }
 
 
 def identifier(

@@ -5,6 +5,7 @@ import json
 import re
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from fhir.resources.R4B.bundle import Bundle
@@ -13,6 +14,7 @@ from pydicom.sequence import Sequence
 from report_help import (
     ASSESSMENT,
     BROKEN,
+    COURSE,
     CREATED_AT,
     NOTHING_KNOWN,
     READ_AS_BOTH,
@@ -26,6 +28,7 @@ from report_help import (
 
 from boneage_node.bone_age import ReasonCode, Refusal
 from boneage_node.report import DeviceIdentity, assessment_sr, fhir_bundle, refusal_sr
+from boneage_node.report.months import agreement_sentence
 
 ANSWERS = {
     "assessment": ASSESSMENT,
@@ -127,12 +130,20 @@ def test_a_right_hand_is_a_right_hand():
     ],
 )
 def test_two_standard_deviations_make_a_bone_age_delayed_or_advanced(z_score, code, word):
-    observation, _ = resources(answer=replace(ASSESSMENT, z_score=z_score))
+    observation, report = resources(answer=replace(ASSESSMENT, z_score=z_score))
     (interpretation,) = observation["interpretation"]
-    assert coded(interpretation) == [
-        ("http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation", code)
-    ]
-    assert interpretation["text"].startswith(word)
+    system = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
+    assert coded(interpretation)[0] == (system, code)
+    assert interpretation["coding"][1]["display"] == word.capitalize()
+    assert interpretation["text"] == f"{word} for age (2 SD)"
+    assert f"{word} for age." in report["conclusion"]
+
+
+def test_earlier_readings_are_told_and_make_another_result():
+    _, report = resources(course=COURSE)
+    assert "Since 2025-03-01: +13.4 months of bone age in 12.0 months" in report["conclusion"]
+    assert "2024-03-01: bone age 70.0 months" in report["conclusion"]
+    assert report["identifier"] != resources()[1]["identifier"]
 
 
 def test_of_an_unknown_sex_both_readings_are_told_and_the_value_is_said_to_be_their_mean():
@@ -159,7 +170,9 @@ def test_the_report_concludes_in_words_and_leads_to_the_observation():
     assert report["conclusion"] == (
         "Bone age by the standards of Greulich and Pyle: 8 y 2 mo (98.4 months), left hand, read as a boy's. "
         "90 % prediction interval: 85.2 to 113.0 months. "
-        "Chronological age: 7 y 8 mo (92.3 months); z-score +0.71 (Brush Foundation standard deviations). "
+        f"{agreement_sentence(ASSESSMENT)} "
+        "Chronological age: 7 y 8 mo (92.3 months); z-score +0.71 (Brush Foundation standard deviations): "
+        "normal for age. "
         "Result of software (AI), not verified by a physician. For research use only."
     )
 
@@ -388,10 +401,12 @@ def test_another_result_has_other_identifiers(source, changed):
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-def test_the_report_is_known_by_the_uid_of_the_structured_report(answer):
-    make = refusal_sr if isinstance(ANSWERS[answer], Refusal) else assessment_sr
+@pytest.mark.parametrize("course", [None, COURSE], ids=["first", "course"])
+def test_the_report_is_known_by_the_uid_of_the_structured_report(answer, course):
+    refused = isinstance(ANSWERS[answer], Refusal)
+    make = refusal_sr if refused else partial(assessment_sr, course=course)
     document = make(radiograph(), ANSWERS[answer], source_sha256=SHA256, created_at=CREATED_AT)
-    _, report = resources(answer=ANSWERS[answer])
+    _, report = resources(answer=ANSWERS[answer], course=course)
     assert report["identifier"][0] == {
         "system": "urn:dicom:uid",
         "value": f"urn:oid:{document.SOPInstanceUID}",
