@@ -4,6 +4,15 @@ SQLAlchemy tables and a folder of files. Knows no DICOM service and no model.
 """
 
 from .backoff import backoff
+from .commitment_requests import (
+    CommitmentAnswer,
+    CommitmentRequest,
+    CommitmentRequests,
+    NotKept,
+    TooManyRequests,
+)
+from .commitment_tables import CommitmentState
+from .commitments import CommitmentAsk, CommitmentReport, Commitments, RefusedInstance, Reported
 from .database import SchemaMismatch, check_schema, migrate, open_engine
 from .earlier import EarlierAssessment, Predecessor
 from .intake import Accepted, Intake, NotAcceptable, Received
@@ -17,6 +26,13 @@ from .tables import DocumentForm, EventKind, ReportKind, Status, StudyState
 
 __all__ = [
     "Accepted",
+    "CommitmentAnswer",
+    "CommitmentAsk",
+    "CommitmentReport",
+    "CommitmentRequest",
+    "CommitmentRequests",
+    "CommitmentState",
+    "Commitments",
     "DeliveryTask",
     "DocumentForm",
     "EarlierAssessment",
@@ -28,13 +44,16 @@ __all__ = [
     "NewReport",
     "NoSuchStudy",
     "NotAcceptable",
+    "NotKept",
     "Outbox",
     "Patient",
     "Predecessor",
     "Queue",
     "Received",
+    "RefusedInstance",
     "ReportDetail",
     "ReportKind",
+    "Reported",
     "Retried",
     "SchemaMismatch",
     "Spool",
@@ -46,6 +65,7 @@ __all__ = [
     "StudyDetail",
     "StudyState",
     "StudySummary",
+    "TooManyRequests",
     "backoff",
     "check_schema",
     "migrate",

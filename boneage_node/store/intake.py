@@ -97,7 +97,7 @@ class Intake:
         sha256 = _data_set_sha256(incoming)
         with self._transactions.reading() as session:  # Before the file is linked: no database, no file.
             known = _find(session, received, sha256)
-        if known is not None and self._spool.path(known.file_name).exists():
+        if known is not None and self._spool.holds(known.file_name, known.size_bytes):
             return Accepted(known.study_id, known.id, new=False)
 
         name = self._spool.keep(incoming)
@@ -159,11 +159,12 @@ class Intake:
         return Accepted(study.id, instance.id, new=True)
 
     def _restore(self, session: Session, instance: InstanceRow, name: str, now: datetime) -> None:
-        """The same bytes again: drop the new file, unless the first one has been lost."""
-        if self._spool.path(instance.file_name).exists():
+        """The same bytes again: drop the new file, unless the first one has been lost or cut short."""
+        if self._spool.holds(instance.file_name, instance.size_bytes):
             self._spool.discard(name)
             return
         instance.file_name = name
+        instance.size_bytes = self._spool.path(name).stat().st_size
         detail = f"the file of instance {instance.id} was missing and has been received again"
         record(session, EventKind.INSTANCE_RESTORED, now, instance.study_id, detail)
 

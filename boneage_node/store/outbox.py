@@ -12,6 +12,7 @@ from sqlalchemy import and_, exists, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
+from .commitment_tables import CommitmentRow, CommitmentState
 from .database import Transactions
 from .history import record
 from .spool import Spool
@@ -118,8 +119,13 @@ class Outbox:
                 row.attempts -= 1
                 row.leased_until = None
 
-    def delivered(self, delivery_ids: Iterable[int]) -> None:
-        """Say that these have arrived; true even when the lease had run out."""
+    def delivered(self, delivery_ids: Iterable[int], *, request_commitment: bool = False) -> None:
+        """Say that these have arrived; true even when the lease had run out.
+
+        Args:
+            delivery_ids: Which.
+            request_commitment: The destination is to be asked whether it keeps them.
+        """
         with self._transactions.writing() as session:
             now = self._clock()
             for row in _locked(session, delivery_ids, Status.TODO, Status.DOING, Status.DEAD):
@@ -129,6 +135,8 @@ class Outbox:
                 row.last_error = None
                 detail = f"document {row.document_id} to {row.destination}, attempt {row.attempts}"
                 record(session, EventKind.DELIVERY_DONE, now, row.study_id, detail)
+                if request_commitment:
+                    _ask_commitment(session, row, now)
 
     def failed(
         self,
@@ -157,16 +165,15 @@ class Outbox:
             if not rows:  # The lease ran out, and somebody else has dealt with it.
                 return session.scalars(select(DeliveryRow.status).where(DeliveryRow.id == delivery_id)).one()
             (row,) = rows
-            row.last_error = error
-            row.leased_until = None
-            if permanent or row.attempts >= max_attempts:
-                _bury(session, row, now)
-            else:
-                row.status = Status.TODO
-                row.scheduled_at = now + backoff(row.attempts)
-                attempt = f"attempt {row.attempts} of {max_attempts}"
-                detail = f"document {row.document_id} to {row.destination}, {attempt}"
-                record(session, EventKind.DELIVERY_FAILED, now, row.study_id, detail)
+            fail(
+                session,
+                row,
+                error,
+                now,
+                max_attempts=max_attempts,
+                backoff=backoff,
+                permanent=permanent,
+            )
             return row.status
 
     def retry(self, delivery_ids: Iterable[int] | None = None) -> int:
@@ -230,6 +237,49 @@ def reopen(session: Session, row: DeliveryRow, now: datetime) -> None:
     row.finished_at = None
     detail = f"document {row.document_id} to {row.destination}"
     record(session, EventKind.DELIVERY_RETRIED, now, row.study_id, detail)
+
+
+def fail(
+    session: Session,
+    row: DeliveryRow,
+    error: str,
+    now: datetime,
+    *,
+    max_attempts: int,
+    backoff: Callable[[int], timedelta],
+    permanent: bool = False,
+) -> None:
+    """Make a delivery, whose row is locked, one to try again later or a dead letter."""
+    row.last_error = error
+    row.leased_until = None
+    if permanent or row.attempts >= max_attempts:
+        _bury(session, row, now)
+    else:
+        row.status = Status.TODO
+        row.scheduled_at = now + backoff(row.attempts)
+        row.finished_at = None
+        attempt = f"attempt {row.attempts} of {max_attempts}"
+        detail = f"document {row.document_id} to {row.destination}, {attempt}"
+        record(session, EventKind.DELIVERY_FAILED, now, row.study_id, detail)
+
+
+def _ask_commitment(session: Session, delivery: DeliveryRow, now: datetime) -> None:
+    """Let the destination be asked whether it keeps what has just arrived, also where it arrived before."""
+    commitment = session.scalars(
+        select(CommitmentRow).where(CommitmentRow.delivery_id == delivery.id).with_for_update()
+    ).one_or_none()
+    if commitment is None:
+        commitment = CommitmentRow(
+            delivery_id=delivery.id,
+            study_id=delivery.study_id,
+            destination=delivery.destination,
+            created_at=now,
+        )
+        session.add(commitment)
+    commitment.state = CommitmentState.TO_ASK
+    commitment.attempts = 0
+    commitment.due_at = now
+    commitment.finished_at = None
 
 
 def _claimable(now: datetime) -> Any:

@@ -111,6 +111,13 @@ class Spool:
             raise ValueError("not a file name of the spool")
         return self.root / name[:2] / name
 
+    def holds(self, name: str, size_bytes: int) -> bool:
+        """Whether a file is here in its full length."""
+        try:
+            return self.path(name).stat().st_size == size_bytes
+        except FileNotFoundError:
+            return False
+
     def discard(self, name: str) -> None:
         """Remove a file; nothing happens where it is gone already."""
         self.path(name).unlink(missing_ok=True)

@@ -12,6 +12,8 @@ from typing import Self
 from sqlalchemy import Engine, select
 
 from . import database
+from .commitment_requests import CommitmentRequests
+from .commitments import Commitments
 from .earlier import Earlier
 from .history import utc_now
 from .intake import Intake
@@ -36,6 +38,8 @@ class Store:
         intake: Takes instances in and settles studies.
         queue: Jobs of reading a study.
         outbox: Deliveries of documents.
+        commitments: Whether destinations vouch for what was delivered.
+        commitment_requests: What peers ask the node to vouch for.
         earlier: What the node has said before of a study, and of a patient.
         studies: What an operator sees and tries again.
         spool: The files.
@@ -48,6 +52,8 @@ class Store:
         self.intake = Intake(self._transactions, spool, clock)
         self.queue = Queue(self._transactions, spool, clock)
         self.outbox = Outbox(self._transactions, spool, clock)
+        self.commitments = Commitments(self._transactions, clock)
+        self.commitment_requests = CommitmentRequests(self._transactions, spool, clock)
         self.earlier = Earlier(self._transactions)
         self.studies = Studies(self._transactions, spool, clock)
 

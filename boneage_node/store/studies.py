@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from .commitments import CommitmentDetail, commitments_of, reopen_unanswered
 from .database import Transactions
 from .history import record
 from .outbox import reopen
@@ -129,7 +130,7 @@ class ReportDetail:
 
 @dataclass(frozen=True)
 class DeliveryDetail:
-    """A delivery of a document; times are UTC."""
+    """A delivery of a document; times are UTC. ``commitment`` is None where none was requested."""
 
     id: int
     document_id: int
@@ -140,6 +141,7 @@ class DeliveryDetail:
     scheduled_at: datetime
     finished_at: datetime | None
     last_error: str | None
+    commitment: CommitmentDetail | None
 
 
 @dataclass(frozen=True)
@@ -170,10 +172,17 @@ class StudyDetail:
 
 @dataclass(frozen=True)
 class Retried:
-    """What trying again set going: whether the study is read again, and how many documents are sent again."""
+    """What trying again set going.
+
+    Attributes:
+        reading: Whether the study is read again.
+        deliveries: How many documents are sent again.
+        commitments: For how many documents their destination is asked again whether it keeps them.
+    """
 
     reading: bool
     deliveries: int
+    commitments: int
 
 
 class Studies:
@@ -201,6 +210,7 @@ class Studies:
         """
         with self._transactions.reading() as session:
             row = _study(session, study)
+            commitments = commitments_of(session, row.id)
             return StudyDetail(
                 **_values(StudyDetail, row),
                 instances=[self._instance(item) for item in _rows(session, InstanceRow, study_id=row.id)],
@@ -209,7 +219,7 @@ class Studies:
                 ],
                 reports=[self._report(session, item) for item in _rows(session, ReportRow, study_id=row.id)],
                 deliveries=[
-                    DeliveryDetail(**_values(DeliveryDetail, item))
+                    DeliveryDetail(commitment=commitments.get(item.id), **_values(DeliveryDetail, item))
                     for item in _rows(session, DeliveryRow, study_id=row.id)
                 ],
                 events=[Event(**_values(Event, item)) for item in _rows(session, EventRow, study_id=row.id)],
@@ -218,8 +228,9 @@ class Studies:
     def retry(self, study: int | str) -> Retried:
         """Try again with a study that has come to an end.
 
-        Its dead letters are sent again. Without any, the study is read again: the same reading is then not
-        sent a second time, another one (a new model's) is. A study that is on its way is left alone.
+        Its dead letters are sent again, and destinations that never said whether they keep what they were
+        sent are asked again. Without any of both, the study is read again: the same reading is then not sent
+        a second time, another one (a new model's) is. A study that is on its way is left alone.
 
         Args:
             study: Its id (also as digits) or its Study Instance UID.
@@ -238,12 +249,13 @@ class Studies:
             ).all()
             for delivery in dead:
                 reopen(session, delivery, now)
+            asked = reopen_unanswered(session, row.id, now)
             at_rest = {StudyState.REPORTED, StudyState.REFUSED, StudyState.SET_ASIDE}
-            reading = row.state == StudyState.SET_ASIDE or (not dead and row.state in at_rest)
+            reading = row.state == StudyState.SET_ASIDE or (not dead and not asked and row.state in at_rest)
             if reading:
                 record(session, EventKind.STUDY_RETRIED, now, row.id)
                 enqueue(session, row, now)
-            return Retried(reading=reading, deliveries=len(dead))
+            return Retried(reading=reading, deliveries=len(dead), commitments=asked)
 
     def counts(self) -> dict[str, int]:
         """How many studies there are in each state."""

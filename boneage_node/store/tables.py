@@ -95,6 +95,13 @@ class EventKind(StrEnum):
     DELIVERY_FAILED = "delivery-failed"
     DELIVERY_DEAD = "delivery-dead"
     DELIVERY_RETRIED = "delivery-retried"
+    COMMITMENT_ASKED = "commitment-asked"
+    COMMITMENT_GIVEN = "commitment-given"
+    COMMITMENT_REFUSED = "commitment-refused"
+    COMMITMENT_UNANSWERED = "commitment-unanswered"
+    COMMITMENT_UNSUPPORTED = "commitment-unsupported"
+    COMMITMENT_RETRIED = "commitment-retried"
+    COMMITMENT_ANSWERED = "commitment-answered"
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -143,7 +150,7 @@ class FreeText(TypeDecorator[str]):
         )
 
 
-def _enum(words: type[StrEnum], name: str) -> Enum:
+def word_column(words: type[StrEnum], name: str) -> Enum:
     """A column of one of these words: text with a check, because a native enum is hard to migrate."""
     return Enum(
         words,
@@ -177,7 +184,7 @@ class StudyRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     study_instance_uid: Mapped[str] = mapped_column(String(UID_LENGTH), unique=True)
-    state: Mapped[StudyState] = mapped_column(_enum(StudyState, "state"), index=True)
+    state: Mapped[StudyState] = mapped_column(word_column(StudyState, "state"), index=True)
     received_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     settle_at: Mapped[datetime | None] = mapped_column(index=True)
@@ -227,7 +234,7 @@ class JobRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
-    status: Mapped[Status] = mapped_column(_enum(Status, "status"))
+    status: Mapped[Status] = mapped_column(word_column(Status, "status"))
     attempts: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime]
     scheduled_at: Mapped[datetime]
@@ -249,7 +256,7 @@ class ReportRow(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
     instance_id: Mapped[int | None] = mapped_column(ForeignKey("instances.id"), index=True)
-    kind: Mapped[ReportKind] = mapped_column(_enum(ReportKind, "kind"))
+    kind: Mapped[ReportKind] = mapped_column(word_column(ReportKind, "kind"))
     sop_instance_uid: Mapped[str] = mapped_column(String(UID_LENGTH), unique=True)
     result: Mapped[dict[str, Any]]
     patient: Mapped[str | None] = mapped_column(String(64), index=True)
@@ -266,7 +273,7 @@ class DocumentRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     report_id: Mapped[int] = mapped_column(ForeignKey("reports.id"))
-    form: Mapped[DocumentForm] = mapped_column(_enum(DocumentForm, "form"))
+    form: Mapped[DocumentForm] = mapped_column(word_column(DocumentForm, "form"))
     sop_class_uid: Mapped[str | None] = mapped_column(String(UID_LENGTH))
     sop_instance_uid: Mapped[str | None] = mapped_column(String(UID_LENGTH), index=True)
     file_name: Mapped[str] = mapped_column(String(40), unique=True)
@@ -295,7 +302,7 @@ class DeliveryRow(Base):
     document_id: Mapped[int] = mapped_column(ForeignKey("documents.id"))
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
     destination: Mapped[str] = mapped_column(String(DESTINATION_LENGTH))
-    status: Mapped[Status] = mapped_column(_enum(Status, "status"))
+    status: Mapped[Status] = mapped_column(word_column(Status, "status"))
     attempts: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime]
     scheduled_at: Mapped[datetime]

@@ -1,0 +1,266 @@
+"""What peers ask the node to vouch for, and whether it can: from the database and the files, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, and_, delete, func, select
+from sqlalchemy.orm import Session
+
+from .commitment_tables import CommitmentRequestRow
+from .database import Transactions
+from .history import record
+from .spool import Spool
+from .tables import EventKind, InstanceRow, Status
+
+MAX_OPEN_REQUESTS = 500
+"""Requests that may wait for their answer to be delivered; each is up to a few hundred kilobytes."""
+_KEPT_DAYS = 30
+_QUERY_BATCH = 500
+
+
+class TooManyRequests(RuntimeError):  # noqa: N818 - reads as the sentence it is
+    """So many requests wait for their answers already that no more is taken."""
+
+
+class NotKept(StrEnum):
+    """Why the node does not vouch for an object."""
+
+    NO_SUCH_INSTANCE = "no-such-instance"
+    CLASS_CONFLICT = "class-conflict"
+
+
+@dataclass(frozen=True)
+class CommitmentRequest:
+    """A peer's request.
+
+    Attributes:
+        calling_ae_title: Who asks.
+        transaction_uid: The request's UID, given by the peer.
+        instances: SOP Class UID and SOP Instance UID of each object.
+        id: Its row; 0 before there is one.
+        attempts: Which attempt to answer it this is, from 1; 0 before there was one.
+    """
+
+    calling_ae_title: str
+    transaction_uid: str
+    instances: tuple[tuple[str, str], ...]
+    id: int = 0
+    attempts: int = 0
+
+
+@dataclass(frozen=True)
+class CommitmentAnswer:
+    """What the node answers.
+
+    Attributes:
+        transaction_uid: Of the request.
+        kept: SOP Class UID and SOP Instance UID of each object that the node has in full.
+        not_kept: The same, with the reason, of the others.
+    """
+
+    transaction_uid: str
+    kept: tuple[tuple[str, str], ...]
+    not_kept: tuple[tuple[str, str, NotKept], ...]
+
+
+class CommitmentRequests:
+    """The requests of peers.
+
+    Args:
+        transactions: The database.
+        spool: The files.
+        clock: The time now, in UTC.
+    """
+
+    def __init__(self, transactions: Transactions, spool: Spool, clock: Callable[[], datetime]) -> None:
+        self._transactions = transactions
+        self._spool = spool
+        self._clock = clock
+
+    def accept(self, request: CommitmentRequest, *, answer_in_seconds: float = 0.0) -> CommitmentRequest:
+        """Take a request in. When this returns, it is committed.
+
+        The same request again, whose success the peer did not see, is answered again.
+
+        Args:
+            request: The request.
+            answer_in_seconds: How long nobody but the caller answers it.
+
+        Raises:
+            TooManyRequests: Too many wait for their answers.
+            SpoolFull: There is no room (an OSError with ENOSPC).
+        """
+        self._spool.require_room()
+        with self._transactions.writing() as session:
+            now = self._clock()
+            waiting = select(func.count()).where(CommitmentRequestRow.status == Status.TODO)
+            if session.scalars(waiting).one() >= MAX_OPEN_REQUESTS:
+                raise TooManyRequests(f"{MAX_OPEN_REQUESTS} requests wait for their answers")
+            row = session.scalars(
+                select(CommitmentRequestRow)
+                .where(
+                    CommitmentRequestRow.calling_ae_title == request.calling_ae_title,
+                    CommitmentRequestRow.transaction_uid == request.transaction_uid,
+                )
+                .with_for_update()
+            ).one_or_none()
+            if row is None:
+                row = CommitmentRequestRow(
+                    calling_ae_title=request.calling_ae_title, transaction_uid=request.transaction_uid
+                )
+                session.add(row)
+            row.instances = [list(instance) for instance in request.instances]
+            row.status = Status.TODO
+            row.attempts = 0
+            row.received_at = now
+            row.scheduled_at = now + timedelta(seconds=answer_in_seconds)
+            row.finished_at = row.last_error = None
+            session.flush()
+            return _request(row)
+
+    def peers(self) -> list[str]:
+        """The AE titles of peers to whom an answer is due now."""
+        with self._transactions.reading() as session:
+            due = select(CommitmentRequestRow.calling_ae_title).where(_is_due(self._clock())).distinct()
+            return sorted(session.scalars(due))
+
+    def claim(self, calling_ae_title: str, lease_seconds: float) -> CommitmentRequest | None:
+        """Take the oldest request of a peer that is due, in order to answer it; None where there is none.
+
+        Args:
+            calling_ae_title: The peer.
+            lease_seconds: When it is due again should the caller not be heard of.
+        """
+        with self._transactions.writing() as session:
+            now = self._clock()
+            row = session.scalars(
+                select(CommitmentRequestRow)
+                .where(_is_due(now), CommitmentRequestRow.calling_ae_title == calling_ae_title)
+                .order_by(CommitmentRequestRow.scheduled_at, CommitmentRequestRow.id)
+                .limit(1)
+                .with_for_update(skip_locked=True)
+            ).one_or_none()
+            if row is None:
+                return None
+            row.attempts += 1
+            row.scheduled_at = now + timedelta(seconds=lease_seconds)
+            return _request(row)
+
+    def answer(self, request: CommitmentRequest) -> CommitmentAnswer:
+        """What the node can vouch for now.
+
+        An object is kept when it was received under that SOP class and all files under its UID are in the
+        spool in their full length.
+        """
+        kept: list[tuple[str, str]] = []
+        not_kept: list[tuple[str, str, NotKept]] = []
+        with self._transactions.reading() as session:
+            rows = _received(session, [instance for _, instance in request.instances])
+        for sop_class, instance in request.instances:
+            reason = self._why_not(sop_class, rows.get(instance, []))
+            if reason is None:
+                kept.append((sop_class, instance))
+            else:
+                not_kept.append((sop_class, instance, reason))
+        return CommitmentAnswer(request.transaction_uid, tuple(kept), tuple(not_kept))
+
+    def answered(self, request_id: int, answer: CommitmentAnswer) -> None:
+        """Say that the peer has its answer; the history of each study in it says so, too."""
+        with self._transactions.writing() as session:
+            now = self._clock()
+            row = _open(session, request_id)
+            if row is None:
+                return
+            row.status = Status.DONE
+            row.finished_at = now
+            row.last_error = None
+            row.instances = []
+            rows = _received(session, [instance for _, instance in answer.kept])
+            studies = [found[0].study_id for found in rows.values()]
+            for study_id in sorted(set(studies)):
+                detail = f"told {row.calling_ae_title} that {studies.count(study_id)} of its images are kept"
+                record(session, EventKind.COMMITMENT_ANSWERED, now, study_id, detail)
+
+    def failed(
+        self,
+        request_id: int,
+        error: str,
+        *,
+        max_attempts: int,
+        backoff: Callable[[int], timedelta],
+        permanent: bool = False,
+    ) -> Status:
+        """Say that an answer did not arrive: it is sent again later, or given up.
+
+        Returns:
+            The request's status now; done where the peer has its answer all the same.
+        """
+        with self._transactions.writing() as session:
+            now = self._clock()
+            row = _open(session, request_id)
+            if row is None:
+                return Status.DONE
+            row.last_error = error
+            if permanent or row.attempts >= max_attempts:
+                row.status = Status.DEAD
+                row.finished_at = now
+                row.instances = []
+            else:
+                row.scheduled_at = now + backoff(max(row.attempts, 1))
+            return row.status
+
+    def counts(self) -> dict[str, int]:
+        """How many requests there are of each status."""
+        with self._transactions.reading() as session:
+            query = select(CommitmentRequestRow.status, func.count()).group_by(CommitmentRequestRow.status)
+            found = dict(session.execute(query).all())
+        return {status.value: found.get(status, 0) for status in Status}
+
+    def sweep(self) -> None:
+        """Forget requests that have come to their end long ago."""
+        with self._transactions.writing() as session:
+            latest = self._clock() - timedelta(days=_KEPT_DAYS)
+            session.execute(delete(CommitmentRequestRow).where(CommitmentRequestRow.finished_at < latest))
+
+    def _why_not(self, sop_class: str, rows: Sequence[InstanceRow]) -> NotKept | None:
+        if not rows or not all(self._spool.holds(row.file_name, row.size_bytes) for row in rows):
+            return NotKept.NO_SUCH_INSTANCE
+        if any(row.sop_class_uid != sop_class for row in rows):
+            return NotKept.CLASS_CONFLICT
+        return None
+
+
+def _request(row: CommitmentRequestRow) -> CommitmentRequest:
+    return CommitmentRequest(
+        calling_ae_title=row.calling_ae_title,
+        transaction_uid=row.transaction_uid,
+        instances=tuple((sop_class, instance) for sop_class, instance in row.instances),
+        id=row.id,
+        attempts=row.attempts,
+    )
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    return and_(CommitmentRequestRow.status == Status.TODO, CommitmentRequestRow.scheduled_at <= now)
+
+
+def _open(session: Session, request_id: int) -> CommitmentRequestRow | None:
+    return session.scalars(
+        select(CommitmentRequestRow)
+        .where(CommitmentRequestRow.id == request_id, CommitmentRequestRow.status == Status.TODO)
+        .with_for_update()
+    ).one_or_none()
+
+
+def _received(session: Session, sop_instance_uids: Sequence[str]) -> dict[str, list[InstanceRow]]:
+    """What was received under these UIDs, by UID."""
+    found: dict[str, list[InstanceRow]] = {}
+    for start in range(0, len(sop_instance_uids), _QUERY_BATCH):
+        batch = sop_instance_uids[start : start + _QUERY_BATCH]
+        for row in session.scalars(select(InstanceRow).where(InstanceRow.sop_instance_uid.in_(batch))):
+            found.setdefault(row.sop_instance_uid, []).append(row)
+    return found

@@ -1,0 +1,148 @@
+"""What peers ask the node to vouch for: kept, answered truthfully, answered again, or given up."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from store_help import DX, SR, STUDY, Clock, receive, wait_a_minute
+
+from boneage_node.store import CommitmentRequest, NotKept, SpoolFull, Status, Store, TooManyRequests
+from boneage_node.store import commitment_requests as room
+
+INSTANCE = f"{STUDY}.1.1"
+
+
+def ask(store: Store, *instances: tuple[str, str], transaction: str = "2.25.900") -> CommitmentRequest:
+    return store.commitment_requests.accept(CommitmentRequest("MODALITY", transaction, instances))
+
+
+def file_of(store: Store) -> Path:
+    return store.studies.show(STUDY).instances[0].path
+
+
+def not_kept(store: Store, *instances: tuple[str, str]) -> list[NotKept]:
+    return [reason for *_, reason in store.commitment_requests.answer(ask(store, *instances)).not_kept]
+
+
+def test_what_is_there_in_full_is_vouched_for(store: Store) -> None:
+    receive(store)
+    answer = store.commitment_requests.answer(ask(store, (DX, INSTANCE)))
+    assert (answer.transaction_uid, answer.kept, answer.not_kept) == ("2.25.900", ((DX, INSTANCE),), ())
+
+
+def test_what_never_came_is_of_another_class_or_lost_is_not(store: Store) -> None:
+    receive(store)
+    assert not_kept(store, (DX, "1.2.3")) == [NotKept.NO_SUCH_INSTANCE]
+    assert not_kept(store, (SR, INSTANCE)) == [NotKept.CLASS_CONFLICT]
+    file_of(store).write_bytes(b"pix")
+    assert not_kept(store, (DX, INSTANCE)) == [NotKept.NO_SUCH_INSTANCE]
+    file_of(store).unlink()
+    assert not_kept(store, (DX, INSTANCE)) == [NotKept.NO_SUCH_INSTANCE]
+
+
+@pytest.mark.parametrize("cut_short", [True, False])
+def test_what_was_lost_is_vouched_for_once_it_came_again(store: Store, cut_short: bool) -> None:
+    receive(store)
+    if cut_short:
+        file_of(store).write_bytes(b"pix")
+    else:
+        file_of(store).unlink()
+    receive(store)
+    assert not_kept(store, (DX, INSTANCE)) == []
+
+
+def test_of_two_objects_under_one_uid_both_must_be_there(store: Store) -> None:
+    receive(store)
+    receive(store, data=b"other pixels")
+    assert not_kept(store, (DX, INSTANCE)) == []
+    file_of(store).unlink()
+    assert not_kept(store, (DX, INSTANCE)) == [NotKept.NO_SUCH_INSTANCE]
+
+
+def test_many_references_are_looked_up(store: Store) -> None:
+    receive(store)
+    unknown = [(DX, f"1.2.{number}") for number in range(1999)]
+    answer = store.commitment_requests.answer(ask(store, *unknown, (DX, INSTANCE)))
+    assert (len(answer.kept), len(answer.not_kept)) == (1, 1999)
+
+
+def test_an_answer_that_arrived_is_in_the_history(store: Store) -> None:
+    receive(store)
+    request = ask(store, (DX, INSTANCE), (DX, "1.2.3"))
+    assert store.commitment_requests.peers() == ["MODALITY"]
+    store.commitment_requests.answered(request.id, store.commitment_requests.answer(request))
+    assert store.commitment_requests.peers() == []
+    assert store.commitment_requests.counts() == {"todo": 0, "doing": 0, "done": 1, "dead": 0}
+    last = store.studies.show(STUDY).events[-1]
+    assert (last.kind, last.detail) == (
+        "commitment-answered",
+        "told MODALITY that 1 of its images are kept",
+    )
+
+
+def test_nobody_else_answers_while_the_caller_does(store: Store, clock: Clock) -> None:
+    request = CommitmentRequest("MODALITY", "2.25.900", ((DX, INSTANCE),))
+    store.commitment_requests.accept(request, answer_in_seconds=30)
+    assert store.commitment_requests.peers() == []
+    assert store.commitment_requests.claim("MODALITY", 60) is None
+    clock.go_on(30)
+    claimed = store.commitment_requests.claim("MODALITY", 60)
+    assert claimed is not None
+    assert (claimed.instances, claimed.attempts) == (((DX, INSTANCE),), 1)
+    assert store.commitment_requests.claim("MODALITY", 60) is None
+    clock.go_on(60)
+    assert store.commitment_requests.claim("MODALITY", 60) is not None, "the process died"
+
+
+def test_an_answer_that_does_not_arrive_is_sent_again_and_given_up(store: Store, clock: Clock) -> None:
+    request = ask(store, (DX, INSTANCE))
+    requests = store.commitment_requests
+
+    def fail() -> Status:
+        assert requests.claim("MODALITY", 60)
+        return requests.failed(request.id, "nobody there", max_attempts=2, backoff=wait_a_minute)
+
+    assert fail() is Status.TODO
+    assert requests.peers() == []
+    clock.go_on(60)
+    assert fail() is Status.DEAD
+    clock.go_on(3600)
+    assert requests.peers() == []
+    assert requests.counts()["dead"] == 1
+
+
+def test_the_same_request_again_is_answered_again(store: Store) -> None:
+    first = ask(store, (DX, INSTANCE))
+    store.commitment_requests.answered(first.id, store.commitment_requests.answer(first))
+    again = ask(store, (DX, INSTANCE))
+    assert again.id == first.id
+    assert store.commitment_requests.peers() == ["MODALITY"]
+
+
+def test_a_peer_cannot_fill_the_database(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "MAX_OPEN_REQUESTS", 2)
+    for number in range(2):
+        ask(store, (DX, INSTANCE), transaction=f"2.25.{number}")
+    with pytest.raises(TooManyRequests):
+        ask(store, (DX, INSTANCE))
+    store.commitment_requests.failed(1, "", max_attempts=1, backoff=wait_a_minute, permanent=True)
+    ask(store, (DX, INSTANCE))
+
+
+def test_no_request_is_taken_on_a_full_disk(store: Store) -> None:
+    store.spool.reserve_bytes = 2**60
+    with pytest.raises(SpoolFull):
+        ask(store, (DX, INSTANCE))
+
+
+def test_finished_requests_are_forgotten(store: Store, clock: Clock) -> None:
+    done, open_ = ask(store, (DX, INSTANCE), transaction="2.25.1"), ask(store, (DX, INSTANCE))
+    store.commitment_requests.answered(done.id, store.commitment_requests.answer(done))
+    clock.go_on(timedelta(days=31).total_seconds())
+    store.commitment_requests.sweep()
+    assert store.commitment_requests.counts() == {"todo": 1, "doing": 0, "done": 0, "dead": 0}
+    claimed = store.commitment_requests.claim("MODALITY", 60)
+    assert claimed is not None
+    assert claimed.id == open_.id

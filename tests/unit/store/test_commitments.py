@@ -1,0 +1,224 @@
+"""Commitments of what was delivered: asked, answered, asked again, delivered again, or given up in sight."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from store_help import SR, STUDY, Clock, claim_one, new_report, no_wait, queue_study
+
+from boneage_node.store import CommitmentAsk, CommitmentReport, CommitmentState, RefusedInstance, Store
+from boneage_node.store.commitments import CommitmentDetail
+from boneage_node.store.studies import DeliveryDetail
+
+HERE = "ARCHIVE@127.0.0.1:104"
+THERE = "VIEWER@pacs.example:11112"
+WAIT_SECONDS = 600.0
+
+
+def deliver(store: Store, *uids: str, destinations: tuple[str, ...] = (HERE,), ask: bool = True) -> None:
+    """Read a study and deliver its reports."""
+    queue_study(store, data=b"".join(uid.encode() for uid in uids))
+    job = claim_one(store)
+    store.queue.complete(job, "worker-1", [new_report(store, job, uid, to=destinations) for uid in uids])
+    deliver_due(store, ask=ask)
+
+
+def deliver_due(store: Store, *, ask: bool = True) -> int:
+    """Deliver what is to be delivered; how many objects that were."""
+    count = 0
+    while tasks := store.outbox.claim(None, 10, 60):
+        store.outbox.delivered([task.id for task in tasks], request_commitment=ask)
+        count += len(tasks)
+    return count
+
+
+def claim(store: Store, transaction: str = "2.25.900", destination: str = HERE) -> CommitmentAsk | None:
+    def patience(attempt: int) -> timedelta:
+        return timedelta(seconds=WAIT_SECONDS * 2 ** (attempt - 1))
+
+    return store.commitments.claim(destination, 10, transaction, max_attempts=2, patience=patience)
+
+
+def report(
+    store: Store,
+    *committed: str,
+    transaction: str = "2.25.900",
+    refused: tuple[str, ...] = (),
+    lost: bool = True,
+    max_attempts: int = 2,
+) -> tuple[int, int] | None:
+    """Take in an answer; how many objects it committed and refused."""
+    refusals = tuple(RefusedInstance(uid, "no such object (0x0112)", lost) for uid in refused)
+    reported = store.commitments.reported(
+        CommitmentReport(transaction, committed, refusals), max_attempts=max_attempts, backoff=no_wait
+    )
+    return (reported.committed, reported.refused) if reported else None
+
+
+def deliveries(store: Store) -> list[DeliveryDetail]:
+    return store.studies.show(STUDY).deliveries
+
+
+def commitment(store: Store) -> CommitmentDetail:
+    (delivery,) = deliveries(store)
+    assert delivery.commitment is not None
+    return delivery.commitment
+
+
+def kinds(store: Store) -> list[str]:
+    events = store.studies.show(STUDY).events
+    return [event.kind.removeprefix("commitment-") for event in events if event.kind.startswith("commitment")]
+
+
+def test_nothing_is_asked_unless_requested(store: Store) -> None:
+    deliver(store, "2.25.1", ask=False)
+    assert store.commitments.destinations() == []
+    assert [delivery.commitment for delivery in deliveries(store)] == [None]
+
+
+def test_one_request_asks_for_all_that_a_destination_got(store: Store) -> None:
+    deliver(store, "2.25.1", "2.25.2", destinations=(HERE, THERE))
+    assert store.commitments.destinations() == [HERE, THERE]
+    ask = claim(store)
+    assert ask is not None
+    assert (ask.destination, ask.instances) == (HERE, ((SR, "2.25.1"), (SR, "2.25.2")))
+    assert claim(store, "2.25.901") is None
+    assert store.commitments.destinations() == [THERE]
+    assert report(store, "2.25.1") == (1, 0)
+    assert not store.commitments.is_answered("2.25.900")
+    assert report(store, "2.25.2") == (1, 0)
+    assert store.commitments.is_answered("2.25.900")
+    assert store.commitments.counts() == {
+        "to_ask": 2, "asked": 0, "committed": 2, "refused": 0, "unanswered": 0, "unsupported": 0,
+    }  # fmt: skip
+    assert kinds(store) == ["asked", "asked", "given", "given"]
+
+
+def test_an_answer_to_nobodys_request_changes_nothing(store: Store) -> None:
+    deliver(store, "2.25.1")
+    claim(store)
+    assert report(store, "2.25.1", transaction="2.25.666") is None
+    assert report(store, "2.25.2") == (0, 0)
+    assert commitment(store).state is CommitmentState.ASKED
+
+
+def test_no_answer_asks_again_and_is_given_up_at_last(store: Store, clock: Clock) -> None:
+    deliver(store, "2.25.1")
+    assert claim(store)
+    clock.go_on(WAIT_SECONDS - 1)
+    assert store.commitments.destinations() == []
+    clock.go_on(1)
+    assert store.commitments.destinations() == [HERE]
+    assert claim(store, "2.25.901")
+    clock.go_on(2 * WAIT_SECONDS - 1)
+    assert store.commitments.destinations() == []
+    clock.go_on(1)
+    assert claim(store, "2.25.902") is None
+    assert commitment(store).state is CommitmentState.UNANSWERED
+    assert store.commitments.destinations() == []
+    assert kinds(store) == ["asked", "asked", "unanswered"]
+
+
+@pytest.mark.parametrize("transaction", ["2.25.900", "2.25.901"])
+def test_a_late_answer_is_an_answer(store: Store, clock: Clock, transaction: str) -> None:
+    deliver(store, "2.25.1")
+    claim(store)
+    clock.go_on(WAIT_SECONDS)
+    claim(store, "2.25.901")
+    clock.go_on(2 * WAIT_SECONDS)
+    claim(store, "2.25.902")
+    assert report(store, "2.25.1", transaction=transaction) == (1, 0)
+    assert commitment(store).state is CommitmentState.COMMITTED
+
+
+def test_what_was_given_up_can_be_asked_again_by_hand(store: Store, clock: Clock) -> None:
+    deliver(store, "2.25.1")
+    for attempt in (1, 2):
+        claim(store, f"2.25.90{attempt}")
+        clock.go_on(2 * WAIT_SECONDS)
+    claim(store, "2.25.903")
+    retried = store.studies.retry(STUDY)
+    assert (retried.commitments, retried.reading, retried.deliveries) == (1, False, 0)
+    assert claim(store, "2.25.904")
+    assert commitment(store).attempts == 1
+
+
+def test_what_is_not_kept_is_delivered_again_until_it_is_a_dead_letter(store: Store) -> None:
+    deliver(store, "2.25.1")
+    claim(store)
+    assert report(store, refused=("2.25.1",)) == (0, 1)
+    assert commitment(store).state is CommitmentState.REFUSED
+    assert store.commitments.destinations() == []
+    assert deliver_due(store) == 1
+    assert commitment(store).state is CommitmentState.TO_ASK
+    claim(store, "2.25.901")
+    assert report(store, refused=("2.25.1",), transaction="2.25.901") == (0, 1)
+    (delivery,) = deliveries(store)
+    assert (delivery.status, delivery.attempts) == ("dead", 2)
+    assert delivery.last_error == (
+        f"{HERE} took the object, but says that it does not keep it: no such object (0x0112)."
+    )
+    assert store.studies.retry(STUDY).deliveries == 1
+    assert deliver_due(store) == 1
+    claim(store, "2.25.902")
+    assert report(store, "2.25.1", transaction="2.25.902") == (1, 0)
+    assert deliveries(store)[0].last_error is None
+
+
+def test_a_refusal_of_an_earlier_request_is_passed_over(store: Store, clock: Clock) -> None:
+    deliver(store, "2.25.1")
+    claim(store)
+    clock.go_on(WAIT_SECONDS)
+    claim(store, "2.25.901")
+    assert report(store, refused=("2.25.1",)) == (0, 0)
+    assert commitment(store).state is CommitmentState.ASKED
+
+
+def test_a_destination_that_cannot_tell_now_is_asked_again(store: Store, clock: Clock) -> None:
+    deliver(store, "2.25.1")
+    claim(store)
+    assert report(store, refused=("2.25.1",), lost=False) == (0, 1)
+    assert deliver_due(store) == 0
+    clock.go_on(WAIT_SECONDS)
+    assert claim(store, "2.25.901")
+
+
+def test_a_request_that_does_not_arrive_is_made_again_and_given_up_at_last(
+    store: Store, clock: Clock
+) -> None:
+    deliver(store, "2.25.1")
+    claim(store)
+    store.commitments.not_asked("2.25.900", "nobody there", max_attempts=2)
+    assert commitment(store).last_error == "nobody there"
+    assert store.commitments.destinations() == []
+    clock.go_on(WAIT_SECONDS)
+    assert claim(store, "2.25.901")
+    store.commitments.not_asked("2.25.901", "nobody there", max_attempts=2)
+    assert commitment(store).state is CommitmentState.UNANSWERED
+
+
+def test_a_destination_without_the_service_is_not_asked_again(store: Store, clock: Clock) -> None:
+    deliver(store, "2.25.1")
+    claim(store)
+    store.commitments.unsupported("2.25.900", "it takes no storage commitment")
+    clock.go_on(100 * WAIT_SECONDS)
+    assert store.commitments.destinations() == []
+    assert (commitment(store).state, commitment(store).last_error) == (
+        CommitmentState.UNSUPPORTED,
+        "it takes no storage commitment",
+    )
+    assert kinds(store) == ["asked", "unsupported"]
+    (delivery,) = deliveries(store)
+    assert delivery.status == "done"
+
+
+def test_requests_are_forgotten_only_when_no_answer_can_come_any_more(store: Store, clock: Clock) -> None:
+    deliver(store, "2.25.1")
+    claim(store)
+    clock.go_on(80 * 86400)
+    store.commitments.sweep()
+    assert report(store, "2.25.1") == (1, 0)
+    clock.go_on(11 * 86400)
+    store.commitments.sweep()
+    assert report(store, "2.25.1") is None
