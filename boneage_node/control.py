@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from functools import partial
 
 from apscheduler.schedulers.background import BackgroundScheduler
-from sqlalchemy.exc import SQLAlchemyError
 
 from .child import Child
-from .delivery import deliver
+from .commitments import Commitments
+from .delivery import deliver, is_by_c_store
 from .logs import get_logger
 from .node import backoff_of, open_store
 from .outage import Outage
@@ -30,33 +29,22 @@ def run(settings: Settings, child: Child) -> None:
     with open_store(settings) as store:
         outage = Outage()
         deliveries = Deliveries(settings, store, child.stop, outage)
+        commitments = Commitments(settings, store, child.stop, outage)
         scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
         for work, seconds in (
             (partial(settle, store), TICK_SECONDS),
             (deliveries.tick, TICK_SECONDS),
+            (commitments.tick, TICK_SECONDS),
             (partial(sweep, store), SWEEP_SECONDS),
         ):
-            scheduler.add_job(_surviving(work, outage), "interval", seconds=seconds)
+            scheduler.add_job(outage.surviving(work), "interval", seconds=seconds)
         sweep(store)
         scheduler.start()
         child.ready()
         child.stop.wait()
         scheduler.shutdown(wait=True)
         deliveries.join()
-
-
-def _surviving(work: Callable[[], None], outage: Outage) -> Callable[[], None]:
-    """The work, such that a database that is away for a while costs a line in the log."""
-
-    def guarded() -> None:
-        try:
-            work()
-        except SQLAlchemyError as error:
-            outage.began(error)
-        else:
-            outage.ended()
-
-    return guarded
+        commitments.join()
 
 
 def settle(store: Store) -> None:
@@ -67,10 +55,12 @@ def settle(store: Store) -> None:
 
 
 def sweep(store: Store) -> None:
-    """Remove files that dead senders and killed processes left behind."""
+    """Remove files that dead senders and killed processes left behind, and what is of no use any more."""
     partial_files, orphans = store.spool.sweep_incoming(), store.sweep_orphans()
     if partial_files or orphans:
         get_logger().info("swept", partial_files=partial_files, orphans=orphans)
+    store.commitments.sweep()
+    store.commitment_requests.sweep()
 
 
 class Deliveries:
@@ -98,7 +88,7 @@ class Deliveries:
             if self._stop.is_set() or (thread is not None and thread.is_alive()):
                 continue
             self._threads[destination] = threading.Thread(
-                target=_surviving(partial(self.deliver, destination), self._outage),
+                target=self._outage.surviving(partial(self.deliver, destination)),
                 name=f"deliver-{destination}",
             )
             self._threads[destination].start()
@@ -126,7 +116,8 @@ class Deliveries:
         for sent in deliver(destination, tasks, self._settings):
             task = waiting.pop(sent.path)
             if sent.error is None:
-                self._store.outbox.delivered([task.id])
+                ask = self._settings.request_commitment and is_by_c_store(task)
+                self._store.outbox.delivered([task.id], request_commitment=ask)
                 self._log.info(
                     "report delivered", study=task.study_id, delivery=task.id, destination=destination
                 )

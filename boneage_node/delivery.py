@@ -37,6 +37,11 @@ def deliver(destination: str, tasks: Sequence[DeliveryTask], settings: Settings)
         yield from _deliver_dicom(destination, files, settings)
 
 
+def is_by_c_store(task: DeliveryTask) -> bool:
+    """Whether a delivery is sent by C-STORE, to a station that can be asked for storage commitment."""
+    return task.form is not DocumentForm.FHIR and not is_url(task.destination)
+
+
 def _deliver_dicom(destination: str, files: Sequence[Path], settings: Settings) -> Iterator[Sent]:
     if is_url(destination):
         return stow.send(destination, files)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -16,6 +17,19 @@ class Outage:
         self._away = False
         self._lock = threading.Lock()
         self._log = get_logger()
+
+    def surviving(self, work: Callable[[], None]) -> Callable[[], None]:
+        """The work, such that a database that is away for a while costs a line in the log."""
+
+        def guarded() -> None:
+            try:
+                work()
+            except SQLAlchemyError as error:
+                self.began(error)
+            else:
+                self.ended()
+
+        return guarded
 
     def began(self, error: SQLAlchemyError) -> None:
         """Note that the database did not do what was asked."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .child import Child
+from .commitments import Desk
 from .dimse.admission import ReceiverSettings, UnsafeSettingsError
 from .dimse.receiver import serve
 from .exit_codes import ExitCode, NodeError
@@ -34,7 +35,7 @@ def run(settings: Settings, child: Child) -> None:
             tls=listening_context(settings.tls),
         )
         try:
-            receiver = serve(listening, store.intake, store.spool.incoming_dir)
+            receiver = serve(listening, store.intake, store.spool.incoming_dir, Desk(settings, store))
         except UnsafeSettingsError as error:
             raise NodeError(ExitCode.UNSAFE, str(error)) from error
         except OSError as error:

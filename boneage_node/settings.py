@@ -103,6 +103,11 @@ def _fhir_destination(value: str) -> str:
     return str(Path(value))
 
 
+def _station(value: str) -> str:
+    """Check ``AE@host:port`` or ``AE@host:port/tls``."""
+    return str(Destination.parse(value))
+
+
 def _network(value: str) -> str:
     """Check an IP address or a network in CIDR notation, and drop host bits."""
     try:
@@ -145,6 +150,9 @@ Destinations = Annotated[
 ]
 FhirDestinations = Annotated[
     tuple[Annotated[str, AfterValidator(_fhir_destination)], ...], NoDecode, BeforeValidator(_split_commas)
+]
+Stations = Annotated[
+    tuple[Annotated[str, AfterValidator(_station)], ...], NoDecode, BeforeValidator(_split_commas)
 ]
 AETitles = Annotated[tuple[AETitle, ...], NoDecode, BeforeValidator(_split_commas)]
 Networks = Annotated[
@@ -283,6 +291,30 @@ class Settings(BaseSettings):
         5.0, gt=0, description="Longest wait after a first failure; doubles with each further one."
     )
     backoff_cap_seconds: float = Field(3600.0, gt=0, description="The wait after a failure is never longer.")
+
+    request_commitment: bool = Field(
+        False,
+        description="Ask each PACS, after C-STORE, by storage commitment whether it keeps what it took; "
+        "what it does not keep is sent again.",
+    )
+    commitment_wait_seconds: float = Field(
+        3600.0,
+        gt=0,
+        description="How long to wait for the answer to a request for storage commitment before the next "
+        "one; doubles with each.",
+    )
+    commitment_max_attempts: int = Field(
+        6,
+        ge=1,
+        description="Requests for storage commitment before it is given up as unanswered "
+        "(two and a half days by default).",
+    )
+    known_peers: Stations = Field(
+        (),
+        description="Where stations listen that ask this node for storage commitment, each `AE@host:port` or "
+        "`AE@host:port/tls`; those of `send_to` are known. Others get their answer only on the association "
+        "of their request.",
+    )
 
     log_format: LogFormat = Field(
         "auto", description="`json`, `console`, or `auto`: console on a terminal, else JSON."

@@ -123,13 +123,15 @@ def _database(settings: Settings) -> str:
         return f"{masked(settings.database)} is not there yet: the first start makes it"
     with open_store(settings) as store:
         jobs, deliveries = store.queue.counts(), store.outbox.counts()
-    lost = jobs["dead"] + deliveries["dead"]
+        unanswered = store.commitments.counts()["unanswered"]
+    lost = jobs["dead"] + deliveries["dead"] + unanswered
     waiting = f"{jobs['todo']} studies and {deliveries['todo']} reports are waiting"
     if lost:
         raise NodeError(
             ExitCode.FAILED,
-            f"{jobs['dead']} studies were set aside and {deliveries['dead']} reports are dead letters: see "
-            "boneage-node studies list, then boneage-node studies retry.",
+            f"{jobs['dead']} studies were set aside, {deliveries['dead']} reports are dead letters and "
+            f"{unanswered} were never committed: see boneage-node studies list, then "
+            "boneage-node studies retry.",
         )
     return f"{masked(settings.database)} is there and up to date; {waiting}"
 

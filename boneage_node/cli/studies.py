@@ -29,6 +29,15 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="List the studies of a node, show one, try one again.")
 
+_COMMITMENTS = {
+    "to_ask": "not committed yet: storage commitment will be requested",
+    "asked": "not committed yet: storage commitment was requested, and the answer is waited for",
+    "committed": "committed: the destination has said that it keeps it",
+    "refused": "not committed: the destination has said that it does not keep it",
+    "unanswered": "not committed: no request for storage commitment was answered",
+    "unsupported": "not committed: the destination takes no requests for storage commitment",
+}
+
 StudyArgument = Annotated[
     str, typer.Argument(help="The study's number in the list, or its Study Instance UID.")
 ]
@@ -122,6 +131,9 @@ def show(
     for delivery in detail.deliveries:
         problem = f": {delivery.last_error}" if delivery.last_error else ""
         out.print(f"Delivery {delivery.id} to {delivery.destination} is {delivery.status}{problem}")
+        if delivery.commitment is not None:
+            problem = f": {delivery.commitment.last_error}" if delivery.commitment.last_error else ""
+            out.print(f"  {_COMMITMENTS[delivery.commitment.state]}{problem}")
     table = plain_table("when", "what", "")
     for event in detail.events:
         table.add_row(_when(event.at), event.kind, event.detail or "")
@@ -130,12 +142,14 @@ def show(
 
 @app.command()
 def retry(study: StudyArgument, config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
-    """Send a study's dead letters again, or, where it has none, read it again."""
+    """Send a study's dead letters again and ask again for storage commitment, or else read it again."""
     with _store(config, data_dir) as store:
         retried = store.studies.retry(study)
     if retried.deliveries:
         out.print(f"{retried.deliveries} deliveries will be tried again.")
+    if retried.commitments:
+        out.print(f"Storage commitment of {retried.commitments} deliveries will be requested again.")
     if retried.reading:
         out.print("The study will be read again.")
-    if not retried.deliveries and not retried.reading:
+    if not (retried.deliveries or retried.commitments or retried.reading):
         out.print("The study is on its way; there is nothing to try again.")

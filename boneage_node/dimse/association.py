@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from pynetdicom import AE
 from pynetdicom.association import Association
-from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.pdu_primitives import A_ASSOCIATE, SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
@@ -109,6 +109,7 @@ def open_association(
     contexts: list[PresentationContext],
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     tls: TlsFiles = NO_FILES,
+    roles: list[SCP_SCU_RoleSelectionNegotiation] | None = None,
 ) -> Iterator[Association]:
     """Open an association; it is released when the block ends, and aborted when an exception ends it.
 
@@ -118,6 +119,7 @@ def open_association(
         contexts: The presentation contexts to propose, at most 128.
         timeout_seconds: How long to wait for the connection, and for each answer.
         tls: The certificates to use where the destination is one with TLS.
+        roles: Roles to propose where the node is not the SCU.
 
     Yields:
         An association that is established, or one of which the peer accepted no presentation context.
@@ -134,7 +136,11 @@ def open_association(
     try:
         try:
             association = ae.associate(
-                destination.host, destination.port, contexts=contexts, ae_title=destination.ae_title
+                destination.host,
+                destination.port,
+                contexts=contexts,
+                ae_title=destination.ae_title,
+                ext_neg=list(roles or ()),
             )
         except OSError as error:  # the name does not resolve, or no local port is left
             raise Unreachable(_connection_problem(destination, error)) from error

@@ -1,8 +1,8 @@
 """Bounds on what a peer can make pynetdicom hold: bytes of a PDU, a message and a file, and requests in line.
 
 pynetdicom 3.0 trusts the lengths that a peer announces, and keeps all that it sends until a message is
-complete. The two classes here replace its socket and its DIMSE provider in an accepted association; nothing
-else changes.
+complete. :class:`BoundedSocket` here and :class:`~.messages.BoundedMessages` replace its socket and its DIMSE
+provider in an accepted association; nothing else changes.
 """
 
 from __future__ import annotations
@@ -14,13 +14,9 @@ import socket
 import time
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import structlog
-from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.dimse_messages import C_STORE_RQ
-from pynetdicom.dsutils import decode
-from pynetdicom.pdu_primitives import P_DATA
 
 from .status import Status, StoreError
 from .transport import ReadAheadSocket
@@ -34,13 +30,7 @@ MAX_PDU_BYTES = 2**20
 
 Longer ones bring no more speed (see benchmarks/receive.py), and each association must be able to hold a few.
 """
-MAX_COMMAND_BYTES = 16 * 2**10
-"""A C-STORE command set is some 300 bytes."""
-MAX_WAITING_REQUESTS = 8
-"""Nobody may invoke more than one operation at a time without having negotiated it; some do, a little."""
 _SPACE_CHECK_BYTES = 16 * 2**20
-_C_STORE_RQ, _C_ECHO_RQ = 0x0001, 0x0030
-_NO_DATA_SET = 0x0101
 
 _log = structlog.get_logger(__name__)
 
@@ -201,105 +191,18 @@ def out_of_resources(error: OSError) -> StoreError:
     return StoreError(Status.OUT_OF_RESOURCES, "The data set cannot be written")
 
 
-class ProtocolError(Exception):
-    """A peer does what no DICOM implementation does; the association is aborted."""
+class BoundedBytes(BytesIO):
+    """A data set in memory that stops growing: the rest is swallowed, so that the peer gets its answer."""
 
+    MAX_BYTES = 512 * 2**10
+    """2,000 references of the longest UIDs take less."""
 
-class BoundedMessages(DIMSEServiceProvider):
-    """Puts a peer's messages together within bounds.
+    too_long = False
 
-    Only C-ECHO and C-STORE requests are taken. A data set for which there is no room is swallowed, and its
-    request answered by the handler. Anything that no honest peer does aborts the association.
-
-    Args:
-        association: The association whose messages these are.
-        max_instance_bytes: The largest data set to take in.
-        reserve_bytes: Free space to leave on the file system.
-    """
-
-    def __init__(self, association: Association, max_instance_bytes: int, reserve_bytes: int) -> None:
-        super().__init__(association)
-        self._max_instance_bytes = max_instance_bytes
-        self._reserve_bytes = reserve_bytes
-
-    def receive_primitive(self, primitive: P_DATA) -> None:
-        """Take in a P-DATA indication, one presentation data value (PDV) at a time."""
-        for context_id, value in primitive.presentation_data_value_list:
-            try:
-                self._check(context_id, value)
-                self._receive_value(context_id, value)
-            except (
-                Exception
-            ) as error:  # whatever it is, the thread must live to abort and close the connection
-                reason = str(error) if isinstance(error, ProtocolError) else type(error).__name__
-                _log.warning("message_invalid", reason=reason)
-                self.dul.event_queue.put("Evt19")
-                return
-
-    def discard(self) -> None:
-        """Delete the files of messages that nobody will answer: the one on its way, and those in line."""
-        message, self.message = self.message, None
-        files = [message._data_set_file if message is not None else None]
-        while not self.msg_queue.empty():
-            _, request = self.msg_queue.get_nowait()
-            files.append(getattr(request, "_dataset_file", None))
-        for file in files:
-            if isinstance(file, IncomingFile):
-                file.delete()
-
-    def _check(self, context_id: int, value: bytes) -> None:
-        if not value:
-            raise ProtocolError("empty PDV")
-        if context_id not in self.assoc._accepted_cx:
-            raise ProtocolError("PDV on a presentation context that was not accepted")
-        data_set_file = self.message._data_set_file if self.message is not None else None
-        is_command, is_last = value[0] & 1, value[0] & 2
-        if not is_command:
-            if data_set_file is None:
-                raise ProtocolError("data set that belongs to no C-STORE request")
-            return
-        if data_set_file is not None:
-            raise ProtocolError("command set in the middle of a data set")
-        command = (self.message.encoded_command_set.getvalue() if self.message is not None else b"") + value[
-            1:
-        ]
-        if len(command) > MAX_COMMAND_BYTES:
-            raise ProtocolError("command set too long")
-        if is_last:
-            self._check_command(command)
-
-    def _check_command(self, command: bytes) -> None:
-        if self.msg_queue.qsize() >= MAX_WAITING_REQUESTS:
-            raise ProtocolError("too many requests without waiting for the answers")
-        command_field, has_data_set = _read_command(command)
-        if (command_field, has_data_set) not in ((_C_STORE_RQ, True), (_C_ECHO_RQ, False)):
-            raise ProtocolError(
-                f"neither a C-STORE nor a C-ECHO request (command field 0x{command_field:04X})"
-            )
-
-    def _receive_value(self, context_id: int, value: bytes) -> None:
-        single = P_DATA()
-        single.presentation_data_value_list.append((context_id, value))
-        refusal = None
-        try:
-            super().receive_primitive(single)
-        except Exception as error:
-            if not isinstance(self.message, C_STORE_RQ):
-                raise
-            refusal = (
-                out_of_resources(error)
-                if isinstance(error, OSError)
-                else StoreError(Status.CANNOT_UNDERSTAND, "The request cannot be understood")
-            )
-        message = self.message
-        if isinstance(message, C_STORE_RQ) and not isinstance(message._data_set_file, IncomingFile):
-            incoming = IncomingFile(
-                message._data_set_file, self._max_instance_bytes, self._reserve_bytes, refusal
-            )
-            message._data_set_file = cast("NTF", incoming)
-
-
-def _read_command(command: bytes) -> tuple[int, bool]:
-    """CommandField of an encoded command set, and whether a data set follows it."""
-    elements = decode(BytesIO(command), True, True)
-    return int(elements.CommandField), int(elements.CommandDataSetType) != _NO_DATA_SET
+    def write(self, data: bytes, /) -> int:  # type: ignore[override]  # a part of what BytesIO takes
+        """Append, or drop."""
+        if self.tell() + len(data) > self.MAX_BYTES:
+            self.too_long = True
+        else:
+            super().write(data)
+        return len(data)

@@ -12,6 +12,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
     MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
     MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
     SecondaryCaptureImageStorage,
+    StorageCommitmentPushModel,
     Verification,
 )
 
@@ -55,6 +56,7 @@ read.
 """
 
 VERIFICATION: uid.UID = Verification
+STORAGE_COMMITMENT: uid.UID = StorageCommitmentPushModel
 
 
 def accepted_contexts() -> list[PresentationContext]:

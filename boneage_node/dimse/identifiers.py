@@ -70,7 +70,7 @@ def read_uids(path: Path, keywords: tuple[str, ...]) -> dict[str, str]:
         raise
     except Exception as error:  # pydicom raises whatever the bytes bring about
         raise StoreError(Status.CANNOT_UNDERSTAND, "The data set cannot be parsed") from error
-    values = {keyword: _text(getattr(element, "value", None)) for keyword, element in raw.items()}
+    values = {keyword: text(getattr(element, "value", None)) for keyword, element in raw.items()}
     for keyword, value in values.items():
         if not is_uid(value):
             raise StoreError(Status.CANNOT_UNDERSTAND, f"{keyword} is missing or not a UID")
@@ -99,7 +99,8 @@ def _is_behind(tag: BaseTag, _vr: str | None, _length: int) -> bool:
     return int(tag) > int(_LAST_TAG)
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
+    """A value as text, whether pydicom has decoded it or not."""
     if isinstance(value, bytes):
         value = value.decode("ascii", errors="replace")
     return str(value or "").rstrip("\0 ")

@@ -1,4 +1,4 @@
-"""The receiver: C-ECHO and C-STORE SCP.
+"""The receiver: C-ECHO and C-STORE SCP, and storage commitment by the handlers of :mod:`.commitment_scp`.
 
 Success is answered only after the sink has the instance on disk and in the database. The bytes are kept as
 they came; only the preamble in front of them, in which a file can pretend to be an executable, is the node's
@@ -23,6 +23,8 @@ from boneage_node.store.intake import Accepted, NotAcceptable, Received
 
 from .admission import ReceiverSettings
 from .bounds import MAX_PDU_BYTES, IncomingFile
+from .commitment import commitment_context
+from .commitment_scp import CommitmentDesk, handle_action, handle_report
 from .contexts import accepted_contexts
 from .identifiers import read_uids
 from .server import OpenAssociations, Server
@@ -81,7 +83,9 @@ class Receiver:
         self._process.close()
 
 
-def serve(settings: ReceiverSettings, sink: InstanceSink, incoming_dir: Path) -> Receiver:
+def serve(
+    settings: ReceiverSettings, sink: InstanceSink, incoming_dir: Path, desk: CommitmentDesk | None = None
+) -> Receiver:
     """Start the receiver; it runs in threads of its own.
 
     It configures pynetdicom, pydicom and the folder of temporary files for the whole process (see
@@ -91,6 +95,8 @@ def serve(settings: ReceiverSettings, sink: InstanceSink, incoming_dir: Path) ->
         settings: How to listen and whom to let in.
         sink: Where instances go.
         incoming_dir: Folder for files on their way in, on the sink's file system.
+        desk: Where requests for storage commitment and answers to the node's own go; without it, none are
+            taken.
 
     Returns:
         The running receiver.
@@ -109,18 +115,18 @@ def serve(settings: ReceiverSettings, sink: InstanceSink, incoming_dir: Path) ->
     # The server counts associations, and before any thread is spent on them.
     ae.maximum_associations = 2**16
     open_associations = OpenAssociations()
-    server = Server(
-        ae,
-        settings,
-        accepted_contexts(),
-        [
-            (evt.EVT_ACCEPTED, handle_accepted, [open_associations]),
-            (evt.EVT_C_STORE, handle_store, [settings, sink, open_associations]),
-            (evt.EVT_RELEASED, handle_released, [sink, open_associations]),
-            (evt.EVT_ABORTED, handle_aborted, [open_associations]),
-        ],
-        open_associations,
-    )
+    contexts = accepted_contexts()
+    handlers: list[evt.EventHandlerType] = [
+        (evt.EVT_ACCEPTED, handle_accepted, [open_associations]),
+        (evt.EVT_C_STORE, handle_store, [settings, sink, open_associations]),
+        (evt.EVT_RELEASED, handle_released, [sink, open_associations]),
+        (evt.EVT_ABORTED, handle_aborted, [open_associations]),
+    ]
+    if desk is not None:
+        contexts.append(commitment_context())
+        handlers.append((evt.EVT_N_ACTION, handle_action, [desk, open_associations]))
+        handlers.append((evt.EVT_N_EVENT_REPORT, handle_report, [desk, open_associations]))
+    server = Server(ae, settings, contexts, handlers, open_associations)
     process = ExitStack()
     process.enter_context(receiving_process(incoming_dir))
     receiver = Receiver(server, open_associations, process)

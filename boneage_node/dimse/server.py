@@ -29,7 +29,8 @@ from pynetdicom.transport import AssociationServer, RequestHandler
 from boneage_node.tls import handshake_problem
 
 from .admission import ReceiverSettings, Rejection, admit
-from .bounds import BoundedMessages, BoundedSocket
+from .bounds import BoundedSocket
+from .messages import BoundedMessages
 from .transport import SecureConnection
 
 MAX_REQUEST_BYTES = 256 * 2**10

@@ -77,8 +77,8 @@ def test_a_stop_between_two_reports_gives_the_rest_back(
     stop = threading.Event()
     delivered = store.outbox.delivered
 
-    def stop_after_the_first(delivery_ids: list[int]) -> None:
-        delivered(delivery_ids)
+    def stop_after_the_first(delivery_ids: list[int], **options: bool) -> None:
+        delivered(delivery_ids, **options)
         stop.set()
 
     monkeypatch.setattr(store.outbox, "delivered", stop_after_the_first)

@@ -1,0 +1,220 @@
+"""Storage Commitment Push Model (DICOM PS3.4 Annex J): its UIDs, statuses, and data sets read and written."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from io import BytesIO
+
+from pydicom import uid
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pynetdicom import build_context
+from pynetdicom.dimse_primitives import N_ACTION, N_EVENT_REPORT
+from pynetdicom.dsutils import decode
+from pynetdicom.presentation import PresentationContext
+
+from boneage_node.store.commitment_requests import CommitmentAnswer, CommitmentRequest, NotKept
+from boneage_node.store.commitments import CommitmentReport, RefusedInstance
+
+from .contexts import STORAGE_COMMITMENT
+from .identifiers import is_uid, text
+from .status import MAX_COMMENT_CHARACTERS
+
+STORAGE_COMMITMENT_INSTANCE = uid.UID("1.2.840.10008.1.20.1.1")
+"""The well-known SOP Instance to which every request and report refers."""
+REQUEST_ACTION = 1
+ALL_COMMITTED_EVENT, SOME_REFUSED_EVENT = 1, 2
+MAX_REFERENCES = 2000
+"""Objects that one request or report may name."""
+
+_REASONS = {NotKept.NO_SUCH_INSTANCE: 0x0112, NotKept.CLASS_CONFLICT: 0x0119}
+_REASONS_OF_PEERS = {
+    0x0110: "it failed while processing the request",
+    0x0112: "it has no such object",
+    0x0119: "it has the object under another SOP class",
+    0x0122: "it does not support the SOP class",
+    0x0131: "it takes the transaction UID for one used before",
+    0x0213: "it is short of resources",
+}
+"""FailureReason, DICOM PS3.3 section C.14.1.1."""
+_NOT_LOST = {0x0110, 0x0131, 0x0213}
+
+
+class CommitmentStatus(IntEnum):
+    """What the node answers an N-ACTION or an N-EVENT-REPORT with (DICOM PS3.7 Annex C)."""
+
+    SUCCESS = 0x0000
+    PROCESSING_FAILURE = 0x0110
+    """Database not there: the peer may try again later."""
+    NO_SUCH_INSTANCE = 0x0112
+    """The request is not made to the well-known instance."""
+    NO_SUCH_EVENT_TYPE = 0x0113
+    INVALID_ARGUMENT_VALUE = 0x0115
+    """No data set, or one that cannot be read, names nothing, lacks a UID or is about an unknown request."""
+    NO_SUCH_SOP_CLASS = 0x0118
+    NO_SUCH_ACTION = 0x0123
+    RESOURCE_LIMITATION = 0x0213
+    """Too many references or waiting requests, or a full disk."""
+
+
+class CommitmentError(Exception):
+    """A request or report that is answered with a failure.
+
+    Args:
+        status: The status to answer with.
+        comment: ErrorComment, at most 64 characters.
+    """
+
+    def __init__(self, status: CommitmentStatus, comment: str) -> None:
+        self.status = status
+        self.comment = comment[:MAX_COMMENT_CHARACTERS]
+        super().__init__(status, comment)
+
+    def to_dataset(self) -> Dataset:
+        """The status as pynetdicom takes it from a handler."""
+        answer = Dataset()
+        answer.Status = int(self.status)
+        answer.ErrorComment = self.comment
+        return answer
+
+
+def commitment_context() -> PresentationContext:
+    """The presentation context that is proposed and accepted."""
+    context = build_context(STORAGE_COMMITMENT, [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian])
+    # Whoever answers a request calls as SCP, on an association of its own; so both roles are taken.
+    context.scu_role = context.scp_role = True
+    return context
+
+
+def to_action_information(transaction_uid: str, instances: tuple[tuple[str, str], ...]) -> Dataset:
+    """The data set of an N-ACTION."""
+    information = Dataset()
+    information.TransactionUID = transaction_uid
+    information.ReferencedSOPSequence = [_reference(*instance) for instance in instances]
+    return information
+
+
+def to_event_information(answer: CommitmentAnswer) -> tuple[int, Dataset]:
+    """The event type and the data set of an N-EVENT-REPORT."""
+    information = Dataset()
+    information.TransactionUID = answer.transaction_uid
+    if answer.kept or not answer.not_kept:
+        information.ReferencedSOPSequence = [_reference(*instance) for instance in answer.kept]
+    if not answer.not_kept:
+        return ALL_COMMITTED_EVENT, information
+    failed = []
+    for sop_class, instance, reason in answer.not_kept:
+        item = _reference(sop_class, instance)
+        item.FailureReason = _REASONS[reason]
+        failed.append(item)
+    information.FailedSOPSequence = failed
+    return SOME_REFUSED_EVENT, information
+
+
+def read_request(request: N_ACTION, transfer_syntax: uid.UID, calling_ae_title: str) -> CommitmentRequest:
+    """What a peer asks for.
+
+    Raises:
+        CommitmentError: It is no request that can be answered.
+    """
+    _check_target(request.RequestedSOPClassUID, request.RequestedSOPInstanceUID)
+    if request.ActionTypeID != REQUEST_ACTION:
+        raise CommitmentError(CommitmentStatus.NO_SUCH_ACTION, "The only action is 1, request commitment")
+    information = _decode(request.ActionInformation, transfer_syntax)
+    transaction_uid = _uid(information, "TransactionUID")
+    references = _references(information, "ReferencedSOPSequence")
+    if not references:
+        raise CommitmentError(CommitmentStatus.INVALID_ARGUMENT_VALUE, "ReferencedSOPSequence is missing")
+    return CommitmentRequest(
+        calling_ae_title,
+        transaction_uid,
+        tuple((sop_class, instance) for sop_class, instance, _ in references),
+    )
+
+
+def read_report(report: N_EVENT_REPORT, transfer_syntax: uid.UID) -> CommitmentReport:
+    """What a peer answers.
+
+    Raises:
+        CommitmentError: It is no answer that can be understood.
+    """
+    _check_target(report.AffectedSOPClassUID, report.AffectedSOPInstanceUID)
+    if report.EventTypeID not in (ALL_COMMITTED_EVENT, SOME_REFUSED_EVENT):
+        raise CommitmentError(CommitmentStatus.NO_SUCH_EVENT_TYPE, "The event types are 1 and 2")
+    information = _decode(report.EventInformation, transfer_syntax)
+    transaction_uid = _uid(information, "TransactionUID")
+    refused = {}
+    if report.EventTypeID == SOME_REFUSED_EVENT:
+        for _, instance, item in _references(information, "FailedSOPSequence"):
+            refused[instance] = _refused(instance, item)
+    committed = dict.fromkeys(
+        instance for _, instance, _ in _references(information, "ReferencedSOPSequence")
+    )
+    # Whoever names an object twice has not said that it keeps it.
+    return CommitmentReport(
+        transaction_uid, tuple(name for name in committed if name not in refused), tuple(refused.values())
+    )
+
+
+def _check_target(sop_class: uid.UID | None, instance: uid.UID | None) -> None:
+    if sop_class != STORAGE_COMMITMENT:
+        raise CommitmentError(CommitmentStatus.NO_SUCH_SOP_CLASS, "Only of the Storage Commitment Push Model")
+    if instance != STORAGE_COMMITMENT_INSTANCE:
+        raise CommitmentError(CommitmentStatus.NO_SUCH_INSTANCE, "Not the well-known SOP Instance")
+
+
+def _decode(data: BytesIO | None, transfer_syntax: uid.UID) -> Dataset:
+    if getattr(data, "too_long", False):
+        raise CommitmentError(CommitmentStatus.RESOURCE_LIMITATION, "The data set is too long")
+    try:
+        return decode(data or BytesIO(), transfer_syntax.is_implicit_VR, transfer_syntax.is_little_endian)
+    except Exception as error:  # pydicom raises whatever the bytes bring about
+        raise CommitmentError(
+            CommitmentStatus.INVALID_ARGUMENT_VALUE, "The data set cannot be parsed"
+        ) from error
+
+
+def _references(information: Dataset, keyword: str) -> list[tuple[str, str, Dataset]]:
+    """SOP Class UID, SOP Instance UID and item for each of a sequence's items; none where it is missing."""
+    try:
+        sequence = information.get(keyword)
+    except Exception as error:  # the items are parsed only now
+        raise CommitmentError(
+            CommitmentStatus.INVALID_ARGUMENT_VALUE, f"{keyword} cannot be parsed"
+        ) from error
+    if sequence is None:
+        return []
+    if not isinstance(sequence, Sequence):
+        raise CommitmentError(CommitmentStatus.INVALID_ARGUMENT_VALUE, f"{keyword} is not a sequence")
+    if len(sequence) > MAX_REFERENCES:
+        raise CommitmentError(
+            CommitmentStatus.RESOURCE_LIMITATION, f"More than {MAX_REFERENCES} references in one request"
+        )
+    return [
+        (_uid(item, "ReferencedSOPClassUID"), _uid(item, "ReferencedSOPInstanceUID"), item)
+        for item in sequence
+    ]
+
+
+def _uid(item: Dataset, keyword: str) -> str:
+    """A UID as it was sent: pydicom's own conversion would warn about a bad one, and quote it."""
+    value = text(getattr(item.get_item(keyword), "value", None)) if keyword in item else ""
+    if not is_uid(value):
+        raise CommitmentError(CommitmentStatus.INVALID_ARGUMENT_VALUE, f"{keyword} is missing or not a UID")
+    return value
+
+
+def _refused(instance: str, item: Dataset) -> RefusedInstance:
+    try:
+        code = int(item.FailureReason)
+    except Exception:  # missing, empty, or of whatever length and type the peer made it
+        return RefusedInstance(instance, "it does not say why", lost=True)
+    words = _REASONS_OF_PEERS.get(code, "for a reason of its own")
+    return RefusedInstance(instance, f"{words} (0x{code:04X})", lost=code not in _NOT_LOST)
+
+
+def _reference(sop_class: str, instance: str) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = sop_class
+    item.ReferencedSOPInstanceUID = instance
+    return item
