@@ -29,10 +29,15 @@ def hands(sample_dicom: Path) -> list[Path]:
     return [sample_dicom / name for name in HANDS]
 
 
+def found(pacs: Orthanc, modality: str) -> list[Dataset]:
+    """Every instance of a modality in the PACS."""
+    identifiers = pacs.post("/tools/find", {"Level": "Instance", "Query": {"Modality": modality}})
+    return [dcmread(BytesIO(pacs.get_bytes(f"/instances/{identifier}/file"))) for identifier in identifiers]
+
+
 def reports(pacs: Orthanc) -> list[Dataset]:
     """Every structured report in the PACS."""
-    found = pacs.post("/tools/find", {"Level": "Instance", "Query": {"Modality": "SR"}})
-    return [dcmread(BytesIO(pacs.get_bytes(f"/instances/{identifier}/file"))) for identifier in found]
+    return found(pacs, "SR")
 
 
 def study_of(file: Path) -> str:
@@ -41,16 +46,16 @@ def study_of(file: Path) -> str:
 
 def numbers(report: Dataset) -> dict[str, float]:
     """The measurements of a report, by the meaning of their concept."""
-    found = {}
+    values = {}
     waiting = [report]
     while waiting:
         item = waiting.pop()
         if item.get("ValueType") == "NUM":
-            found[item.ConceptNameCodeSequence[0].CodeMeaning] = float(
+            values[item.ConceptNameCodeSequence[0].CodeMeaning] = float(
                 item.MeasuredValueSequence[0].NumericValue
             )
         waiting.extend(item.get("ContentSequence", []))
-    return found
+    return values
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
@@ -81,7 +86,8 @@ def test_a_report_lands_beside_the_image(
     (study,) = orthanc.post(
         "/tools/find", {"Level": "Study", "Query": {"StudyInstanceUID": study_of(hands[0])}}
     )
-    assert len(orthanc.get(f"/studies/{study}/instances")) == 2
+    modalities = [series["MainDicomTags"]["Modality"] for series in orthanc.get(f"/studies/{study}/series")]
+    assert sorted(modalities) == ["DX", "OT", "SR"]
 
 
 @pytest.mark.slow
@@ -95,7 +101,7 @@ def test_reports_from_the_pacs_satisfy_the_validators(
 ) -> None:
     with NodeProcess(tmp_path / "node", "--send-to", orthanc.destination) as node:
         assert storescu(node.port, hands[0], sample_dicom / "chest-07y-dx.dcm").returncode == 0
-        eventually(lambda: len(reports(orthanc)) == 2)
+        eventually(lambda: len(reports(orthanc)) == len(found(orthanc, "OT")) == 2)
     for report in reports(orthanc):
         file = tmp_path / f"{report.SOPInstanceUID}.dcm"
         report.save_as(file, enforce_file_format=True)
@@ -105,6 +111,28 @@ def test_reports_from_the_pacs_satisfy_the_validators(
             assert_clean_in_pixelmed(file, require_peer)
         else:
             assert_clean_in_dciodvfy(file, "BasicTextSR", require_peer)
+    for picture in found(orthanc, "OT"):
+        picture.save_as(file, enforce_file_format=True)
+        assert_clean_in_dciodvfy(file, "SCImage", require_peer)
+
+
+def test_the_report_of_a_later_study_tells_of_the_earlier_one(
+    hands: list[Path], tmp_path: Path, orthanc: Orthanc, storescu: Send
+) -> None:
+    later = dcmread(hands[0])
+    later.StudyInstanceUID, later.SeriesInstanceUID, later.SOPInstanceUID = "2.25.1", "2.25.2", "2.25.3"
+    year, rest = int(later.StudyDate[:4]) + 1, later.StudyDate[4:]
+    later.StudyDate = later.SeriesDate = later.AcquisitionDate = later.ContentDate = f"{year}{rest}"
+    later.file_meta.MediaStorageSOPInstanceUID = later.SOPInstanceUID
+    later.save_as(tmp_path / "later.dcm")
+    with NodeProcess(tmp_path / "node", "--send-to", orthanc.destination) as node:
+        for count, file in enumerate((hands[0], tmp_path / "later.dcm"), 1):
+            assert storescu(node.port, file).returncode == 0
+            eventually(lambda count=count: len(reports(orthanc)) == count)
+        (earlier,) = [s["result"]["earlier"] for s in node.studies() if s["result"]["earlier"]]
+    assert earlier["bone_age_months_per_month"] == 0  # the same hand a year later
+    (told,) = [r for r in reports(orthanc) if r.StudyInstanceUID == "2.25.1"]
+    assert f"Since {earlier['since']}: +0.0 months of bone age" in str(told)
 
 
 def test_a_refusal_says_why(sample_dicom: Path, tmp_path: Path, orthanc: Orthanc, storescu: Send) -> None:
@@ -142,7 +170,7 @@ def test_the_same_image_again_is_not_reported_again(
             eventually(lambda: [s["state"] for s in node.studies()] == ["reported"])
         (study,) = node.studies()
         assert study["instances"] == 1
-        assert study["deliveries"] == {"done": 1}
+        assert study["deliveries"] == {"done": 2}  # report and picture
     assert len(reports(orthanc)) == 1
 
 
@@ -151,7 +179,7 @@ def assert_each_sent_once(node: NodeProcess, orthanc: Orthanc, hands: list[Path]
         lambda: len(reports(orthanc)) == len(hands) and all(s["state"] == "reported" for s in node.studies())
     )
     assert sorted(str(r.StudyInstanceUID) for r in reports(orthanc)) == sorted(map(study_of, hands))
-    assert all(study["deliveries"] == {"done": 1} for study in node.studies())
+    assert all(study["deliveries"] == {"done": 2} for study in node.studies())
 
 
 def read_once(node: NodeProcess) -> Any:
@@ -213,7 +241,7 @@ def test_a_dead_letter_is_seen_and_sent_again(
     orthanc.stop()
     with NodeProcess(tmp_path / "node", "--send-to", orthanc.destination, delivery_max_attempts="1") as node:
         assert storescu(node.port, hands[0]).returncode == 0
-        eventually(lambda: [s["deliveries"] for s in node.studies()] == [{"dead": 1}])
+        eventually(lambda: [s["deliveries"] for s in node.studies()] == [{"dead": 2}])
         assert run("doctor", "--data-dir", node.folder).returncode == 1
         orthanc.start()
         assert run("studies", "retry", node.studies()[0]["id"], "--data-dir", node.folder).returncode == 0

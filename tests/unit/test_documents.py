@@ -1,55 +1,149 @@
-"""What is made of an answer for whom."""
+"""What is made of an answer: reports that know what was said before, and what is sent of them."""
 
 from __future__ import annotations
 
-import json
+from copy import deepcopy
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from store_help import claim_one, clock, queue_study, store
+from pydicom import Dataset, dcmread
+from pydicom.uid import Comprehensive3DSRStorage
+from report_help import ASSESSMENT, REFUSAL
+from store_help import Clock, claim_one, clock, database_url, postgresql, postgresql_url, queue_study, store
 
-from boneage_node.bone_age import ReasonCode, Refusal
+from boneage_node.bone_age import Assessment, Refusal, Sex
 from boneage_node.documents import Reporter
-from boneage_node.radiograph import Choice
+from boneage_node.radiograph import choose_hand_image
 from boneage_node.settings import load_settings
-from boneage_node.store import DocumentForm, NewReport, Store
+from boneage_node.store import DocumentForm, ReportDetail, Store
 
-__all__ = ["clock", "store"]
+__all__ = ["clock", "database_url", "postgresql", "postgresql_url", "store"]
 
-FHIR_TO = ("https://fhir.example/r4", "/var/lib/bone-ages")
+BOY = replace(ASSESSMENT, sex=Sex.MALE)
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """One engine will do: nothing here depends on it."""
-    return f"sqlite:///{tmp_path}/boneage.sqlite3"
+def image(sample_dicom: Path) -> Dataset:
+    return dcmread(sample_dicom / "boy-12y-dx-16bit.dcm")
 
 
-def refused(store: Store, content: bytes, **settings: object) -> NewReport:
-    """The report of a study that was refused."""
-    queue_study(store, data=content)
+def read(
+    store: Store, tmp_path: Path, image: Dataset, answer: Assessment | Refusal = BOY, **settings: Any
+) -> ReportDetail:
+    """Receive the image, or read its study again, and report the answer; gives the study's last report."""
+    uid = str(image.StudyInstanceUID)
+    image.save_as(tmp_path / "image.dcm")
+    if any(study.study_instance_uid == uid for study in store.studies.list()):
+        store.studies.retry(uid)
+    else:
+        queue_study(store, uid, (tmp_path / "image.dcm").read_bytes())
     job = claim_one(store)
-    refusal = Refusal(ReasonCode.UNREADABLE_FILE)
-    choice = Choice(job.instances[0].path, None, None, refusal)
-    return Reporter(load_settings(**settings), store).report(job, choice, refusal)
+    choice = choose_hand_image([instance.path for instance in job.instances])
+    reporter = Reporter(load_settings(send_to=["PACS@pacs:104"], **settings), store)
+    store.queue.complete(job, "worker-1", [reporter.report(job, choice, answer)])
+    return store.studies.show(uid).reports[-1]
 
 
-def test_without_fhir_destinations_there_is_no_bundle(store: Store) -> None:
-    report = refused(store, b"no DICOM")
-    assert DocumentForm.FHIR not in [document.form for document in report.documents]
+def dicom(report: ReportDetail, form: DocumentForm) -> Dataset:
+    document = report.document(form)
+    assert document is not None
+    return dcmread(document.path)
 
 
-def test_a_bundle_says_the_same_as_the_structured_report(store: Store, sample_dicom: Path) -> None:
-    content = (sample_dicom / "girl-08y-dx.dcm").read_bytes()
-    report = refused(store, content, send_to=["PACS@10.0.0.5:104"], fhir_to=FHIR_TO)
-    document, _, fhir = report.documents
-    assert (document.form, document.destinations) == (DocumentForm.SR, ("PACS@10.0.0.5:104",))
-    assert (fhir.form, fhir.destinations) == (DocumentForm.FHIR, FHIR_TO)
-    assert fhir.file_name.endswith(".json")
-    bundle = json.loads(store.spool.path(fhir.file_name).read_bytes())
-    known_as = bundle["entry"][1]["resource"]["identifier"]
-    assert f"urn:oid:{document.sop_instance_uid}" in [identifier["value"] for identifier in known_as]
+def next_study(image: Dataset, days: int) -> Dataset:
+    """The same patient so many days later."""
+    later = deepcopy(image)
+    later.StudyInstanceUID = f"{image.StudyInstanceUID[:50]}.{days}"
+    day = (study_date(image) + timedelta(days=days)).strftime("%Y%m%d")
+    later.StudyDate = later.SeriesDate = later.AcquisitionDate = later.ContentDate = day
+    return later
 
 
-def test_refusals_that_are_not_to_be_sent_have_no_bundle(store: Store) -> None:
-    assert refused(store, b"no DICOM", fhir_to=FHIR_TO, send_refusals=False).documents == []
+def study_date(image: Dataset) -> date:
+    return datetime.strptime(image.StudyDate, "%Y%m%d").date()
+
+
+def test_a_report_is_sent_with_its_picture(store: Store, tmp_path: Path, image: Dataset) -> None:
+    report = read(store, tmp_path, image)
+    assert [document.form for document in report.documents] == [DocumentForm.SR, DocumentForm.PICTURE]
+    picture = dicom(report, DocumentForm.PICTURE)
+    assert picture.StudyInstanceUID == image.StudyInstanceUID
+    assert picture.pixel_array.shape[0] == 1500
+    assert len(store.studies.show(str(image.StudyInstanceUID)).deliveries) == 2
+
+
+def test_pictures_refusals_and_the_class_are_as_set(store: Store, tmp_path: Path, image: Dataset) -> None:
+    plain = read(store, tmp_path, image, send_pictures=False, sr_class="comprehensive-3d")
+    assert [document.form for document in plain.documents] == [DocumentForm.SR]
+    assert dicom(plain, DocumentForm.SR).SOPClassUID == Comprehensive3DSRStorage
+    assert read(store, tmp_path, next_study(image, 1), REFUSAL, send_refusals=False).documents == []
+    refused = read(store, tmp_path, next_study(image, 2), REFUSAL)
+    assert [document.form for document in refused.documents] == [DocumentForm.SR, DocumentForm.PICTURE]
+
+
+def test_a_study_read_again_names_the_report_it_follows(store: Store, tmp_path: Path, image: Dataset) -> None:
+    first = dicom(read(store, tmp_path, image), DocumentForm.SR)
+    newer = replace(BOY, model=replace(BOY.model, sha256="cd" * 32), bone_age_months=140.0)
+    report = read(store, tmp_path, image, newer)
+    second = dicom(report, DocumentForm.SR)
+    assert second.SOPInstanceUID != first.SOPInstanceUID
+    assert second.SeriesInstanceUID == first.SeriesInstanceUID
+    assert (first.InstanceNumber, second.InstanceNumber) == (1, 2)
+    (study,) = second.PredecessorDocumentsSequence
+    (series,) = study.ReferencedSeriesSequence
+    assert series.SeriesInstanceUID == first.SeriesInstanceUID
+    assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
+    assert dicom(report, DocumentForm.PICTURE).InstanceNumber == 2
+
+
+def test_the_same_reading_again_is_no_second_report(store: Store, tmp_path: Path, image: Dataset) -> None:
+    for _ in range(2):
+        read(store, tmp_path, image)
+    assert len(store.studies.show(str(image.StudyInstanceUID)).reports) == 1
+    assert len(list(store.spool.names(0))) == 3  # the image, its report, its picture
+
+
+def test_earlier_studies_of_the_patient_are_told(
+    store: Store, tmp_path: Path, image: Dataset, clock: Clock
+) -> None:
+    assert read(store, tmp_path, image).result["earlier"] is None
+    advanced = replace(BOY, bone_age_months=BOY.bone_age_months + 18.0)
+    earlier = read(store, tmp_path, next_study(image, 365), advanced).result["earlier"]
+    assert earlier["readings"] == [{"study_date": study_date(image).isoformat(), "bone_age_months": 98.4}]
+    assert earlier["bone_age_months_per_month"] == 1.5
+    last = read(store, tmp_path, next_study(image, 400), advanced).result["earlier"]
+    assert len(last["readings"]) == 2
+    assert last["since"] == study_date(image).isoformat()  # the nearer one is too near
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"PatientID": "ANOTHER"},
+        {"IssuerOfPatientID": "ANOTHER"},
+        {"PatientBirthDate": "20100101"},
+        {"PatientID": ""},
+        {"PatientSex": "F"},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_another_patients_studies_are_not(
+    store: Store, tmp_path: Path, image: Dataset, changes: dict[str, str]
+) -> None:
+    read(store, tmp_path, image)
+    later = next_study(image, 365)
+    for keyword, value in changes.items():
+        setattr(later, keyword, value)
+    answer = replace(BOY, sex=Sex.FEMALE) if "PatientSex" in changes else BOY
+    assert read(store, tmp_path, later, answer).result["earlier"] is None
+
+
+def test_a_patient_without_an_identifier_has_no_earlier_studies(
+    store: Store, tmp_path: Path, image: Dataset
+) -> None:
+    image.PatientID = ""
+    read(store, tmp_path, image)
+    assert read(store, tmp_path, next_study(image, 365)).result["earlier"] is None
