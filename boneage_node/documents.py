@@ -11,7 +11,7 @@ from PIL import Image
 from pydicom import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
-from .bone_age import Assessment, Course, EarlierReading, Refusal
+from .bone_age import Assessment, Attention, Course, EarlierReading, Refusal
 from .pipeline import result
 from .radiograph import Choice, read_dataset, read_visit
 from .report import (
@@ -44,6 +44,7 @@ class _Occasion:
         created_at: When the documents are made.
         course: Earlier readings of the patient, where there are any.
         predecessor: The report on the same study that the new one follows.
+        attention: Where the networks looked, where that was asked for.
     """
 
     source: Dataset
@@ -52,6 +53,7 @@ class _Occasion:
     created_at: datetime
     course: Course | None
     predecessor: Predecessor | None
+    attention: Attention | None
 
 
 class Reporter:
@@ -67,8 +69,20 @@ class Reporter:
         self._store = store
         self._device = DeviceIdentity(name=settings.ae_title)
 
-    def report(self, job: Job, choice: Choice, answer: Assessment | Refusal) -> NewReport:
+    def report(
+        self,
+        job: Job,
+        choice: Choice,
+        answer: Assessment | Refusal,
+        attention: Attention | None = None,
+    ) -> NewReport:
         """The report of a reading; without documents where nothing is to be sent.
+
+        Args:
+            job: The job that is done.
+            choice: The image that was read or refused.
+            answer: What came of it.
+            attention: Where the networks looked, for the picture.
 
         Raises:
             SpoolFull: There is no room for them.
@@ -83,6 +97,7 @@ class Reporter:
             created_at=datetime.now().astimezone(),
             course=self._course(patient, job.study_id, answer),
             predecessor=self._predecessor(job.study_id),
+            attention=attention,
         )
         structured = self._structured(occasion, answer)
         assessed = isinstance(answer, Assessment)
@@ -141,7 +156,7 @@ class Reporter:
         if isinstance(answer, Refusal):
             return draw_refusal_picture(occasion.pixels, answer, self._device)
         assert occasion.pixels is not None, "what was assessed was decoded"
-        return draw_picture(occasion.pixels, answer, occasion.course, self._device)
+        return draw_picture(occasion.pixels, answer, occasion.course, self._device, occasion.attention)
 
     def _spooled(self, form: DocumentForm, document: Dataset) -> NewDocument:
         return NewDocument(

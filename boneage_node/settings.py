@@ -277,6 +277,11 @@ class Settings(BaseSettings):
         description="Send a picture (Secondary Capture) beside each report: many viewers draw nothing of "
         "a structured report.",
     )
+    attention_map: bool = Field(
+        False,
+        description="Show in the picture where the networks looked: how much hiding each part of the hand "
+        "changes its bone age. Costs some seconds a study on a CPU.",
+    )
     sr_class: SrClass = Field(
         "comprehensive",
         description="SOP class of the structured reports: `comprehensive`, which most viewers show, or "

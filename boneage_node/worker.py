@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import torch
 from sqlalchemy.exc import SQLAlchemyError
 
-from .bone_age import Assessment, Refusal
+from .bone_age import Assessment, Attention, Refusal
 from .bone_age.predictor import Predictor
 from .child import Child
 from .documents import Reporter
@@ -153,7 +153,7 @@ class Worker:
     def _finish(self, job: Job, choice: Choice, answer: Assessment | Refusal) -> None:
         """Write the report and end the job."""
         try:
-            report = self._reporter.report(job, choice, answer)
+            report = self._reporter.report(job, choice, answer, self._attention(choice, answer))
             self._store.queue.complete(job, self._name, [report])
         except LeaseLost:
             self._log.warning("lease lost", study=job.study_id, job=job.id)
@@ -167,6 +167,13 @@ class Worker:
                 outcome=report.kind,
                 reason=report.result["reason"],
             )
+
+    def _attention(self, choice: Choice, answer: Assessment | Refusal) -> Attention | None:
+        """Where the networks looked, where that is asked for and will be seen."""
+        wanted = self._settings.attention_map and self._settings.send_pictures
+        if not wanted or choice.radiograph is None or isinstance(answer, Refusal):
+            return None
+        return self._predictor.attention(choice.radiograph.hand)
 
     def _failed(self, job: Job, error: Exception) -> None:
         """Note a failed attempt: later again, or set aside."""

@@ -1,12 +1,14 @@
 """The science: arrays in, an assessment out. Knows no DICOM, no database, no network."""
 
 from .assessment import Assessment, Hand, ModelIdentity
+from .attention import Attention
 from .course import Course, EarlierReading
 from .words import Agreement, Determination, Laterality, ReasonCode, Refusal, Sex
 
 __all__ = [
     "Agreement",
     "Assessment",
+    "Attention",
     "Course",
     "Determination",
     "EarlierReading",

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from .framing import Frame, Grey, stretch
-from .manifest import Region
+from .manifest import AgeMember, Region
 from .registration import Placement, Points
 from .segmentation import Mask
 
@@ -118,3 +118,11 @@ def whole_radiograph(hand: FoundHand, height_px: int, width_px: int, margin: flo
     """
     height, width = hand.image.shape
     return Frame.around((0, 0, width, height), height_px, width_px, margin).cut(hand.image)
+
+
+def member_raster(member: AgeMember, hand: FoundHand, margin: float = 0.0) -> Grey:
+    """What a member reads of a hand, shape (height_px, width_px); with a margin, enlarged by that share."""
+    height_px, width_px = (round(side * (1 + margin)) for side in (member.height_px, member.width_px))
+    if member.region is None:
+        return whole_radiograph(hand, height_px, width_px, margin)
+    return cut_region(hand, member.region, height_px, width_px, margin)

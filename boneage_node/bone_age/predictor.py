@@ -13,16 +13,17 @@ from safetensors.torch import load_file
 from torch import nn
 
 from .assessment import Assessment, Hand, ModelIdentity
-from .cropping import FoundHand, cut_region, region_corners, whole_radiograph
+from .attention import Attention, occlude
+from .cropping import FoundHand, member_raster, region_corners
 from .finding import HandFinder
 from .framing import Grey
 from .inception import AgeInception
 from .manifest import AgeMember, Manifest, ModelError, read_manifest, verified_weights
-from .networks import AGE_BINS, AgeHeads, AgeVgg, HandUNet, KeyPointVgg, months_by_head
+from .networks import AGE_BINS, AgeVgg, HandUNet, KeyPointVgg
 from .reference import z_score
 from .segmentation import outline
 from .shape import UsualHand
-from .views import views
+from .views import read_views
 from .words import Agreement, ReasonCode, Refusal, Sex
 
 MALE = {Sex.MALE: 1.0, Sex.FEMALE: 0.0, None: 0.5}
@@ -51,14 +52,6 @@ def choose_device(device: str) -> torch.device:
 def age_network(member: AgeMember) -> nn.Module:
     """A member's network, untrained: (images, male) to ``AgeHeads``."""
     return AgeVgg(member.widths) if member.architecture == "vgg" else AgeInception(member.width)
-
-
-def member_raster(member: AgeMember, hand: FoundHand, margin: float = 0.0) -> Grey:
-    """What a member reads of a hand, shape (height_px, width_px); with a margin, enlarged by that share."""
-    height_px, width_px = (round(side * (1 + margin)) for side in (member.height_px, member.width_px))
-    if member.region is None:
-        return whole_radiograph(hand, height_px, width_px, margin)
-    return cut_region(hand, member.region, height_px, width_px, margin)
 
 
 class Predictor:
@@ -158,6 +151,14 @@ class Predictor:
             for hand, f in zip(hands, found, strict=True)
         ]
 
+    def attention(self, hand: Hand) -> Attention | None:
+        """Where the networks looked; None where no hand is found, or they read the whole radiograph."""
+        found = self.find(hand.pixels)
+        if isinstance(found, Refusal):
+            return None
+        male = [MALE[sex] for sex in _sexes(hand.sex)]
+        return occlude(self.manifest.members, self._ages, found, male, self.device)
+
     def read(
         self, rasters: dict[str, npt.NDArray[np.float32]], male: Sequence[float]
     ) -> dict[str, npt.NDArray[np.float32]]:
@@ -231,17 +232,6 @@ class Predictor:
             name: found.in_radiograph(found.placement.to_image(region_corners(region)))
             for region, name in sorted(names.items(), key=lambda item: item[1])
         }
-
-
-def read_views(
-    network: nn.Module, images: torch.Tensor, male: Sequence[float], count: int
-) -> dict[str, npt.NDArray[np.float32]]:
-    """Ages in months by head, shape (n,), each the mean over ``count`` views of images (n, 1, h, w)."""
-    sexes = torch.tensor(list(male), dtype=torch.float32, device=images.device).repeat(count)
-    with torch.inference_mode():
-        heads: AgeHeads = network(views(images, count), sexes)
-        months = {name: m.view(count, -1).mean(dim=0) for name, m in months_by_head(heads).items()}
-    return {name: np.asarray(m.cpu().numpy(), dtype=np.float32) for name, m in months.items()}
 
 
 def _sexes(sex: Sex | None) -> list[Sex]:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
+
+from .networks import AgeHeads, months_by_head
 
 VIEW_COUNTS = (1, 2, 10)
 
@@ -32,6 +38,17 @@ def views(images: Tensor, count: int) -> Tensor:
         return images
     plain = images if count == 2 else torch.cat([images, *_corners(images)])
     return torch.cat([plain, plain.flip(3)])
+
+
+def read_views(
+    network: nn.Module, images: torch.Tensor, male: Sequence[float], count: int
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Ages in months by head, shape (n,), each the mean over ``count`` views of images (n, 1, h, w)."""
+    sexes = torch.tensor(list(male), dtype=torch.float32, device=images.device).repeat(count)
+    with torch.inference_mode():
+        heads: AgeHeads = network(views(images, count), sexes)
+        months = {name: m.view(count, -1).mean(dim=0) for name, m in months_by_head(heads).items()}
+    return {name: np.asarray(m.cpu().numpy(), dtype=np.float32) for name, m in months.items()}
 
 
 def _corners(images: Tensor) -> list[Tensor]:

@@ -11,8 +11,18 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from boneage_node.bone_age import Agreement, Assessment, Course, Determination, Laterality, Refusal, Sex
+from boneage_node.bone_age import (
+    Agreement,
+    Assessment,
+    Attention,
+    Course,
+    Determination,
+    Laterality,
+    Refusal,
+    Sex,
+)
 
+from .attention import draw_attention
 from .chart import draw_chart
 from .identity import DEFAULT_DEVICE, DeviceIdentity
 from .months import CHILDREN, course_sentences, months, years_and_months
@@ -37,6 +47,7 @@ def draw_picture(
     assessment: Assessment,
     course: Course | None = None,
     device: DeviceIdentity = DEFAULT_DEVICE,
+    attention: Attention | None = None,
 ) -> Image.Image:
     """The radiograph with what was found in it, and the reading beside it.
 
@@ -45,11 +56,15 @@ def draw_picture(
         assessment: The reading; its outline, key points and regions in pixels of that image.
         course: Earlier readings of the patient.
         device: The station that made the reading.
+        attention: Where the networks looked, to be shown in a further column.
 
     Returns:
-        An RGB picture, 1300 to 1680 pixels wide and 1500 high.
+        An RGB picture, 1300 to 1680 pixels wide (with attention 560 more) and 1500 high.
     """
     picture, scale, left, top = _canvas(pixels)
+    shown = picture.crop(
+        (left, top, left + round(pixels.shape[1] * scale), top + round(pixels.shape[0] * scale))
+    )
     _draw_findings(ImageDraw.Draw(picture), assessment, scale, left, top)
     panel = _Panel(picture, _provenance(device, assessment))
     panel.write("Bone age", _TITLE_PX, GREY)
@@ -76,7 +91,16 @@ def draw_picture(
         panel.paste(draw_chart(assessment, course, _PANEL_WIDTH_PX - 2 * _MARGIN_PX, _CHART_HEIGHT_PX))
     if course:
         panel.lines(course_sentences(course, assessment), _LABEL_PX, WHITE)
-    return picture
+    if attention is None:
+        return picture
+    return _beside(picture, draw_attention(shown, attention, scale, picture.height))
+
+
+def _beside(left: Image.Image, right: Image.Image) -> Image.Image:
+    both = Image.new("RGB", (left.width + right.width, left.height))
+    both.paste(left, (0, 0))
+    both.paste(right, (left.width, 0))
+    return both
 
 
 def draw_refusal_picture(
@@ -203,7 +227,7 @@ class _Panel:
             self._y_px += size_px * LINE_SPACING
 
 
-def _canvas(pixels: npt.NDArray[np.float32]) -> tuple[Image.Image, float, float, float]:
+def _canvas(pixels: npt.NDArray[np.float32]) -> tuple[Image.Image, float, int, int]:
     """The radiograph on black with room for the panel: picture, its scale, and its left and top in pixels."""
     height_px, width_px = pixels.shape
     scale = min(_IMAGE_BOX_PX[0] / width_px, _IMAGE_BOX_PX[1] / height_px)

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from boneage_node.bone_age.manifest import AgeMember, Region
 from boneage_node.bone_age.networks import AGE_BINS, AgeHeads, months_by_head
-from boneage_node.bone_age.predictor import read_views
+from boneage_node.bone_age.views import read_views
 
 from .augment import Warp, apply, lower_resolution, vary_exposure
 from .fitting import Recipe, autocast

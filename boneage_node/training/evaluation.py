@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from boneage_node.bone_age import Assessment, Hand, Refusal, Sex
-from boneage_node.bone_age.cropping import FoundHand
+from boneage_node.bone_age.cropping import FoundHand, member_raster
 from boneage_node.bone_age.framing import Grey
-from boneage_node.bone_age.predictor import MALE, Predictor, member_raster
+from boneage_node.bone_age.predictor import MALE, Predictor
 
 from .data import HIGH_RESOLUTION_PX, Example, read_image
 

@@ -15,10 +15,10 @@ import numpy.typing as npt
 import torch
 
 from boneage_node.bone_age import Refusal, Sex
+from boneage_node.bone_age.cropping import member_raster
 from boneage_node.bone_age.finding import HandFinder
 from boneage_node.bone_age.framing import Grey
 from boneage_node.bone_age.manifest import AgeMember
-from boneage_node.bone_age.predictor import member_raster
 from boneage_node.bone_age.shape import cut_off_share, registered_mask
 
 from .data import HIGH_RESOLUTION_PX, DataError, Example, read_image

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from report_help import ASSESSMENT, COLUMNS, COURSE, NOTHING_KNOWN, READ_AS_BOTH, REFUSAL, RIGHT_HAND, ROWS
 
-from boneage_node.bone_age import Agreement, ReasonCode, Refusal, Sex
+from boneage_node.bone_age import Agreement, Attention, ReasonCode, Refusal, Sex
 from boneage_node.report import draw_picture, draw_refusal_picture
 from boneage_node.report.style import CHART_BAND, CHART_GRID, OUTLINE
 
@@ -108,6 +108,22 @@ def test_key_points_and_regions_are_drawn():
         replace(ASSESSMENT, key_points_px=np.empty((0, 2), np.float32)),
     ):
         assert (drawn != np.asarray(draw_picture(ramp(), bare))).any()
+
+
+def test_the_attention_map_is_a_column_of_its_own():
+    cells = np.array([[[100, 100], [200, 100], [200, 200], [100, 200]]], np.float32)
+    plain = np.asarray(draw_picture(ramp(), ASSESSMENT))
+    drawn = [
+        np.asarray(
+            draw_picture(ramp(), ASSESSMENT, attention=Attention(cells, np.array([change], np.float32)))
+        )
+        for change in (0.0, -9.0)
+    ]
+    assert all((picture[:, : plain.shape[1]] == plain).all() for picture in drawn)
+    left, right = (picture[:700, plain.shape[1] :].astype(int) for picture in drawn)
+    rows, columns = np.nonzero(np.abs(left - right).sum(axis=2) > 100)
+    assert columns.max() - columns.min() == pytest.approx(100 * 500 / COLUMNS, abs=4)  # the cell and no more
+    assert rows.max() - rows.min() == pytest.approx(100 * 500 / COLUMNS, abs=4)
 
 
 def test_the_growth_chart_shows_the_reading_its_course_and_the_band_of_the_sex():

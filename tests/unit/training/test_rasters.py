@@ -11,7 +11,8 @@ from PIL import Image
 from tiny_model import FAMILIES
 
 from boneage_node.bone_age import Sex, model_zoo
-from boneage_node.bone_age.predictor import Predictor, member_raster
+from boneage_node.bone_age.cropping import member_raster
+from boneage_node.bone_age.predictor import Predictor
 from boneage_node.phantom import draw_hand
 from boneage_node.training.augment import apply
 from boneage_node.training.data import DataError, Example, read_image
