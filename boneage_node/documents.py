@@ -122,6 +122,7 @@ class Reporter:
                 report_instance_uid=structured.SOPInstanceUID,
                 created_at=occasion.created_at,
                 device=self._device,
+                of_hand=isinstance(answer, Assessment),
                 laterality=answer.laterality if isinstance(answer, Assessment) else None,
                 number=structured.InstanceNumber,
             )

@@ -24,6 +24,7 @@ def secondary_capture(
     report_instance_uid: str,
     created_at: datetime,
     device: DeviceIdentity = DEFAULT_DEVICE,
+    of_hand: bool = False,
     laterality: Laterality | None = None,
     number: int = 1,
 ) -> Dataset:
@@ -35,6 +36,7 @@ def secondary_capture(
         report_instance_uid: SOPInstanceUID of the structured report that says the same.
         created_at: When the picture was made, with a time zone.
         device: The station that made it.
+        of_hand: Whether it is known to show a hand; what was refused may show anything.
         laterality: Which hand it shows; None where that is not known.
         number: InstanceNumber.
 
@@ -59,9 +61,9 @@ def secondary_capture(
         )
         capture.ConversionType = "WSD"
         capture.ImageType = ["DERIVED", "SECONDARY"]
-        capture.BodyPartExamined = "HAND"
-        if laterality is not None:
-            capture.Laterality = str(laterality)
+        if of_hand:
+            capture.BodyPartExamined = "HAND"
+        capture.Laterality = str(laterality) if laterality else None
         capture.PatientOrientation = None
         capture.BurnedInAnnotation = "NO"  # of what identifies the patient
         capture.DerivationDescription = "Picture of the bone age that software read"

@@ -46,13 +46,13 @@ def sr_file(tmp_path):
 
 @pytest.fixture
 def picture_file(tmp_path):
-    def write(source):
+    def write(source, **arguments):
         capture = secondary_capture(
             source,
             draw_refusal_picture(None, REFUSAL),
             report_instance_uid="2.25.1",
             created_at=CREATED_AT,
-            laterality=Laterality.LEFT,
+            **arguments,
         )
         path = tmp_path / "picture.dcm"
         path.write_bytes(to_bytes(capture))
@@ -74,9 +74,11 @@ def refusal_file(tmp_path):
 
 @pytest.mark.parametrize("name", SOUND)
 def test_dciodvfy_finds_nothing_in_a_picture(name, require_peer, picture_file):
-    code, lines = said_by(require_peer("dicom3tools"), "-new", str(picture_file(radiograph(**SOUND[name]))))
-    assert code == 0
-    assert [line for line in lines if not any(words in line for words in TOLERATED)] == ["SCImage"]
+    dciodvfy = require_peer("dicom3tools")
+    for arguments in ({}, {"of_hand": True}, {"of_hand": True, "laterality": Laterality.LEFT}):
+        code, lines = said_by(dciodvfy, "-new", str(picture_file(radiograph(**SOUND[name]), **arguments)))
+        assert code == 0
+        assert [line for line in lines if not any(words in line for words in TOLERATED)] == ["SCImage"]
 
 
 @pytest.mark.parametrize("name", SOUND)

@@ -40,5 +40,8 @@ def test_the_same_report_has_the_same_picture_and_a_series_of_pictures():
 
 
 def test_the_side_is_said_where_it_is_known():
-    assert "Laterality" not in capture_of(radiograph())
-    assert capture_of(radiograph(), laterality=Laterality.RIGHT).Laterality == "R"
+    unknown = capture_of(radiograph())
+    assert unknown.Laterality == ""
+    assert "BodyPartExamined" not in unknown
+    right = capture_of(radiograph(), of_hand=True, laterality=Laterality.RIGHT)
+    assert (right.BodyPartExamined, right.Laterality) == ("HAND", "R")
