@@ -21,7 +21,8 @@ from .logs import get_logger
 from .node import backoff_of
 from .outage import Outage
 from .sending import Unreachable
-from .settings import Settings, is_url
+from .setting_types import is_url
+from .settings import Settings
 from .store import (
     CommitmentAnswer,
     CommitmentAsk,

@@ -14,7 +14,8 @@ from .dimse import sender
 from .dimse.destination import Destination
 from .fhir import folder, server
 from .sending import Sent
-from .settings import Settings, is_url
+from .setting_types import is_url
+from .settings import Settings
 from .store import DeliveryTask, DocumentForm
 
 

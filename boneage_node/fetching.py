@@ -21,7 +21,8 @@ from .exit_codes import ExitCode, NodeError
 from .found import FoundSeries, FoundStudy, QueryFailed, StudyQuery
 from .http_client import HttpClient
 from .radiograph.eligibility import MODALITIES
-from .settings import Settings, is_url
+from .setting_types import is_url
+from .settings import Settings
 
 CONNECT_SECONDS = 5.0
 

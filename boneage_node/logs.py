@@ -20,7 +20,7 @@ from typing import Any, TextIO, cast
 
 import structlog
 
-from .settings import LogFormat, LogLevel
+from .setting_types import LogFormat, LogLevel
 
 _QUOTE_HEADERS = ("pydicom", "highdicom", "PIL", "gdcm", "httpx", "httpcore", "python_multipart")
 """Loggers that may quote header values (those of HTTP as parts of URLs), hence are never heard."""

@@ -14,7 +14,8 @@ from typing import Self
 
 from .dimse.sender import Destination
 from .exit_codes import ExitCode, NodeError
-from .settings import ENVIRONMENT_PREFIX, SexUnknown
+from .setting_types import SexUnknown
+from .settings import ENVIRONMENT_PREFIX
 from .store import NoSuchStudy, Status, Store, StudyDetail, StudyState
 
 START_SECONDS = 120.0

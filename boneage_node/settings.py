@@ -2,7 +2,7 @@
 
 A setting is looked for in this order, the first that has it wins: flag on the command line, environment
 (``BONEAGE_`` and the name in capitals), TOML file. ``docs/settings.md`` is written from this module by
-``python -m boneage_node.settings``.
+``python -m boneage_node.settings_table``.
 """
 
 from __future__ import annotations
@@ -15,14 +15,29 @@ import socket
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, WithJsonSchema
-from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 from pydantic_settings.sources import PydanticBaseSettingsSource
 
-from .dimse.destination import Destination
+from .setting_types import (
+    AETitle,
+    AETitles,
+    DatabaseUrl,
+    Destinations,
+    Devices,
+    FhirDestinations,
+    File,
+    Folder,
+    LogFormat,
+    LogLevel,
+    Networks,
+    SexUnknown,
+    SrClass,
+    Stations,
+    default_data_dir,
+)
 from .tls import TlsFiles
 
 ENVIRONMENT_PREFIX = "BONEAGE_"
@@ -31,144 +46,8 @@ _NOT_SETTINGS = {CONFIG_VARIABLE, "BONEAGE_REQUIRE_PEERS"}
 """Variables with our prefix that are no settings: where the file is, and what the tests insist on."""
 
 
-DESTINATION_CHARACTERS_MAX = 300
-"""The longest destination that the database has room for."""
-
-
 class SettingsError(Exception):
     """Settings that cannot be used; the text is one sentence (or more) for the person who wrote them."""
-
-
-def _ae_title(value: str) -> str:
-    """Check an AE title: 1 to 16 characters of the default repertoire, no backslash (PS3.5, 6.2)."""
-    title = value.strip(" ")
-    if not re.fullmatch(r"[\x20-\x5b\x5d-\x7e]{1,16}", title):
-        raise ValueError("an AE title is 1 to 16 printable ASCII characters without a backslash")
-    return title
-
-
-def is_url(destination: str) -> bool:
-    """Whether a destination is a URL rather than a DICOM station."""
-    return destination.lower().startswith(("http://", "https://"))
-
-
-def checked_base_url(value: str) -> str:
-    """Check the base URL of a service, and drop slashes at its end.
-
-    Raises:
-        ValueError: It is no such URL, or holds what does not belong there.
-    """
-    if "@" in value:
-        raise ValueError("a URL must not hold a login or a password: put them into the netrc file")
-    try:
-        parts = urlsplit(value)
-        whole = bool(parts.hostname) and parts.port != 0 and re.fullmatch(r"[\x21-\x7e]+", value)
-    except ValueError:
-        whole = None
-    if not whole or len(value) > DESTINATION_CHARACTERS_MAX:
-        raise ValueError(f"'{value}' is not a URL such as https://pacs.example/dicom-web")
-    if parts.query or parts.fragment:
-        raise ValueError(f"'{value}' must be a base URL, without ? and #")
-    return value.rstrip("/")
-
-
-def checked_destination(value: str) -> str:
-    """Check ``AE@host:port``, ``AE@host:port/tls``, or the base URL of a DICOMweb service.
-
-    Raises:
-        ValueError: It is neither.
-    """
-    value = value.strip()
-    if is_url(value):
-        url = checked_base_url(value)
-        if url.endswith("/studies"):
-            raise ValueError(f"'{value}' must be the base URL: leave /studies out")
-        return url
-    try:
-        return str(Destination.parse(value))
-    except ValueError as error:
-        raise ValueError(f"{error}, nor a URL such as https://pacs.example/dicom-web") from None
-
-
-def _fhir_destination(value: str) -> str:
-    """Check the base URL of a FHIR server, or an absolute folder."""
-    value = value.strip()
-    if is_url(value):
-        return checked_base_url(value)
-    if not Path(value).is_absolute() or len(value) > DESTINATION_CHARACTERS_MAX:
-        raise ValueError(
-            f"'{value}' is neither the base URL of a FHIR server such as https://fhir.example/r4 nor an "
-            "absolute folder such as /var/lib/bone-ages"
-        )
-    return str(Path(value))
-
-
-def _station(value: str) -> str:
-    """Check ``AE@host:port`` or ``AE@host:port/tls``."""
-    return str(Destination.parse(value))
-
-
-def _network(value: str) -> str:
-    """Check an IP address or a network in CIDR notation, and drop host bits."""
-    try:
-        return str(ipaddress.ip_network(value.strip(), strict=False))
-    except ValueError:
-        raise ValueError(f"'{value}' is not an address or network such as 10.0.0.0/24") from None
-
-
-def _device(value: str) -> str:
-    if not re.fullmatch(r"auto|cpu|cuda:\d+", value):
-        raise ValueError(f"'{value}' is not a device: auto, cpu or cuda:N")
-    return value
-
-
-def _database_url(value: str | None) -> str | None:
-    if value is not None and urlsplit(value).scheme not in {"sqlite", "postgresql", "postgresql+psycopg"}:
-        raise ValueError("a database is sqlite:///path or postgresql+psycopg://user@host/name")
-    return value
-
-
-def _absolute(value: Path) -> Path:
-    return value.expanduser().absolute()
-
-
-def _split_commas(value: Any) -> Any:
-    """Split a list as the environment writes it, ``a,b``."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-def default_data_dir() -> Path:
-    """``boneage-node`` in the XDG data home, hence ``~/.local/share/boneage-node`` unless told otherwise."""
-    home = os.environ.get("XDG_DATA_HOME", "")
-    base = Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "share"
-    return base / "boneage-node"
-
-
-AETitle = Annotated[str, AfterValidator(_ae_title)]
-Destinations = Annotated[
-    tuple[Annotated[str, AfterValidator(checked_destination)], ...], NoDecode, BeforeValidator(_split_commas)
-]
-FhirDestinations = Annotated[
-    tuple[Annotated[str, AfterValidator(_fhir_destination)], ...], NoDecode, BeforeValidator(_split_commas)
-]
-Stations = Annotated[
-    tuple[Annotated[str, AfterValidator(_station)], ...], NoDecode, BeforeValidator(_split_commas)
-]
-AETitles = Annotated[tuple[AETitle, ...], NoDecode, BeforeValidator(_split_commas)]
-Networks = Annotated[
-    tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, BeforeValidator(_split_commas)
-]
-Devices = Annotated[
-    tuple[Annotated[str, AfterValidator(_device)], ...],
-    Field(min_length=1),
-    NoDecode,
-    BeforeValidator(_split_commas),
-]
-File = Annotated[Path, AfterValidator(_absolute), WithJsonSchema({"type": "string", "format": "file-path"})]
-LogLevel = Literal["debug", "info", "warning", "error"]
-LogFormat = Literal["auto", "console", "json"]
-SexUnknown = Literal["refuse", "both"]
-SrClass = Literal["comprehensive", "comprehensive-3d"]
 
 
 class Settings(BaseSettings):
@@ -212,11 +91,11 @@ class Settings(BaseSettings):
         "verified against them. Not set: callers need none, and those of the system vouch for destinations.",
     )
 
-    data_dir: Annotated[Path, AfterValidator(_absolute)] = Field(
+    data_dir: Folder = Field(
         default_factory=default_data_dir,
         description="Where the spool and the embedded database live. Holds patient data.",
     )
-    database_url: Annotated[str | None, AfterValidator(_database_url)] = Field(
+    database_url: DatabaseUrl = Field(
         None,
         description="SQLAlchemy URL of the database (`postgresql+psycopg://...`). "
         "Not set: SQLite in `data_dir`.",
@@ -467,67 +346,3 @@ def _sentences(error: ValidationError, origin: dict[str, str]) -> Iterable[str]:
         secret = name == "database_url" or re.search("://.*@", str(problem["input"]))
         value = "" if secret else f" {problem['input']!r}"
         yield f"The setting {name}{value} (from {origin.get(name, 'the defaults')}) is not valid: {reason}."
-
-
-def settings_markdown() -> str:
-    """Return the text of ``docs/settings.md``: a table of all settings, made from `Settings`."""
-    lines = [
-        "# Settings",
-        "",
-        "Written by `python -m boneage_node.settings > docs/settings.md` from `boneage_node/settings.py`.",
-        "",
-        "Each setting can be given as a flag of `boneage-node start` (where there is one), as a variable of",
-        "the environment (`BONEAGE_` and the name in capitals, lists separated by commas), or in a TOML file",
-        "named by `--config` or `BONEAGE_CONFIG`. The first of these three that has it wins.",
-        "",
-        "| setting | type | default | meaning |",
-        "|---|---|---|---|",
-    ]
-    properties = Settings.model_json_schema()["properties"]
-    for name, field in Settings.model_fields.items():
-        if name == "data_dir":
-            default = "`~/.local/share/boneage-node`"
-        elif field.default is None or field.default == ():
-            default = "not set"
-        else:
-            default = f"`{_as_toml(field.default)}`"
-        lines.append(f"| `{name}` | {_type_name(properties[name])} | {default} | {field.description} |")
-    lines += ["", "## Example", "", "```toml", _EXAMPLE.strip(), "```", ""]
-    return "\n".join(lines)
-
-
-_EXAMPLE = """
-ae_title = "BONEAGE"
-host = "0.0.0.0"
-port = 11112
-allowed_ae_titles = ["PACS", "DX_ROOM_1"]
-allowed_addresses = ["10.20.0.0/16"]
-send_to = ["PACS@10.20.0.5:104"]
-database_url = "postgresql+psycopg://boneage@localhost/boneage"
-"""
-
-
-def _type_name(schema: dict[str, Any]) -> str:
-    if "enum" in schema:
-        return "one of " + ", ".join(schema["enum"])
-    if "anyOf" in schema:
-        schema = next(option for option in schema["anyOf"] if option["type"] != "null")
-    names = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
-    if schema["type"] == "array":
-        return "list of texts"
-    paths = {"path": "folder", "file-path": "file"}
-    return paths.get(schema.get("format", ""), names[schema["type"]])
-
-
-def _as_toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_as_toml(item) for item in value) + "]"
-    return (
-        f'"{value}"' if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
-    )
-
-
-if __name__ == "__main__":
-    print(settings_markdown(), end="")

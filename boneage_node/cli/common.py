@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.table import Table
 
 from boneage_node.exit_codes import ExitCode, NodeError
-from boneage_node.settings import SexUnknown
+from boneage_node.setting_types import SexUnknown
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="Settings file (TOML). Default: the one BONEAGE_CONFIG names.")

@@ -35,7 +35,8 @@ def echo(
     """
     from boneage_node.delivery import probe
     from boneage_node.sending import Unreachable
-    from boneage_node.settings import checked_destination, load_settings
+    from boneage_node.setting_types import checked_destination
+    from boneage_node.settings import load_settings
 
     settings = load_settings(config, ae_title=ae_title)
     try:

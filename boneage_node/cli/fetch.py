@@ -49,7 +49,8 @@ def fetch(
     from boneage_node.fetching import open_source, plan, require_node
     from boneage_node.found import QueryFailed
     from boneage_node.sending import Unreachable
-    from boneage_node.settings import checked_destination, load_settings
+    from boneage_node.setting_types import checked_destination
+    from boneage_node.settings import load_settings
 
     settings = load_settings(config)
     query = _query(accession, study)

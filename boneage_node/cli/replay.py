@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from boneage_node.exit_codes import ExitCode, NodeError
-from boneage_node.settings import SexUnknown
+from boneage_node.setting_types import SexUnknown
 
 from .common import (
     DeviceOption,

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from boneage_node.setting_types import DESTINATION_CHARACTERS_MAX
 from boneage_node.settings import (
-    DESTINATION_CHARACTERS_MAX,
     Settings,
     SettingsError,
     load_settings,
-    settings_markdown,
     unknown_variables,
 )
+from boneage_node.settings_table import settings_markdown
 from boneage_node.store.tables import DESTINATION_LENGTH
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "settings.md"
