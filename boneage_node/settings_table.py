@@ -12,7 +12,7 @@ def settings_markdown() -> str:
     lines = [
         "# Settings",
         "",
-        "Written by `python -m boneage_node.settings_table > docs/settings.md` from `boneage_node/settings.py`.",
+        "Written by `python -m boneage_node.settings_table > docs/settings.md`.",
         "",
         "Each setting can be given as a flag of `boneage-node start` (where there is one), as a variable of",
         "the environment (`BONEAGE_` and the name in capitals, lists separated by commas), or in a TOML file",
