@@ -21,7 +21,7 @@ def echo(
     ae_title: Annotated[str | None, typer.Option(help="Calling AE title.  [default: the node's]")] = None,
     config: ConfigOption = None,
 ) -> None:
-    r"""Ask a station (C-ECHO) or a DICOMweb service (QIDO-RS) whether it answers.
+    """Ask a station (C-ECHO) or a DICOMweb service (QIDO-RS) whether it answers.
 
     With /tls, its certificate is verified and ours shown as the settings tls_... say.
 
@@ -32,7 +32,7 @@ def echo(
       boneage-node echo ORTHANC@127.0.0.1:4242
       boneage-node echo PACS@pacs.example:2762/tls --config /etc/boneage-node.toml
       boneage-node echo https://pacs.example/dicom-web
-    """
+    """  # noqa: D301 - click reads the backspace
     from boneage_node.delivery import probe
     from boneage_node.sending import Unreachable
     from boneage_node.setting_types import checked_destination

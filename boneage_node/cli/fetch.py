@@ -31,7 +31,7 @@ def fetch(
     study: Annotated[str | None, typer.Option(metavar="UID", help="Study Instance UID.")] = None,
     config: ConfigOption = None,
 ) -> None:
-    r"""Fetch a study from a PACS into the running node, which reads it as if it had been sent.
+    """Fetch a study from a PACS into the running node, which reads it as if it had been sent.
 
     Only radiographs are fetched; series of other modalities are named and left out. By C-MOVE, the PACS sends
     to the node: it must know the node's AE title, host and port, and the node must let it in. From a DICOMweb
@@ -45,7 +45,7 @@ def fetch(
       boneage-node fetch --from PACS@10.0.0.5:104 --accession A123
       boneage-node fetch --from PACS@10.0.0.5:104 --study 1.2.840.113619.2.5.1762
       boneage-node fetch --from https://pacs.example/dicom-web --accession A123
-    """
+    """  # noqa: D301 - click reads the backspace
     from boneage_node.fetching import open_source, plan, require_node
     from boneage_node.found import QueryFailed
     from boneage_node.sending import Unreachable

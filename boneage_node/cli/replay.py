@@ -49,7 +49,7 @@ def replay(
     device: DeviceOption = "auto",
     sex_unknown: SexUnknownOption = "refuse",
 ) -> None:
-    r"""Send studies as a modality would, and show what comes back.
+    """Send studies as a modality would, and show what comes back.
 
     Without --to, a whole temporary node and a small PACS are started on loopback, with free ports: the files
     go in by C-STORE, the reports come back by C-STORE. Reports (.dcm) and pictures (.png) are kept in --out,
@@ -62,7 +62,7 @@ def replay(
     Examples:
       boneage-node replay sample_dicom/
       boneage-node replay hand.dcm --to BONEAGE@127.0.0.1:11112
-    """
+    """  # noqa: D301 - click reads the backspace
     from boneage_node.dimse.sender import Destination
 
     files = dicom_files(paths)

@@ -63,7 +63,7 @@ def start(
     ] = "all",
     config: ConfigOption = None,
 ) -> None:
-    r"""Start the node: receive radiographs, read them, send reports.
+    """Start the node: receive radiographs, read them, send reports.
 
     Runs until SIGTERM or Ctrl-C, which stop it cleanly: what is being read is finished, everything else is in
     the database and goes on at the next start. All settings: docs/settings.md.
@@ -78,7 +78,7 @@ def start(
     Exit status: 0 stopped as asked, 2 a setting is wrong, 3 would listen to everyone and was not told to,
     4 the port cannot be listened on, 5 database, 6 model or device, 7 data folder,
     8 certificate, key or CA file.
-    """
+    """  # noqa: D301 - click reads the backspace
     from boneage_node.logs import configure_logs
     from boneage_node.node import Role, Supervisor
     from boneage_node.settings import load_settings
