@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="List the studies of a node, show one, try one again.")
 
-_COMMITMENTS = {
+COMMITMENT_SENTENCES = {
     "to_ask": "not committed yet: storage commitment will be requested",
     "asked": "not committed yet: storage commitment was requested, and the answer is waited for",
     "committed": "committed: the destination has said that it keeps it",
@@ -37,6 +37,7 @@ _COMMITMENTS = {
     "unanswered": "not committed: no request for storage commitment was answered",
     "unsupported": "not committed: the destination takes no requests for storage commitment",
 }
+"""For each state of a commitment, what `studies show` says below the delivery."""
 
 StudyArgument = Annotated[
     str, typer.Argument(help="The study's number in the list, or its Study Instance UID.")
@@ -133,7 +134,7 @@ def show(
         out.print(f"Delivery {delivery.id} to {delivery.destination} is {delivery.status}{problem}")
         if delivery.commitment is not None:
             problem = f": {delivery.commitment.last_error}" if delivery.commitment.last_error else ""
-            out.print(f"  {_COMMITMENTS[delivery.commitment.state]}{problem}")
+            out.print(f"  {COMMITMENT_SENTENCES[delivery.commitment.state]}{problem}")
     table = plain_table("when", "what", "")
     for event in detail.events:
         table.add_row(_when(event.at), event.kind, event.detail or "")

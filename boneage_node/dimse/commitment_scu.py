@@ -100,7 +100,12 @@ def request_commitment(
         status, _ = association.send_n_action(
             information, REQUEST_ACTION, STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
         )
-        _require_success(status.get("Status"), destination, "the request for storage commitment")
+        if "Status" not in status:  # so does one that would not know where to report
+            raise Unreachable(
+                f"{destination} did not respond to the request for storage commitment: "
+                "enter this node's AE title, address and port there, and see its log."
+            )
+        _require_success(status.Status, destination, "the request for storage commitment")
         deadline = time.monotonic() + linger_seconds
         while association.is_established and time.monotonic() < deadline and not is_answered():
             messages.serve_report()
@@ -130,12 +135,12 @@ def report_commitment(
         status, _ = association.send_n_event_report(
             information, event_type, STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
         )
-        _require_success(status.get("Status"), destination, "the storage commitment report")
+        if "Status" not in status:
+            raise Unreachable(f"{destination} ended the association, or did not respond in time.")
+        _require_success(status.Status, destination, "the storage commitment report")
 
 
-def _require_success(status: int | None, destination: Destination, what: str) -> None:
-    if status is None:
-        raise Unreachable(f"{destination} ended the association, or did not answer in time.")
+def _require_success(status: int, destination: Destination, what: str) -> None:
     if status != CommitmentStatus.SUCCESS and not 0xB000 <= status <= 0xBFFF:
         raise NotTaken(
             f"{destination} does not take {what} (status 0x{status:04X}); see its log.",

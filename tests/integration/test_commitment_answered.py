@@ -39,10 +39,13 @@ from pydicom.filereader import read_dataset
 from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import AE, build_role, evt
 from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import N_ACTION
 from sqlalchemy.exc import OperationalError
 from store_help import DX, STUDY, receive
 
 from boneage_node.commitments import ANSWER_HERE_SECONDS
+from boneage_node.dimse import commitment_scp
+from boneage_node.dimse.bounds import BoundedBytes
 from boneage_node.dimse.commitment import MAX_REFERENCES
 
 INSTANCE = f"{STUDY}.1.1"
@@ -57,9 +60,12 @@ class Modality:
 
     reports: list[tuple[int, Dataset]] = field(default_factory=list)
     status: int = 0x0000
+    is_scu: bool | None = None
 
     def handle_report(self, event: evt.Event) -> tuple[int, None]:
         self.reports.append((event.event_type, event.event_information))
+        (context,) = event.assoc.accepted_contexts
+        self.is_scu = context.as_scu
         return self.status, None
 
     @contextmanager
@@ -140,6 +146,7 @@ def test_a_known_peer_is_called_back(tmp_path: Path) -> None:
         node.tick()
         ((event_type, report),) = modality.reports
         assert (event_type, kept(report)) == (1, [INSTANCE])
+        assert modality.is_scu, "the node called as SCP"
         assert node.store.commitment_requests.counts()["done"] == 1
 
 
@@ -187,6 +194,8 @@ def test_an_answer_that_nobody_takes_is_given_up_with_a_word(
     with small_node(tmp_path / "node", delivery_max_attempts=1) as node:
         with Modality(status=0x0110).calling(node) as association:
             ask(association, action_information((DX, INSTANCE)))
+        node.tick()
+        assert node.store.commitment_requests.counts()["todo"] == 1, "left to the association of the request"
         node.tick(seconds=ANSWER_HERE_SECONDS)
         assert node.store.commitment_requests.counts()["dead"] == 1
         out = capsys.readouterr().out
@@ -286,7 +295,6 @@ def assert_unharmed(node: SmallNode) -> None:
         ({}, DEEP, 0x0115),
         ({}, bytes(range(256)) * 40, 0x0115),
         ({}, TRANSACTION + sequence(0x1199, *[uid_item(DX, SECRET)] * (MAX_REFERENCES + 1)), 0x0213),
-        ({}, TRANSACTION + sequence(0x1199, *[uid_item(DX, SECRET)] * 20 * MAX_REFERENCES), 0x0213),
     ],
 )
 def test_a_request_that_makes_no_sense_fails_with_a_status(
@@ -307,6 +315,27 @@ def test_a_request_that_makes_no_sense_fails_with_a_status(
     assert_unharmed(node)
     out = capsys.readouterr().out
     assert not any(secret in out for secret in (SECRET, "passwd", "Zzyzx", "1" * 65))
+
+
+def test_a_request_that_is_too_long_is_swallowed_not_kept(
+    node: SmallNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept_bytes: list[int] = []
+    read_request = commitment_scp.read_request
+
+    def watched(request: N_ACTION, *arguments: Any) -> Any:
+        assert request.ActionInformation is not None
+        kept_bytes.append(len(request.ActionInformation.getvalue()))
+        return read_request(request, *arguments)
+
+    monkeypatch.setattr(commitment_scp, "read_request", watched)
+    with RawPeer(node.receiver.port) as peer:
+        peer.associate(CONTEXTS)
+        send(peer, action(), GOOD + bytes(8 * BoundedBytes.MAX_BYTES))
+        answer = peer.read_answer()
+        assert (answer.Status, answer.ErrorComment) == (0x0213, "The data set is too long")
+    assert kept_bytes[0] <= BoundedBytes.MAX_BYTES
+    assert_unharmed(node)
 
 
 @pytest.mark.parametrize(

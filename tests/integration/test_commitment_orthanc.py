@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from commitment_help import SmallNode, small_node
+from dimse_help import CR, write_radiograph
 from node_process import NodeProcess, eventually, run
 from orthanc_peer import Orthanc, free_port
 from pydicom import dcmread
+
+from boneage_node.commitments import ANSWER_HERE_SECONDS
 
 Send = Callable[..., subprocess.CompletedProcess[str]]
 PROMPT = {"backoff_base_seconds": "0.5", "backoff_cap_seconds": "1", "commitment_wait_seconds": "2"}
@@ -67,3 +72,84 @@ def test_the_pacs_says_that_it_keeps_the_report(
         log = node.log_file.read_text()
     secrets = [str(dcmread(hand, stop_before_pixels=True).StudyInstanceUID), "2.25."]
     assert not [line for line in log.splitlines() if any(secret in line for secret in secrets)]
+
+
+@contextmanager
+def both(
+    program: str, folder: Path, *, known: bool = True, **settings: Any
+) -> Iterator[tuple[Orthanc, SmallNode]]:
+    """An Orthanc and a small node that know where the other listens."""
+    port = free_port()
+    with pacs_for(program, folder / "orthanc", port) as pacs:
+        peers = [pacs.destination] if known else []
+        with small_node(folder / "node", port=port, known_peers=peers, **settings) as node:
+            yield pacs, node
+
+
+def outcome(pacs: Orthanc, resources: list[str], *unknown: str) -> str:
+    """Let Orthanc ask the node about objects of its own, and about others; where it says the outcome."""
+    asked = {"Resources": resources, "DicomInstances": [[CR, instance] for instance in unknown]}
+    path: str = pacs.post("/modalities/node/storage-commitment", asked)["Path"]
+    return path
+
+
+def test_orthanc_is_told_what_the_node_keeps(tmp_path: Path, orthanc_program: str) -> None:
+    image = write_radiograph(tmp_path / "image.dcm")
+    with both(orthanc_program, tmp_path) as (pacs, node):
+        identifier = pacs.upload(tmp_path / "image.dcm")
+        before = outcome(pacs, [identifier])
+        node.tick()
+        pacs.store("node", [identifier])
+        after, strange = outcome(pacs, [identifier]), outcome(pacs, [identifier], "1.2.3")
+        node.tick()
+        answers = [pacs.get(path) for path in (before, after, strange)]
+        assert [answer["Status"] for answer in answers] == ["Failure", "Success", "Failure"]
+        assert answers[1]["Success"] == [{"SOPClassUID": CR, "SOPInstanceUID": image.SOPInstanceUID}]
+        (failure,) = answers[2]["Failures"]
+        assert (failure["SOPInstanceUID"], failure["FailureReason"]) == ("1.2.3", 0x0112)
+        assert node.store.commitment_requests.counts() == {"todo": 0, "doing": 0, "done": 3, "dead": 0}
+
+
+def test_orthanc_is_asked_and_sent_again_what_it_has_lost(tmp_path: Path, orthanc_program: str) -> None:
+    with both(orthanc_program, tmp_path, request_commitment=True) as (pacs, node):
+        image = node.report(tmp_path, pacs.destination)
+        node.deliveries.tick()
+        node.deliveries.join()
+        pacs.delete_all()
+        node.tick()
+        eventually(lambda: node.state() == "refused")
+        node.tick(seconds=3600)
+        eventually(lambda: node.state() == "committed")
+        assert pacs.find(image.SOPInstanceUID)
+
+
+def test_orthanc_that_does_not_know_the_node_says_nothing_and_is_asked_again(
+    tmp_path: Path, orthanc_program: str
+) -> None:
+    with (
+        Orthanc(orthanc_program, tmp_path / "orthanc") as pacs,
+        small_node(tmp_path / "node", request_commitment=True) as node,
+    ):
+        node.report(tmp_path, pacs.destination)
+        node.tick()
+        (delivery,) = node.study().deliveries
+        assert delivery.status == "done"
+        assert delivery.commitment is not None
+        assert delivery.commitment.state == "to_ask"
+        assert delivery.commitment.last_error is not None
+        assert "enter this node's AE title, address and port there" in delivery.commitment.last_error
+
+
+def test_orthanc_releases_before_the_answer_and_gets_it_once_its_address_is_known(
+    tmp_path: Path, orthanc_program: str
+) -> None:
+    write_radiograph(tmp_path / "image.dcm")
+    with both(orthanc_program, tmp_path, known=False) as (pacs, node):
+        identifier = pacs.upload(tmp_path / "image.dcm")
+        pacs.store("node", [identifier])
+        path = outcome(pacs, [identifier])
+        eventually(lambda: node.receiver.open_association_count == 0)
+        assert pacs.get(path)["Status"] == "Pending"
+        with small_node(tmp_path / "node", known_peers=[pacs.destination]) as informed:
+            informed.tick(seconds=ANSWER_HERE_SECONDS)
+        assert pacs.get(path)["Status"] == "Success"

@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 from node_process import run
 from pydicom import dcmread
-from store_help import claim_one, new_report, queue_study
+from store_help import claim_one, new_report, no_wait, queue_study
 
 from boneage_node.bone_age import model_zoo
 from boneage_node.bone_age.manifest import read_manifest
+from boneage_node.cli.studies import COMMITMENT_SENTENCES
 from boneage_node.dimse.pacs import SmallPacs
 from boneage_node.pipeline import RESULT_KEYS
 from boneage_node.report import years_and_months
-from boneage_node.store import Store
+from boneage_node.store import CommitmentState, Store
 
 COMMANDS = [
     "start",
@@ -222,6 +223,29 @@ def test_studies_show_both_readings_of_a_patient_of_unknown_sex(tmp_path: Path) 
     for words in ("8 y 5 mo", "F 8 y 2 mo", "M 8 y 7 mo"):
         assert words in listed
         assert words in " ".join(shown.split())
+
+
+def test_studies_say_what_was_never_committed_and_ask_again(tmp_path: Path) -> None:
+    assert set(COMMITMENT_SENTENCES) == set(CommitmentState)
+    with Store.open(f"sqlite:///{tmp_path}/boneage.sqlite3", tmp_path / "spool") as store:
+        queue_study(store)
+        job = claim_one(store)
+        report = new_report(store, job, to=["PACS@host:104"])
+        report = replace(report, result=dict.fromkeys(RESULT_KEYS) | {"bone_age_months": 100.8})
+        store.queue.complete(job, "worker-1", [report])
+        (task,) = store.outbox.claim(None, 1, 60)
+        store.outbox.delivered([task.id], request_commitment=True)
+        for uid in ("2.25.1", "2.25.2"):
+            store.commitments.claim(task.destination, 1, uid, max_attempts=1, patience=no_wait)
+    shown = run("studies", "show", "1", "--data-dir", tmp_path).stdout
+    assert "Delivery 1 to PACS@host:104 is done" in shown
+    assert COMMITMENT_SENTENCES["unanswered"] in shown
+    doctor = run("doctor", "--json", "--data-dir", tmp_path)
+    assert doctor.returncode == 1
+    assert "1 were never committed" in doctor.stdout
+    again = run("studies", "retry", "1", "--data-dir", tmp_path).stdout
+    assert "Storage commitment of 1 deliveries will be requested again." in again
+    assert COMMITMENT_SENTENCES["to_ask"] in run("studies", "show", "1", "--data-dir", tmp_path).stdout
 
 
 def test_studies_of_a_folder_without_a_node_says_so_and_makes_none(tmp_path: Path) -> None:
