@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -20,6 +21,7 @@ PEERS = {
     "orthanc": "Orthanc",
     "postgresql": "pg_ctl",
     "openssl": "openssl",
+    "chromium": "chromium",
 }
 
 
@@ -31,6 +33,13 @@ def find_program(program: str) -> str | None:
     return shutil.which(program, path=os.pathsep.join(f for f in folders if Path(f) != own))
 
 
+def absent(message: str) -> NoReturn:
+    """Skip a test whose peer is not here, or fail it where BONEAGE_REQUIRE_PEERS is set."""
+    if os.environ.get("BONEAGE_REQUIRE_PEERS"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
 @pytest.fixture(scope="session")
 def require_peer() -> Callable[[str], str]:
     """Path of a peer's program; skips without it, or fails where BONEAGE_REQUIRE_PEERS is set."""
@@ -38,10 +47,7 @@ def require_peer() -> Callable[[str], str]:
     def require(peer: str) -> str:
         path = find_program(PEERS[peer])
         if path is None:
-            message = f"{peer} is not installed ({PEERS[peer]} not found)"
-            if os.environ.get("BONEAGE_REQUIRE_PEERS"):
-                pytest.fail(message)
-            pytest.skip(message)
+            absent(f"{peer} is not installed ({PEERS[peer]} not found)")
         return path
 
     return require
