@@ -109,7 +109,7 @@ def assert_picture_is_shown(pacs: Pacs, ohif: Viewer, image: Dataset) -> None:
         picture.resize((right - left, bottom - top), Image.Resampling.BILINEAR), dtype=float
     )
     assert expected.std() > 20
-    assert abs(window[top:bottom, left:right] - expected).mean() < 10
+    assert abs(window[top:bottom, left:right] - expected).mean() < 5
 
 
 def in_window(points_px: npt.NDArray[np.floating], image: Dataset, frame: Frame) -> npt.NDArray[np.float64]:
