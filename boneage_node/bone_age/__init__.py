@@ -1,7 +1,6 @@
 """The science: arrays in, an assessment out. Knows no DICOM, no database, no network."""
 
-from .assessment import Assessment, Hand, ModelIdentity
-from .attention import Attention
+from .assessment import Assessment, Attention, Hand, ModelIdentity
 from .course import Course, EarlierReading
 from .words import Agreement, Determination, Laterality, ReasonCode, Refusal, Sex
 

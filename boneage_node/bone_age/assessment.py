@@ -89,3 +89,16 @@ class Assessment:
     def determination(self) -> Determination:
         """Delayed, normal or advanced; indeterminate without a z-score."""
         return determination(self.z_score)
+
+
+@dataclass(frozen=True)
+class Attention:
+    """What hiding each cell of the hand does to its bone age.
+
+    Attributes:
+        cells_px: Corners of the cells, shape (n, 4, 2), float32, (column, row) in pixels of the radiograph.
+        change_months: Bone age with the cell hidden, less the bone age as read, shape (n,), float32.
+    """
+
+    cells_px: npt.NDArray[np.float32]
+    change_months: npt.NDArray[np.float32]

@@ -7,7 +7,6 @@ layer of one network.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +14,7 @@ import torch
 from scipy import ndimage
 from torch import nn
 
+from .assessment import Attention
 from .cropping import FoundHand, member_raster, region_corners
 from .framing import Grey
 from .manifest import AgeMember, Region
@@ -23,19 +23,6 @@ from .views import read_views
 CELL = 160.0
 """Side of what is hidden at a time, in units of the method's frame: about the width of a finger."""
 _BATCH = 32
-
-
-@dataclass(frozen=True)
-class Attention:
-    """What hiding each cell of the hand does to its bone age.
-
-    Attributes:
-        cells_px: Corners of the cells, shape (n, 4, 2), float32, (column, row) in pixels of the radiograph.
-        change_months: Bone age with the cell hidden, less the bone age as read, shape (n,), float32.
-    """
-
-    cells_px: npt.NDArray[np.float32]
-    change_months: npt.NDArray[np.float32]
 
 
 def occlude(

@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from .assessment import Assessment, Hand, ModelIdentity
-from .attention import Attention, occlude
+from .assessment import Assessment, Attention, Hand, ModelIdentity
+from .attention import occlude
 from .cropping import FoundHand, member_raster, region_corners
 from .finding import HandFinder
 from .framing import Grey
