@@ -11,6 +11,7 @@ from pydicom.uid import generate_uid
 
 from .dimse.commitment_scu import (
     LINGER_SECONDS,
+    REQUEST_BATCH,
     NotSupported,
     NotTaken,
     report_commitment,
@@ -32,8 +33,6 @@ from .store import (
     Store,
 )
 
-BATCH = 200
-"""For how many objects one request asks."""
 ANSWER_HERE_SECONDS = 60.0
 """How long the control process leaves an answer to the association of the request."""
 _LEASE_SECONDS = 300.0
@@ -147,7 +146,7 @@ class Commitments:
         while not self._stop.is_set():
             ask = self._store.commitments.claim(
                 destination,
-                BATCH,
+                REQUEST_BATCH,
                 str(generate_uid(prefix=None)),
                 max_attempts=self._settings.commitment_max_attempts,
                 patience=self._patience,

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from pydicom import Dataset
-from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 from .bone_age import Assessment, Attention, Course, EarlierReading, Refusal
 from .pipeline import result
 from .radiograph import Choice, read_dataset, read_visit
 from .report import (
+    SR_CLASSES,
     DeviceIdentity,
     Kind,
     Predecessor,
@@ -29,8 +29,6 @@ from .report import (
 )
 from .settings import Settings
 from .store import DocumentForm, Job, NewDocument, NewReport, Patient, ReportKind, Store
-
-_SR_CLASSES = {"comprehensive": ComprehensiveSRStorage, "comprehensive-3d": Comprehensive3DSRStorage}
 
 
 @dataclass(frozen=True)
@@ -148,7 +146,7 @@ class Reporter:
             source_sha256=occasion.source_sha256,
             created_at=occasion.created_at,
             device=self._device,
-            sop_class_uid=_SR_CLASSES[self._settings.sr_class],
+            sop_class_uid=SR_CLASSES[self._settings.sr_class],
             course=occasion.course,
             predecessor=occasion.predecessor,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from .settings import Settings
@@ -18,11 +19,18 @@ def settings_markdown() -> str:
         "the environment (`BONEAGE_` and the name in capitals, lists separated by commas), or in a TOML file",
         "named by `--config` or `BONEAGE_CONFIG`. The first of these three that has it wins.",
         "",
-        "| setting | type | default | meaning |",
-        "|---|---|---|---|",
+        *settings_table(Settings.model_fields),
     ]
+    lines += ["", "## Example", "", "```toml", _EXAMPLE.strip(), "```", ""]
+    return "\n".join(lines)
+
+
+def settings_table(names: Iterable[str]) -> list[str]:
+    """Return the lines of a Markdown table of settings."""
+    lines = ["| setting | type | default | meaning |", "|---|---|---|---|"]
     properties = Settings.model_json_schema()["properties"]
-    for name, field in Settings.model_fields.items():
+    for name in names:
+        field = Settings.model_fields[name]
         if name == "data_dir":
             default = "`~/.local/share/boneage-node`"
         elif field.default is None or field.default == ():
@@ -30,8 +38,7 @@ def settings_markdown() -> str:
         else:
             default = f"`{_as_toml(field.default)}`"
         lines.append(f"| `{name}` | {_type_name(properties[name])} | {default} | {field.description} |")
-    lines += ["", "## Example", "", "```toml", _EXAMPLE.strip(), "```", ""]
-    return "\n".join(lines)
+    return lines
 
 
 _EXAMPLE = """

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 RENEW_DAYS = 14
 """A certificate with fewer days left is to be renewed: the doctor and the log of a start say so."""
-_CIPHERS_OF_TLS_1_2 = "ECDHE+AESGCM:ECDHE+CHACHA20"
+CIPHERS_OF_TLS_1_2 = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def handshake_problem(error: OSError) -> str:
 def _context(protocol: ssl._SSLMethod) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(_CIPHERS_OF_TLS_1_2)
+    context.set_ciphers(CIPHERS_OF_TLS_1_2)
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     return context
 

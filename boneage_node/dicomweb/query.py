@@ -15,7 +15,7 @@ from .json_model import DICOM_JSON, NotDicomJson, data_sets, text
 
 MAX_MATCHES = 200
 """More than that is not what was meant."""
-_MAX_ANSWER_BYTES = 8 * 2**20
+MAX_ANSWER_BYTES = 8 * 2**20
 _NOBODYS_STUDY = "2.25.0"
 """A Study Instance UID that no study has: asking for it costs little, and no patient's data comes back."""
 
@@ -77,7 +77,7 @@ def _query(client: HttpClient, path: str, params: Mapping[str, str]) -> list[dic
             path,
             headers={"Accept": DICOM_JSON},
             params={"limit": str(MAX_MATCHES + 1), **params},
-            max_bytes=_MAX_ANSWER_BYTES,
+            max_bytes=MAX_ANSWER_BYTES,
         )
         if answer.status == 204:
             return []

@@ -79,12 +79,15 @@ class ReceiverSettings:
 
 
 class Rejection(Enum):
-    """Why an association is rejected: (result, source, reason) as DICOM PS3.8 Table 9-21 numbers them."""
+    """Why an association is rejected: (result, source, reason) as DICOM PS3.8 Table 9-21 numbers them.
 
-    CALLING_AE_TITLE_NOT_RECOGNISED = (1, 1, 3)
-    CALLED_AE_TITLE_NOT_RECOGNISED = (1, 1, 7)
+    In the order in which they are looked for.
+    """
+
     ADDRESS_NOT_ALLOWED = (1, 1, 1)
     """No reason code names an address, hence "no reason given"."""
+    CALLING_AE_TITLE_NOT_RECOGNISED = (1, 1, 3)
+    CALLED_AE_TITLE_NOT_RECOGNISED = (1, 1, 7)
     TOO_MANY_ASSOCIATIONS = (2, 3, 2)
 
     def to_pdu(self) -> bytes:

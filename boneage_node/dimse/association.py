@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
+from pydicom.uid import UID
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE, SCP_SCU_RoleSelectionNegotiation
@@ -15,6 +16,7 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from boneage_node.exit_codes import NodeError
+from boneage_node.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from boneage_node.sending import Unreachable
 from boneage_node.tls import TlsFiles, calling_context
 
@@ -80,6 +82,8 @@ class _Requestor(AE):
 
     def __init__(self, ae_title: str, timeout_seconds: float, tls: tuple[ssl.SSLContext, str] | None) -> None:
         super().__init__(ae_title=ae_title)
+        self.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
+        self.implementation_version_name = IMPLEMENTATION_VERSION_NAME
         self.connection_timeout = self.acse_timeout = timeout_seconds
         self.dimse_timeout = self.network_timeout = timeout_seconds
         self.connection: _Watched | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
 from io import BytesIO
 
 from pydicom import uid
@@ -13,12 +12,18 @@ from pynetdicom.dimse_primitives import N_ACTION, N_EVENT_REPORT
 from pynetdicom.dsutils import decode
 from pynetdicom.presentation import PresentationContext
 
-from boneage_node.store.commitment_requests import CommitmentAnswer, CommitmentRequest, NotKept
+from boneage_node.store.commitment_requests import (
+    MAX_OPEN_REQUESTS,
+    CommitmentAnswer,
+    CommitmentRequest,
+    NotKept,
+)
 from boneage_node.store.commitments import CommitmentReport, RefusedInstance
 
-from .contexts import STORAGE_COMMITMENT
+from .bounds import BoundedBytes
+from .contexts import STORAGE_COMMITMENT, UNCOMPRESSED
 from .identifiers import is_uid, text
-from .status import MAX_COMMENT_CHARACTERS
+from .status import MAX_COMMENT_CHARACTERS, StatusCode
 
 STORAGE_COMMITMENT_INSTANCE = uid.UID("1.2.840.10008.1.20.1.1")
 """The well-known SOP Instance to which every request and report refers."""
@@ -27,8 +32,8 @@ ALL_COMMITTED_EVENT, SOME_REFUSED_EVENT = 1, 2
 MAX_REFERENCES = 2000
 """Objects that one request or report may name."""
 
-_REASONS = {NotKept.NO_SUCH_INSTANCE: 0x0112, NotKept.CLASS_CONFLICT: 0x0119}
-_REASONS_OF_PEERS = {
+REASONS = {NotKept.NO_SUCH_INSTANCE: 0x0112, NotKept.CLASS_CONFLICT: 0x0119}
+REASONS_OF_PEERS = {
     0x0110: "it failed while processing the request",
     0x0112: "it has no such object",
     0x0119: "it has the object under another SOP class",
@@ -37,24 +42,28 @@ _REASONS_OF_PEERS = {
     0x0213: "it is short of resources",
 }
 """FailureReason, DICOM PS3.3 section C.14.1.1."""
-_NOT_LOST = {0x0110, 0x0131, 0x0213}
+NOT_LOST = {0x0110, 0x0131, 0x0213}
 
 
-class CommitmentStatus(IntEnum):
+class CommitmentStatus(StatusCode):
     """What the node answers an N-ACTION or an N-EVENT-REPORT with (DICOM PS3.7 Annex C)."""
 
-    SUCCESS = 0x0000
-    PROCESSING_FAILURE = 0x0110
-    """Database not there: the peer may try again later."""
-    NO_SUCH_INSTANCE = 0x0112
-    """The request is not made to the well-known instance."""
-    NO_SUCH_EVENT_TYPE = 0x0113
-    INVALID_ARGUMENT_VALUE = 0x0115
-    """No data set, or one that cannot be read, names nothing, lacks a UID or is about an unknown request."""
-    NO_SUCH_SOP_CLASS = 0x0118
-    NO_SUCH_ACTION = 0x0123
-    RESOURCE_LIMITATION = 0x0213
-    """Too many references or waiting requests, or a full disk."""
+    SUCCESS = 0x0000, "kept: the database knows it"
+    PROCESSING_FAILURE = 0x0110, "the database cannot take it: send it again later"
+    NO_SUCH_INSTANCE = 0x0112, f"not addressed to the well-known SOP Instance `{STORAGE_COMMITMENT_INSTANCE}`"
+    NO_SUCH_EVENT_TYPE = 0x0113, f"event type other than {ALL_COMMITTED_EVENT} and {SOME_REFUSED_EVENT}"
+    INVALID_ARGUMENT_VALUE = (
+        0x0115,
+        "the data set cannot be read, names nothing or lacks a valid UID, or the report is on a request that "
+        "the node never made",
+    )
+    NO_SUCH_SOP_CLASS = 0x0118, "another SOP class"
+    NO_SUCH_ACTION = 0x0123, f"action type other than {REQUEST_ACTION}"
+    RESOURCE_LIMITATION = (
+        0x0213,
+        f"more than {MAX_REFERENCES:,} references or {BoundedBytes.MAX_BYTES // 2**10} KiB, "
+        f"{MAX_OPEN_REQUESTS} requests waiting for their answers, or a full disk",
+    )
 
 
 class CommitmentError(Exception):
@@ -80,7 +89,7 @@ class CommitmentError(Exception):
 
 def commitment_context() -> PresentationContext:
     """The presentation context that is proposed and accepted."""
-    context = build_context(STORAGE_COMMITMENT, [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian])
+    context = build_context(STORAGE_COMMITMENT, list(UNCOMPRESSED))
     # Whoever answers a request calls as SCP, on an association of its own; so both roles are taken.
     context.scu_role = context.scp_role = True
     return context
@@ -105,7 +114,7 @@ def to_event_information(answer: CommitmentAnswer) -> tuple[int, Dataset]:
     failed = []
     for sop_class, instance, reason in answer.not_kept:
         item = _reference(sop_class, instance)
-        item.FailureReason = _REASONS[reason]
+        item.FailureReason = REASONS[reason]
         failed.append(item)
     information.FailedSOPSequence = failed
     return SOME_REFUSED_EVENT, information
@@ -209,8 +218,8 @@ def _refused(instance: str, item: Dataset) -> RefusedInstance:
         code = int(item.FailureReason)
     except Exception:  # missing, empty, or of whatever length and type the peer made it
         return RefusedInstance(instance, "it does not say why", lost=True)
-    words = _REASONS_OF_PEERS.get(code, "for a reason of its own")
-    return RefusedInstance(instance, f"{words} (0x{code:04X})", lost=code not in _NOT_LOST)
+    words = REASONS_OF_PEERS.get(code, "for a reason of its own")
+    return RefusedInstance(instance, f"{words} (0x{code:04X})", lost=code not in NOT_LOST)
 
 
 def _reference(sop_class: str, instance: str) -> Dataset:

@@ -38,6 +38,8 @@ from .status import is_permanent
 if TYPE_CHECKING:
     from pynetdicom.dimse_primitives import DimseServiceType
 
+REQUEST_BATCH = 200
+"""For how many objects one request asks, at most."""
 LINGER_SECONDS = 5.0
 """How long an association stays open for the answer; a later one comes on an association of its own."""
 _POLL_SECONDS = 0.1

@@ -55,11 +55,19 @@ Deflated is not among them and must not be: a few kilobytes of it inflate to gig
 read.
 """
 
+UNCOMPRESSED: tuple[uid.UID, ...] = (uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian)
+"""In the order of preference; a data set is converted between the two where a peer takes only the other."""
+
 VERIFICATION: uid.UID = Verification
 STORAGE_COMMITMENT: uid.UID = StorageCommitmentPushModel
 
 
 def accepted_contexts() -> list[PresentationContext]:
     """The receiver's presentation contexts: Verification and every class of :data:`RADIOGRAPHS`."""
-    verification = build_context(VERIFICATION, [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian])
+    verification = build_context(VERIFICATION, list(UNCOMPRESSED))
     return [verification, *(build_context(radiograph, list(TRANSFER_SYNTAXES)) for radiograph in RADIOGRAPHS)]
+
+
+def proposed_syntaxes(transfer_syntax_uid: str) -> tuple[uid.UID, ...]:
+    """The transfer syntaxes to propose for an object to be sent: its own, or both that are uncompressed."""
+    return UNCOMPRESSED if transfer_syntax_uid in UNCOMPRESSED else (uid.UID(transfer_syntax_uid),)

@@ -22,6 +22,7 @@ from boneage_node.found import FoundSeries, FoundStudy, QueryFailed, StudyQuery
 from boneage_node.tls import TlsFiles
 
 from .association import DEFAULT_TIMEOUT_SECONDS, NO_FILES, open_association
+from .contexts import UNCOMPRESSED
 from .destination import Destination
 from .identifiers import is_uid
 
@@ -31,6 +32,10 @@ MAX_MATCHES = 200
 """More than that is not what was meant."""
 MOVE_TIMEOUT_SECONDS = 300.0
 """Between two answers: an archive may have to fetch from tape, and need not tell how it gets on."""
+
+STUDY_KEYS = ("StudyInstanceUID", "StudyDate", "AccessionNumber", "PatientID")
+SERIES_KEYS = ("StudyInstanceUID", "SeriesInstanceUID", "Modality")
+"""What is asked for at either level; study and accession number are also what is asked by."""
 
 _SUCCESS, _CANCELLED, _SOME_FAILED, _PENDING = 0x0000, 0xFE00, 0xB000, (0xFF00, 0xFF01)
 _MOVE_DESTINATION_UNKNOWN, _SUB_OPERATIONS_IMPOSSIBLE = 0xA801, 0xA702
@@ -72,7 +77,7 @@ class Pacs:
             Unreachable: There is no association.
             QueryFailed: The PACS refuses the question, or finds more than `MAX_MATCHES`.
         """
-        wanted = {"StudyInstanceUID": "", "StudyDate": "", "AccessionNumber": "", "PatientID": ""}
+        wanted = dict.fromkeys(STUDY_KEYS, "")
         return [
             FoundStudy(_text(match, "StudyInstanceUID"), _text(match, "StudyDate"), _text(match, "PatientID"))
             for match in self._find("STUDY", wanted | query.keys)
@@ -87,7 +92,7 @@ class Pacs:
             Unreachable: There is no association.
             QueryFailed: The PACS refuses the question, or finds more than `MAX_MATCHES`.
         """
-        wanted = {"StudyInstanceUID": study_instance_uid, "SeriesInstanceUID": "", "Modality": ""}
+        wanted = dict.fromkeys(SERIES_KEYS, "") | {"StudyInstanceUID": study_instance_uid}
         return [
             FoundSeries(_text(match, "SeriesInstanceUID"), _text(match, "Modality"))
             for match in self._find("SERIES", wanted)
@@ -150,7 +155,7 @@ class Pacs:
 
     @contextmanager
     def _asking(self, sop_class: uid.UID, what: str, timeout_seconds: float) -> Iterator[Association]:
-        contexts = [build_context(sop_class, [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian])]
+        contexts = [build_context(sop_class, list(UNCOMPRESSED))]
         with open_association(
             self._station, self._calling_ae_title, contexts, timeout_seconds, self._tls
         ) as association:

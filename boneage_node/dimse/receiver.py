@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Protocol, cast
 
 import structlog
+from pydicom.uid import UID
 from pynetdicom import AE, evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 
+from boneage_node.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from boneage_node.store.intake import Accepted, NotAcceptable, Received
 
 from .admission import ReceiverSettings
@@ -108,6 +110,8 @@ def serve(
     settings.check()
     configure_pynetdicom()
     ae = AE(ae_title=settings.ae_title)
+    ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
+    ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     ae.maximum_pdu_size = MAX_PDU_BYTES
     ae.network_timeout = settings.idle_timeout_seconds
     ae.acse_timeout = settings.request_timeout_seconds

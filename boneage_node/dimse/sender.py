@@ -18,15 +18,13 @@ from boneage_node.sending import Sent, Unreachable
 from boneage_node.tls import TlsFiles
 
 from .association import DEFAULT_TIMEOUT_SECONDS, NO_FILES, open_association
-from .contexts import VERIFICATION
+from .contexts import UNCOMPRESSED, VERIFICATION, proposed_syntaxes
 from .destination import Destination
 from .status import Status, is_delivered, is_permanent, sentence
 
 __all__ = ["Destination", "Sent", "Unreachable", "echo", "send"]
 
 MAX_CONTEXTS = 128
-_UNCOMPRESSED = (uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian)
-"""The data set is converted between these two where the peer takes only the other."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +36,7 @@ class _Instance:
     @property
     def proposal(self) -> tuple[uid.UID, tuple[uid.UID, ...]]:
         """The presentation context to propose for it: SOP class and transfer syntaxes."""
-        uncompressed = self.transfer_syntax_uid in _UNCOMPRESSED
-        return self.sop_class_uid, _UNCOMPRESSED if uncompressed else (self.transfer_syntax_uid,)
+        return self.sop_class_uid, proposed_syntaxes(self.transfer_syntax_uid)
 
 
 def send(
@@ -110,7 +107,7 @@ def echo(
         Unreachable: It is not, or does not answer C-ECHO.
     """
     started = time.monotonic()
-    contexts = [build_context(VERIFICATION, list(_UNCOMPRESSED))]
+    contexts = [build_context(VERIFICATION, list(UNCOMPRESSED))]
     with open_association(destination, calling_ae_title, contexts, timeout_seconds, tls) as association:
         if not association.accepted_contexts:
             raise Unreachable(f"{destination} takes the association but not C-ECHO.")

@@ -6,6 +6,7 @@ Source: DICOM PS3.7 Annex C, PS3.4 Table B.2-1.
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Self
 
 from pydicom.dataset import Dataset
 
@@ -13,18 +14,34 @@ MAX_COMMENT_CHARACTERS = 64
 """ErrorComment is of value representation LO."""
 
 
-class Status(IntEnum):
+class StatusCode(IntEnum):
+    """A status that the node answers with.
+
+    Attributes:
+        when: In what case, in words.
+    """
+
+    when: str
+
+    def __new__(cls, code: int, when: str) -> Self:
+        """A member: an integer that knows its meaning."""
+        status = int.__new__(cls, code)
+        status._value_ = code
+        status.when = when
+        return status
+
+
+class Status(StatusCode):
     """What the receiver answers a C-STORE request with."""
 
-    SUCCESS = 0x0000
-    SOP_CLASS_NOT_SUPPORTED = 0x0122
-    """The request names another SOP class than the presentation context it came on."""
-    OUT_OF_RESOURCES = 0xA700
-    """Disk full, data set too large, database not there: the sender may try again later."""
-    DATA_SET_DOES_NOT_MATCH = 0xA900
-    """The data set is of another SOP class than the request says."""
-    CANNOT_UNDERSTAND = 0xC000
-    """The data set cannot be read, or lacks a valid UID that it must have."""
+    SUCCESS = 0x0000, "stored: the bytes are on disk, and the database knows them"
+    SOP_CLASS_NOT_SUPPORTED = 0x0122, "the request names another SOP class than its presentation context"
+    OUT_OF_RESOURCES = (
+        0xA700,
+        "disk full, data set too large, or the database cannot take it: send it again later",
+    )
+    DATA_SET_DOES_NOT_MATCH = 0xA900, "the data set is of another SOP class than the request says"
+    CANNOT_UNDERSTAND = 0xC000, "the data set cannot be read, or lacks a valid UID that it must have"
 
 
 class StoreError(Exception):
@@ -72,17 +89,18 @@ def is_permanent(status: int) -> bool:
 
 def sentence(status: int) -> str:
     """A peer's status in words, with its number."""
-    return f"{_meaning(status)} (status 0x{status:04X})"
+    return f"{meaning(status)} (status 0x{status:04X})"
 
 
-def _meaning(status: int) -> str:
+def meaning(status: int) -> str:
+    """A peer's status in words."""
     if 0xA700 <= status <= 0xA7FF:
         return "the destination is out of resources"
     if 0xA900 <= status <= 0xA9FF:
         return "the destination says that the data set does not match its SOP class"
     if 0xC000 <= status <= 0xCFFF:
         return "the destination cannot understand the data set"
-    if 0xB000 <= status <= 0xBFFF:
+    if 0xB000 <= status <= 0xBFFF or status in (0x0107, 0x0116):
         return "the destination stored the instance with a warning"
     return {
         0x0000: "stored",

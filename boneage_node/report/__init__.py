@@ -9,9 +9,10 @@ from .months import years_and_months
 from .outline import read_outline
 from .picture import draw_picture, draw_refusal_picture
 from .refusal import refusal_sr
-from .sr import assessment_sr
+from .sr import SR_CLASSES, assessment_sr
 
 __all__ = [
+    "SR_CLASSES",
     "DeviceIdentity",
     "Kind",
     "Predecessor",

@@ -20,14 +20,10 @@ from pydicom.filewriter import write_data_element, write_dataset, write_file_met
 from pydicom.tag import Tag
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from boneage_node.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+
 from . import codes
-from .identity import (
-    IMPLEMENTATION_CLASS_UID,
-    IMPLEMENTATION_VERSION_NAME,
-    DeviceIdentity,
-    Kind,
-    report_series_uid,
-)
+from .identity import DeviceIdentity, Kind, report_series_uid
 from .source import SourceImage, copy_patient_and_study
 
 _SPECIFIC_CHARACTER_SET = Tag("SpecificCharacterSet")

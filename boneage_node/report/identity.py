@@ -15,9 +15,6 @@ from boneage_node import __version__
 # Random, and never to be changed: all UIDs of all installations are derived under it.
 _NAMESPACE = uuid.UUID("6f0e4d6c-3c1b-4c53-9d0b-6a1d3b0f7c52")
 
-IMPLEMENTATION_CLASS_UID = f"2.25.{uuid.uuid5(_NAMESPACE, 'implementation class').int}"
-IMPLEMENTATION_VERSION_NAME = f"BONEAGE_{__version__}"[:16]
-
 # Raised whenever the same reading would be said in other words or with other content items.
 REVISION = "2"
 

@@ -26,7 +26,7 @@ from pydicom.uid import UID
 _log = structlog.get_logger(__name__)
 
 # Attributes of type 2 in the Patient and General Study modules: present in the report, empty if need be.
-_TYPE_2 = (
+TYPE_2 = (
     "PatientName",
     "PatientID",
     "PatientBirthDate",
@@ -40,10 +40,10 @@ _TYPE_2 = (
 
 # Patient, General Study, Patient Study, Clinical Trial Subject and Clinical Trial Study (PS3.3 A.35.3.3), as
 # far as systems file, match or show reports by them.
-_COPIED = (
+COPIED = (
     "SpecificCharacterSet",
     "TimezoneOffsetFromUTC",
-    *_TYPE_2,
+    *TYPE_2,
     "IssuerOfPatientID",
     "TypeOfPatientID",
     "PatientBirthTime",
@@ -66,7 +66,7 @@ _COPIED = (
     "ClinicalTrialTimePointID",
     "ClinicalTrialTimePointDescription",
 )
-_COPIED_SEQUENCES = {
+COPIED_SEQUENCES = {
     "IssuerOfPatientIDQualifiersSequence": ("UniversalEntityID", "UniversalEntityIDType"),
     "OtherPatientIDsSequence": ("PatientID", "IssuerOfPatientID", "TypeOfPatientID"),
     "IssuerOfAccessionNumberSequence": (
@@ -143,11 +143,11 @@ def copy_patient_and_study(source: Dataset, report: Dataset) -> None:
         source: The image, as ``pydicom.dcmread`` returned it. Not changed.
         report: The report, to be written as Explicit VR Little Endian.
     """
-    _copy(source, report, _COPIED)
-    for keyword in _TYPE_2:
+    _copy(source, report, COPIED)
+    for keyword in TYPE_2:
         if keyword not in report:
             setattr(report, keyword, None)
-    for keyword in _COPIED_SEQUENCES:
+    for keyword in COPIED_SEQUENCES:
         items = _sequence(source, keyword)
         if items:
             setattr(report, keyword, items)
@@ -196,7 +196,7 @@ def _sequence(source: Dataset, keyword: str) -> list[Dataset]:
     copies = []
     for item in items:
         copy = Dataset()
-        _copy(item, copy, _COPIED_SEQUENCES[keyword])
+        _copy(item, copy, COPIED_SEQUENCES[keyword])
         if len(copy):
             copy.set_original_encoding(False, True, default_encoding)  # as encoded as the report itself
             copies.append(copy)

@@ -25,7 +25,7 @@ from highdicom.sr import (
 )
 from pydicom import Dataset
 from pydicom.config import disable_value_validation
-from pydicom.uid import ComprehensiveSRStorage
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 from boneage_node.bone_age import Assessment, Course, Sex
 
@@ -37,6 +37,8 @@ from .outline import outline_polyline
 from .source import SourceImage
 
 ALGORITHM_NAME = "boneage-node"
+SR_CLASSES = {"comprehensive": ComprehensiveSRStorage, "comprehensive-3d": Comprehensive3DSRStorage}
+"""SOP classes of the report, by the names that the settings have for them."""
 
 _CONTAINS = RelationshipTypeValues.CONTAINS
 

@@ -15,7 +15,7 @@ from .history import record
 from .outbox import fail
 from .tables import DeliveryRow, DocumentRow, EventKind, Status
 
-_KEPT_DAYS = 90
+KEPT_DAYS = 90
 """How long an answer to an earlier request is still understood."""
 
 
@@ -226,7 +226,7 @@ class Commitments:
     def sweep(self) -> None:
         """Forget requests so old that no answer to them is expected any more."""
         with self._transactions.writing() as session:
-            latest = self._clock() - timedelta(days=_KEPT_DAYS)
+            latest = self._clock() - timedelta(days=KEPT_DAYS)
             session.execute(
                 delete(CommitmentTransactionRow).where(CommitmentTransactionRow.asked_at < latest)
             )

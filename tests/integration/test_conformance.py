@@ -1,0 +1,176 @@
+"""What the conformance statement says of the network is what a running node does: no less, no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pynetdicom.sop_class
+import pytest
+from commitment_help import small_node
+from conftest import REPOSITORY
+from pydicom.uid import UID, AllTransferSyntaxes, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, build_context, build_role, evt
+from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import AsynchronousOperationsWindowNegotiation, UserIdentityNegotiation
+
+from boneage_node.conformance import examples
+from boneage_node.dimse.commitment_scu import request_commitment
+from boneage_node.dimse.destination import Destination
+from boneage_node.dimse.query import Pacs
+from boneage_node.dimse.sender import echo, send
+from boneage_node.found import QueryFailed, StudyQuery
+from boneage_node.report import to_bytes
+from boneage_node.store import CommitmentAsk
+
+VERIFICATION = UID("1.2.840.10008.1.1")
+DEFAULT = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
+MAX_CONTEXTS = 128
+
+Proposal = tuple[UID, Sequence[UID]]
+
+
+def statement() -> str:
+    return (REPOSITORY / "docs" / "conformance.md").read_text(encoding="utf-8")
+
+
+def tables(section: str) -> list[list[list[str]]]:
+    """The tables of a section of the statement, as rows of cells without the header."""
+    _, _, behind = statement().partition(f"#### {section} ")
+    blocks = behind.partition("\n#")[0].split("\n\n")
+    found = [block.splitlines()[2:] for block in blocks if block.startswith("|")]
+    return [[[cell.strip(" `") for cell in row.strip("| ").split(" | ")] for row in rows] for rows in found]
+
+
+def syntaxes() -> dict[str, list[UID]]:
+    """The lists of transfer syntaxes by name, in the order of preference."""
+    rows = tables("3.2.2")[1]
+    everything = [UID(row[1]) for row in rows]
+    uncompressed = [UID(row[1]) for row in rows if row[2] == "yes"]
+    return {"uncompressed": uncompressed, "images": everything}
+
+
+def offers(section: str) -> dict[UID, list[UID]]:
+    """Transfer syntaxes by SOP class, as the first table of a section has them."""
+    return {UID(row[1]): syntaxes()[row[3]] for row in tables(section)[0]}
+
+
+@pytest.fixture
+def port(tmp_path: Path) -> Iterator[int]:
+    """The port of a running node."""
+    with small_node(tmp_path) as node:
+        yield node.receiver.port
+
+
+@contextmanager
+def associated(port: int, proposals: Sequence[Proposal], *negotiated: Any) -> Iterator[Association]:
+    contexts = [build_context(sop_class, list(listed)) for sop_class, listed in proposals]
+    association = AE("PEER").associate(
+        "127.0.0.1", port, contexts, "BONEAGE", ext_neg=list(negotiated) or None
+    )
+    assert association.is_established
+    yield association
+    association.release()
+
+
+def accepted(port: int, proposals: Sequence[Proposal]) -> list[tuple[UID, UID]]:
+    """SOP class and transfer syntax of every context that the node accepts."""
+    with associated(port, proposals) as association:
+        found = association.accepted_contexts
+        return [(UID(str(context.abstract_syntax)), context.transfer_syntax[0]) for context in found]
+
+
+def test_all_that_is_said_to_be_accepted_is_accepted(port: int) -> None:
+    said = [(sop_class, syntax) for sop_class, listed in offers("3.2.2").items() for syntax in listed]
+    assert len(said) > 70
+    found = accepted(port, [(sop_class, [syntax]) for sop_class, syntax in said])
+    assert sorted(found) == sorted(said)
+
+
+def test_no_other_sop_class_is_accepted(port: int) -> None:
+    known = {value for value in vars(pynetdicom.sop_class).values() if isinstance(value, UID)}
+    others = sorted(known - set(offers("3.2.2")))
+    assert len(others) > 200
+    for start in range(0, len(others), MAX_CONTEXTS - 1):
+        batch = [VERIFICATION, *others[start : start + MAX_CONTEXTS - 1]]
+        proposals = [(sop_class, DEFAULT) for sop_class in batch]
+        assert accepted(port, proposals) == [(VERIFICATION, ExplicitVRLittleEndian)]
+
+
+def test_no_other_transfer_syntax_is_accepted(port: int) -> None:
+    proposals: list[Proposal] = [(VERIFICATION, DEFAULT)]
+    for sop_class, listed in offers("3.2.2").items():
+        proposals.append((sop_class, [syntax for syntax in AllTransferSyntaxes if syntax not in listed]))
+    assert accepted(port, proposals) == [(VERIFICATION, ExplicitVRLittleEndian)]
+
+
+def test_of_several_transfer_syntaxes_the_highest_in_the_table_is_taken(port: int) -> None:
+    said = offers("3.2.2")
+    found = accepted(port, [(sop_class, listed[::-1]) for sop_class, listed in said.items()])
+    assert sorted(found) == sorted((sop_class, listed[0]) for sop_class, listed in said.items())
+
+
+def test_the_node_names_itself_and_negotiates_nothing_but_what_is_said(port: int) -> None:
+    radiograph = list(offers("3.2.2"))[1]
+    window = AsynchronousOperationsWindowNegotiation()
+    window.maximum_number_operations_invoked = window.maximum_number_operations_performed = 5
+    user = UserIdentityNegotiation()
+    user.user_identity_type, user.primary_field, user.positive_response_requested = 1, b"somebody", True
+    role = build_role(radiograph, scu_role=True, scp_role=True)
+    with associated(port, [(radiograph, DEFAULT)], window, user, role) as association:
+        node = association.acceptor
+        assert (
+            f"`{node.implementation_class_uid}`, version name `{node.implementation_version_name}`"
+            in statement()
+        )
+        assert f"{node.maximum_length // 2**20} MiB as called" in statement()
+        assert node.asynchronous_operations == (1, 1)
+        assert node.user_identity is None
+        assert node.role_selection == {}
+
+
+def test_the_node_proposes_what_is_said_and_nothing_else(tmp_path: Path) -> None:
+    said = offers("3.2.3")
+    proposed: dict[UID, list[UID]] = {}
+
+    def note(event: evt.Event) -> None:
+        names = event.assoc.requestor
+        assert f"`{names.implementation_class_uid}`" in statement()
+        assert f"{names.maximum_length} bytes as calling" in statement()
+        for context in names.requested_contexts:
+            proposed[UID(str(context.abstract_syntax))] = list(context.transfer_syntax)
+
+    with pacs(list(said), note) as station:
+        echo(station, "BONEAGE")
+        objects = [*examples.structured_reports(), *examples.refusals(), *examples.pictures()]
+        for number, made in enumerate(objects):
+            (tmp_path / f"{number}.dcm").write_bytes(to_bytes(made))
+        assert all(sent.error is None for sent in send(station, sorted(tmp_path.iterdir()), "BONEAGE"))
+        ask = CommitmentAsk("2.25.1", str(station), (("1.2.840.10008.5.1.4.1.1.7", "2.25.2"),), ())
+        request_commitment(station, ask, "BONEAGE", lambda report: True, lambda: True)
+        assert Pacs(station, "BONEAGE").studies(StudyQuery(accession_number="A")) == []
+        with pytest.raises(QueryFailed):
+            list(Pacs(station, "BONEAGE").move("2.25.3", [], "BONEAGE"))
+    assert proposed == said
+
+
+@contextmanager
+def pacs(sop_classes: Sequence[UID], note: Callable[[evt.Event], None]) -> Iterator[Destination]:
+    """A station that takes everything, finds nothing, and knows no destination to move to."""
+    ae = AE("PACS")
+    for sop_class in sop_classes:
+        ae.add_supported_context(sop_class, DEFAULT)
+    handlers = [
+        (evt.EVT_ACCEPTED, note),
+        (evt.EVT_C_STORE, lambda event: 0x0000),
+        (evt.EVT_N_ACTION, lambda event: (0x0000, None)),
+        (evt.EVT_C_FIND, lambda event: iter(())),
+        (evt.EVT_C_MOVE, lambda event: iter([(None, None)])),
+    ]
+    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+    try:
+        yield Destination("PACS", "127.0.0.1", server.server_address[1])
+    finally:
+        server.shutdown()
