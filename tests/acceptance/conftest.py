@@ -20,7 +20,16 @@ PATIENCE_SECONDS = 300.0
 
 
 @pytest.fixture(scope="module")
+def chromium(require_peer: Callable[[str], str]) -> str:
+    """Path of the browser, where there is a viewer to look at with it."""
+    if not (OHIF / "index.html").is_file():
+        absent(f"the OHIF viewer is not in {OHIF}: tests/acceptance/fetch_ohif.sh fetches it")
+    return require_peer("chromium")
+
+
+@pytest.fixture(scope="module")
 def pacs(
+    chromium: str,  # without which there is nothing to do
     require_peer: Callable[[str], str],
     sample_dicom: Path,
     tmp_path_factory: pytest.TempPathFactory,
@@ -45,11 +54,9 @@ def _delivered(node: NodeProcess) -> dict[str, dict[str, Any]] | None:
 
 
 @pytest.fixture(scope="module")
-def ohif(require_peer: Callable[[str], str], pacs: Pacs) -> Iterator[Viewer]:
-    if not (OHIF / "index.html").is_file():
-        absent(f"the OHIF viewer is not in {OHIF}: tests/acceptance/fetch_ohif.sh fetches it")
+def ohif(chromium: str, pacs: Pacs) -> Iterator[Viewer]:
     with (
         ohif_site(OHIF, pacs.orthanc.http_port) as url,
-        viewer(require_peer("chromium"), url, SCREENSHOTS) as window,
+        viewer(chromium, url, SCREENSHOTS) as window,
     ):
         yield window
