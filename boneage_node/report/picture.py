@@ -120,7 +120,7 @@ def draw_refusal_picture(
     picture, *_ = _canvas(shown)
     if pixels is None:
         centre = (picture.width - _PANEL_WIDTH_PX) / 2, picture.height / 2
-        ImageDraw.Draw(picture).text(centre, "no image", fill=GREY, font=font(_TITLE_PX), anchor="mm")
+        ImageDraw.Draw(picture).text(centre, "image not shown", fill=GREY, font=font(_TITLE_PX), anchor="mm")
     panel = _Panel(picture, _provenance(device))
     panel.write("Bone age", _TITLE_PX, GREY)
     panel.write("not read", _VALUE_PX, AMBER, gap_px=36)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -17,7 +19,11 @@ from peers import PostgreSQL
 from pydicom import Dataset, dcmread
 from pydicom.config import disable_value_validation
 from pydicom.uid import ComprehensiveSRStorage
+from safetensors.torch import load_file, save_file
 from validators import assert_clean_in_dciodvfy, assert_clean_in_dsrdump, assert_clean_in_pixelmed
+
+from boneage_node.bone_age import model_zoo
+from boneage_node.bone_age.manifest import file_sha256
 
 Send = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -134,6 +140,31 @@ def test_the_report_of_a_later_study_tells_of_the_earlier_one(
     (told,) = [r for r in reports(orthanc) if r.StudyInstanceUID == "2.25.1"]
     texts = [item.TextValue for item in told.ContentSequence[-1].ContentSequence if "TextValue" in item]
     assert any(text.startswith(f"Since {earlier['since']}: +0.0 months of bone age") for text in texts)
+
+
+def test_a_study_read_again_by_another_model_is_a_new_report_in_the_same_series(
+    hands: list[Path], tmp_path: Path, orthanc: Orthanc, storescu: Send
+) -> None:
+    other = tmp_path / "other-model"
+    shutil.copytree(model_zoo.model_dir(), other)
+    manifest = json.loads((other / "manifest.json").read_text())
+    weights = other / manifest["weights"]["file"]
+    save_file(load_file(weights), weights, metadata={"said": "other bytes, hence another model"})
+    manifest["weights"]["sha256"] = file_sha256(weights)
+    (other / "manifest.json").write_text(json.dumps(manifest))
+    with NodeProcess(tmp_path / "node", "--send-to", orthanc.destination) as node:
+        assert storescu(node.port, hands[0]).returncode == 0
+        eventually(lambda: len(found(orthanc, "OT")) == 1)
+        node.terminate()
+    with NodeProcess(tmp_path / "node", "--send-to", orthanc.destination, "--model", other) as node:
+        assert run("studies", "retry", "1", "--data-dir", node.folder).returncode == 0
+        eventually(lambda: len(found(orthanc, "OT")) == 2)
+    first, second = sorted(reports(orthanc), key=lambda report: int(report.InstanceNumber))
+    assert first.SeriesInstanceUID == second.SeriesInstanceUID
+    (study,) = second.PredecessorDocumentsSequence
+    (series,) = study.ReferencedSeriesSequence
+    assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
+    assert numbers(first) == numbers(second)
 
 
 def test_a_refusal_says_why(sample_dicom: Path, tmp_path: Path, orthanc: Orthanc, storescu: Send) -> None:

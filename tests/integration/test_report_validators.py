@@ -124,6 +124,9 @@ def test_dsrdump_reads_every_report_of_a_readable_header(name, require_peer, sr_
         ("japanese", ASSESSMENT),
         ("cyrillic", ASSESSMENT),
         ("sex other", READ_AS_BOTH),
+        ("monochrome1", ASSESSMENT),
+        ("spacing and orientation empty", ASSESSMENT),
+        ("cr, type 2 empty", NOTHING_KNOWN),
     ],
 )
 def test_pixelmed_finds_no_error(name, assessment, require_peer, sr_file):
