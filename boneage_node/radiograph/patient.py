@@ -9,7 +9,9 @@ from datetime import date
 from pydicom.dataset import Dataset
 
 from .dataset import Attributes, quiet_pydicom
-from .header import read_date, read_study_date
+from .header import STUDY_DATES, read_date, read_study_date
+
+_READ = ("PatientID", "IssuerOfPatientID", "PatientBirthDate", *STUDY_DATES)
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,12 @@ class Visit:
 
 
 def read_visit(dataset: Dataset) -> Visit:
-    """Read whose image it is. Never raises: what is malformed counts as absent."""
-    attributes = Attributes(dataset, [])
+    """Read whose image it is, without decoding anything in the dataset: a report copies it byte for byte.
+
+    Never raises: what is malformed counts as absent.
+    """
     with quiet_pydicom():
+        attributes = Attributes(_copied(dataset), [])
         patient_id, issuer = attributes.text("PatientID"), attributes.text("IssuerOfPatientID")
         try:
             study_date = read_study_date(attributes)
@@ -42,6 +47,18 @@ def read_visit(dataset: Dataset) -> Visit:
             birth_date=read_date(attributes, "PatientBirthDate"),
             study_date=study_date,
         )
+
+
+def _copied(dataset: Dataset) -> Dataset:
+    """A copy of the attributes that are read here: pydicom decodes a value in its place when asked for it."""
+    copy = Dataset()
+    for keyword in _READ:
+        element = dataset.get_item(keyword)
+        if element is not None:
+            copy[element.tag] = element
+    implicit_vr, little_endian = dataset.original_encoding
+    copy.set_original_encoding(implicit_vr, little_endian, dataset.original_character_set)
+    return copy
 
 
 def _digest(issuer: str, patient_id: str) -> str:

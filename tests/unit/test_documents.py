@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.charset import convert_encodings
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 from pydicom.uid import Comprehensive3DSRStorage
 from report_help import ASSESSMENT, REFUSAL
 from store_help import Clock, claim_one, clock, database_url, postgresql, postgresql_url, queue_study, store
@@ -73,6 +76,17 @@ def test_a_report_is_sent_with_its_picture(store: Store, tmp_path: Path, image: 
     assert picture.StudyInstanceUID == image.StudyInstanceUID
     assert picture.pixel_array.shape[0] == 1500
     assert len(store.studies.show(str(image.StudyInstanceUID)).deliveries) == 2
+
+
+def test_whose_study_it_is_is_copied_byte_for_byte(store: Store, tmp_path: Path, image: Dataset) -> None:
+    """Though it is read, too, to find earlier studies: decoded and encoded again it would be another."""
+    image.SpecificCharacterSet = ["", "ISO 2022 IR 87"]
+    image.set_original_encoding(*image.original_encoding, convert_encodings(image.SpecificCharacterSet))
+    encoded = b"A\x1b$B0!\x1b(B178"
+    image[0x00100020] = RawDataElement(Tag(0x00100020), "LO", len(encoded), encoded, 0, False, True)
+    report = read(store, tmp_path, image)
+    for form in (DocumentForm.SR, DocumentForm.PICTURE):
+        assert dicom(report, form).get_item("PatientID").value == encoded
 
 
 def test_pictures_refusals_and_the_class_are_as_set(store: Store, tmp_path: Path, image: Dataset) -> None:
