@@ -59,7 +59,11 @@ def draw_chart(assessment: Assessment, course: Course | None, width_px: int, hei
     pen.line([(0, 0), (12 * _YEARS, 12 * _YEARS)], GREY, 2)
     now = (assessment.chronological_age_months, assessment.bone_age_months)
     readings = course.earlier if course else ()
-    past = [(r.chronological_age_months, r.bone_age_months) for r in readings if r.chronological_age_months]
+    past = [
+        (r.chronological_age_months, r.bone_age_months)
+        for r in readings
+        if r.chronological_age_months is not None
+    ]
     pen.line([*past, now], OUTLINE, 3)
     for point in past:
         pen.dot(point, OUTLINE, 7, hollow=True)

@@ -76,7 +76,6 @@ STANDARD_DEVIATIONS = Code("{SD}", "UCUM", "standard deviations")
 # A refusal
 FINDINGS = codes.cid7001.Findings
 FINDING = codes.DCM.Finding
-CONCLUSION = codes.DCM.Conclusion
 COMMENT = codes.DCM.Comment
 SUMMARY_OF_ANALYSES = codes.DCM.SummaryOfAnalyses
 FAILED = codes.DCM.Failed

@@ -28,8 +28,8 @@ from .fhir_types import (
     quantity,
     urn_uuid,
 )
-from .identity import DEFAULT_DEVICE, DeviceIdentity, Kind, derive_uid, report_instance_uid
-from .months import CHILDREN, course_sentences
+from .identity import DEFAULT_DEVICE, DeviceIdentity, derive_uid, report_instance_uid
+from .months import CHILDREN
 from .source import SourceImage
 
 _ERROR = hl7_code("data-absent-reason", "error", "Error")
@@ -83,7 +83,7 @@ def fhir_bundle(
         ValueError: The source has no StudyInstanceUID.
     """
     header = FhirHeader.of(source)
-    report_uid = _report_uid(SourceImage.of(source), answer, source_sha256, device, course)
+    report_uid = report_instance_uid(SourceImage.of(source), answer, source_sha256, device, course)
     common = {
         "subject": header.subject,
         "effectiveDateTime": header.effective,
@@ -102,22 +102,6 @@ def fhir_bundle(
         "type": "transaction",
         "entry": [observation, _entry(report, report_uid)],
     }
-
-
-def _report_uid(
-    image: SourceImage,
-    answer: Assessment | Refusal,
-    source_sha256: str,
-    device: DeviceIdentity,
-    course: Course | None,
-) -> str:
-    """SOPInstanceUID of the structured report of the same answer."""
-    source = (image.study_instance_uid, image.sop_instance_uid, source_sha256)
-    if isinstance(answer, Assessment):
-        earlier = course_sentences(course, answer) if course else ()
-        said = (answer.model.sha256, str(answer.sex or "unknown"), *earlier)
-        return report_instance_uid(*source, Kind.ASSESSMENT, said, device)
-    return report_instance_uid(*source, Kind.REFUSAL, (answer.code,), device)
 
 
 def _entry(resource: Json, report_uid: str) -> Json:

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from boneage_node import __version__
+from boneage_node.bone_age import Assessment, Course, Refusal
+
+from .months import course_sentences
+from .source import SourceImage
 
 # Random, and never to be changed: all UIDs of all installations are derived under it.
 _NAMESPACE = uuid.UUID("6f0e4d6c-3c1b-4c53-9d0b-6a1d3b0f7c52")
@@ -77,23 +81,25 @@ def report_series_uid(study_instance_uid: str, kind: Kind) -> str:
 
 
 def report_instance_uid(
-    study_instance_uid: str,
-    image_sop_instance_uid: str,
+    image: SourceImage,
+    answer: Assessment | Refusal,
     source_sha256: str,
-    kind: Kind,
-    said: tuple[str, ...],
     device: DeviceIdentity,
+    course: Course | None = None,
 ) -> str:
-    """SOPInstanceUID of a report.
+    """SOPInstanceUID of the structured report of an answer.
 
     Args:
-        study_instance_uid: The study that was read.
-        image_sop_instance_uid: The image that was read; empty where it has no UID.
+        image: The image that was read or refused.
+        answer: Of an assessment count the model, and the sex, or that it is unknown; of a refusal the reason.
         source_sha256: Hex digest of the image's file: other bytes under the same UID make another report.
-        kind: Assessment or refusal.
-        said: What else the content depends on: of an assessment the model, the sex, or that it is unknown,
-            and earlier readings; the reason of a refusal.
         device: Its software version counts, as the same weights may read otherwise in another version.
+        course: Earlier readings of the patient, which the report tells.
     """
-    source = (study_instance_uid, image_sop_instance_uid, source_sha256)
-    return derive_uid("instance", *source, kind, *said, device.software_version, REVISION)
+    if isinstance(answer, Assessment):
+        earlier = course_sentences(course, answer) if course else ()
+        said = (Kind.ASSESSMENT, answer.model.sha256, str(answer.sex or "unknown"), *earlier)
+    else:
+        said = (Kind.REFUSAL, answer.code)
+    source = (image.study_instance_uid, image.sop_instance_uid, source_sha256)
+    return derive_uid("instance", *source, *said, device.software_version, REVISION)

@@ -84,14 +84,7 @@ def assessment_sr(
     if not image.is_image:
         raise ValueError("an object that is no image cannot have an assessment")
     earlier = course_sentences(course, assessment) if course else ()
-    sop_instance_uid = report_instance_uid(
-        image.study_instance_uid,
-        image.sop_instance_uid,
-        source_sha256,
-        Kind.ASSESSMENT,
-        (assessment.model.sha256, _sex(assessment), *earlier),
-        device,
-    )
+    sop_instance_uid = report_instance_uid(image, assessment, source_sha256, device, course)
     rows, columns = int(source.Rows), int(source.Columns)
     polyline = outline_polyline(assessment.outline_px, rows, columns)
     # What is invalid in the image must not keep it from having a report.
