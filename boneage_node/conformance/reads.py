@@ -68,6 +68,10 @@ class _Recorder(Dataset):
         self.__dict__["asked"].add(key)
         return super().get(key, default)
 
+    def get_item(self, key: Any, *, keep_deferred: bool = False) -> Any:
+        self.__dict__["asked"].add(key)
+        return super().get_item(key, keep_deferred=keep_deferred)
+
 
 def reads_table() -> str:
     """The attributes that are looked for, and what for.
