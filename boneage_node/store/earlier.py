@@ -73,6 +73,7 @@ class Earlier:
     def assessments_of(self, patient: Patient, study_id: int) -> list[EarlierAssessment]:
         """Assessments of earlier dates in a patient's other studies, oldest first; of each study the latest.
 
+        A study whose latest report is a refusal has none: what was read before does not hold any more.
         An identifier may be given twice by mistake: assessments of another date of birth are not the same
         patient's.
         """
@@ -80,7 +81,7 @@ class Earlier:
             return []
         latest = (
             select(func.max(ReportRow.id))
-            .where(ReportRow.patient == patient.digest, ReportRow.kind == ReportKind.ASSESSMENT)
+            .where(ReportRow.patient == patient.digest)
             .group_by(ReportRow.study_id)
         )
         with self._transactions.reading() as session:
@@ -88,6 +89,7 @@ class Earlier:
                 select(ReportRow)
                 .where(
                     ReportRow.id.in_(latest),
+                    ReportRow.kind == ReportKind.ASSESSMENT,
                     ReportRow.study_id != study_id,
                     ReportRow.study_date < patient.study_date,
                 )

@@ -133,6 +133,14 @@ def test_earlier_studies_of_the_patient_are_told(
     assert last["since"] == study_date(image).isoformat()  # the nearer one is too near
 
 
+def test_an_earlier_study_that_was_refused_in_the_end_is_not_told(
+    store: Store, tmp_path: Path, image: Dataset
+) -> None:
+    read(store, tmp_path, image)
+    read(store, tmp_path, image, REFUSAL)
+    assert read(store, tmp_path, next_study(image, 365)).result["earlier"] is None
+
+
 @pytest.mark.parametrize(
     "changes",
     [
