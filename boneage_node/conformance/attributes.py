@@ -10,7 +10,7 @@ from pydicom.datadict import dictionary_description, dictionary_keyword
 from pydicom.tag import BaseTag, Tag
 
 from boneage_node.report import Kind
-from boneage_node.report.source import COPIED, COPIED_SEQUENCES
+from boneage_node.report.source import COPIED, COPIED_SEQUENCES, PICTURED
 
 from .markdown import code, table
 
@@ -101,7 +101,7 @@ def _blocks(parents: Sequence[Dataset], *, top: bool) -> dict[BaseTag, list[Row]
 
 def _rows(tag: BaseTag, attribute: _Attribute, parents: int, *, top: bool) -> list[Row]:
     keyword = dictionary_keyword(tag)
-    copied = keyword in COPIED or keyword in COPIED_SEQUENCES
+    copied = keyword in (*COPIED, *PICTURED, *COPIED_SEQUENCES)
     inner = [] if copied else [row for rows in _blocks(attribute.items, top=False).values() for row in rows]
     row = (dictionary_description(tag), str(tag).upper(), _presence(attribute, parents))
     if not top:

@@ -40,7 +40,7 @@ from boneage_node.report import (
     refusal_sr,
     secondary_capture,
 )
-from boneage_node.report.source import COPIED, COPIED_SEQUENCES
+from boneage_node.report.source import COPIED, COPIED_SEQUENCES, PICTURED
 
 _VALUES = {"AS": "008Y", "CS": "A", "DA": "20260304", "DS": "1", "TM": "101112", "UI": "2.25.1"}
 """Some value of each kind; others are texts."""
@@ -130,7 +130,7 @@ def pictures() -> list[Dataset]:
 
 def _images() -> tuple[Dataset, ...]:
     """An image with all that can be copied, one with what it must have, no image, and hardly an object."""
-    full = _values((*COPIED, *COPIED_SEQUENCES), "first")
+    full = _values((*COPIED, *PICTURED, *COPIED_SEQUENCES), "first")
     bare, other, least = Dataset(), Dataset(), Dataset()
     for image in (full, bare, other):
         image.SeriesInstanceUID, image.SOPInstanceUID = "2.25.2", "2.25.3"

@@ -14,7 +14,7 @@ from boneage_node.bone_age import Laterality
 
 from .document import new_document
 from .identity import DEFAULT_DEVICE, DeviceIdentity, Kind, derive_uid
-from .source import SourceImage
+from .source import PICTURED, SourceImage, copy_texts
 
 
 def secondary_capture(
@@ -65,7 +65,7 @@ def secondary_capture(
             capture.BodyPartExamined = "HAND"
         capture.Laterality = str(laterality) if laterality else None
         capture.PatientOrientation = None
-        capture.BurnedInAnnotation = "NO"  # of what identifies the patient
+        copy_texts(source, capture, PICTURED)
         capture.DerivationDescription = "Picture of the bone age that software read"
         if image.can_be_referenced and image.is_image:
             capture.SourceImageSequence = [_source_item(image)]

@@ -75,6 +75,8 @@ COPIED_SEQUENCES = {
         "UniversalEntityIDType",
     ),
 }
+PICTURED = ("BurnedInAnnotation", "LossyImageCompression")
+"""Of the image's pixels, hence of pictures made of them. Where the image does not say, nobody knows."""
 _LONGEST_VALUE = 0xFFFE  # of a value with a 16-bit length, in bytes
 
 
@@ -143,7 +145,7 @@ def copy_patient_and_study(source: Dataset, report: Dataset) -> None:
         source: The image, as ``pydicom.dcmread`` returned it. Not changed.
         report: The report, to be written as Explicit VR Little Endian.
     """
-    _copy(source, report, COPIED)
+    copy_texts(source, report, COPIED)
     for keyword in TYPE_2:
         if keyword not in report:
             setattr(report, keyword, None)
@@ -153,8 +155,8 @@ def copy_patient_and_study(source: Dataset, report: Dataset) -> None:
             setattr(report, keyword, items)
 
 
-def _copy(source: Dataset, report: Dataset, keywords: Iterable[str]) -> None:
-    """Copy elements that hold text."""
+def copy_texts(source: Dataset, report: Dataset, keywords: Iterable[str]) -> None:
+    """Copy elements that hold text, byte for byte; what the image lacks is left out."""
     for keyword in keywords:
         element = _element(source, keyword)
         if element is not None:
@@ -196,7 +198,7 @@ def _sequence(source: Dataset, keyword: str) -> list[Dataset]:
     copies = []
     for item in items:
         copy = Dataset()
-        _copy(item, copy, COPIED_SEQUENCES[keyword])
+        copy_texts(item, copy, COPIED_SEQUENCES[keyword])
         if len(copy):
             copy.set_original_encoding(False, True, default_encoding)  # as encoded as the report itself
             copies.append(copy)

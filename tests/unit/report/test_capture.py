@@ -39,6 +39,15 @@ def test_the_same_report_has_the_same_picture_and_a_series_of_pictures():
     assert other.InstanceNumber == 2
 
 
+@pytest.mark.parametrize("value", ["YES", "NO", None])
+def test_whether_a_name_is_in_the_pixels_is_as_the_radiograph_says(value):
+    assert capture_of(radiograph(BurnedInAnnotation=value)).get("BurnedInAnnotation") == value
+
+
+def test_a_lossy_compression_is_passed_on():
+    assert capture_of(radiograph(LossyImageCompression="01")).LossyImageCompression == "01"
+
+
 def test_the_side_is_said_where_it_is_known():
     unknown = capture_of(radiograph())
     assert unknown.Laterality == ""
