@@ -27,7 +27,7 @@ from store_help import (
     receive,
 )
 
-from boneage_node.store import Spool, Store, StudyState, check_schema, open_engine
+from boneage_node.store import Spool, Store, StudyState, open_engine
 
 __all__ = ["database_url", "postgresql", "postgresql_url"]
 
@@ -131,9 +131,7 @@ def test_many_processes_make_the_database_at_once(database_url: str, tmp_path: P
     with processes(4, "open_store().close()", database_url, tmp_path) as started:
         for process in started:
             process.end()
-    engine = open_engine(database_url)
-    assert check_schema(engine) == "0001"
-    engine.dispose()
+    Store.open(database_url, tmp_path / "spool", migrate=False).close()  # refuses any other schema
 
 
 WORKER = """

@@ -24,8 +24,10 @@ from boneage_node.bone_age.shape import (
 )
 from boneage_node.phantom import PhantomHand, draw_hand
 
-LIMITS = Plausibility(overlap=0.5, second_component=0.3, cut_off=0.15, spread_months=240)
-LOOSE = Plausibility(overlap=0, second_component=1, cut_off=100, spread_months=240)
+LIMITS = Plausibility(
+    overlap=0.5, second_component=0.3, cut_off=0.15, spread_months=240, usual_spread_months=240
+)
+LOOSE = Plausibility(overlap=0, second_component=1, cut_off=100, spread_months=240, usual_spread_months=240)
 
 
 @pytest.fixture(scope="module")
