@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
@@ -18,6 +17,7 @@ from .dimse.commitment_scu import (
     request_commitment,
 )
 from .dimse.destination import Destination
+from .errands import Errands
 from .logs import get_logger
 from .node import backoff_of
 from .outage import Outage
@@ -124,22 +124,20 @@ class Commitments:
         self._settings = settings
         self._store = store
         self._stop = stop
-        self._outage = outage
-        self._threads: dict[str, threading.Thread] = {}
+        self._errands = Errands(stop, outage)
         self._unsupported: set[str] = set()
         self._log = get_logger()
 
     def tick(self) -> None:
         """Start what is due and what nobody is at."""
         for destination in self._store.commitments.destinations():
-            self._start(f"ask-{destination}", partial(self.ask, destination))
+            self._errands.start(f"ask-{destination}", partial(self.ask, destination))
         for peer in self._store.commitment_requests.peers():
-            self._start(f"report-to-{peer}", partial(self.report, peer))
+            self._errands.start(f"report-to-{peer}", partial(self.report, peer))
 
     def join(self) -> None:
         """Wait for what is under way."""
-        for thread in self._threads.values():
-            thread.join()
+        self._errands.join()
 
     def ask(self, destination: str) -> None:
         """Ask a destination for all that is due, a batch a request."""
@@ -162,13 +160,6 @@ class Commitments:
             if request is None:
                 return
             self._report(request)
-
-    def _start(self, name: str, work: Callable[[], None]) -> None:
-        thread = self._threads.get(name)
-        if self._stop.is_set() or (thread is not None and thread.is_alive()):
-            return
-        self._threads[name] = threading.Thread(target=self._outage.surviving(work), name=name)
-        self._threads[name].start()
 
     def _patience(self, attempt: int) -> timedelta:
         doublings = min(attempt - 1, _MOST_DOUBLINGS)

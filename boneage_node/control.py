@@ -10,6 +10,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from .child import Child
 from .commitments import Commitments
 from .delivery import deliver, is_by_c_store
+from .errands import Errands
 from .logs import get_logger
 from .node import backoff_of, open_store
 from .outage import Outage
@@ -77,26 +78,17 @@ class Deliveries:
         self._settings = settings
         self._store = store
         self._stop = stop
-        self._outage = outage
-        self._threads: dict[str, threading.Thread] = {}
+        self._errands = Errands(stop, outage)
         self._log = get_logger()
 
     def tick(self) -> None:
         """Start sending to every destination for which something is due and nobody is at it."""
         for destination in self._store.outbox.destinations():
-            thread = self._threads.get(destination)
-            if self._stop.is_set() or (thread is not None and thread.is_alive()):
-                continue
-            self._threads[destination] = threading.Thread(
-                target=self._outage.surviving(partial(self.deliver, destination)),
-                name=f"deliver-{destination}",
-            )
-            self._threads[destination].start()
+            self._errands.start(f"deliver-{destination}", partial(self.deliver, destination))
 
     def join(self) -> None:
         """Wait for what is being sent."""
-        for thread in self._threads.values():
-            thread.join()
+        self._errands.join()
 
     def deliver(self, destination: str) -> None:
         """Send all that is due to one destination, a batch a connection."""

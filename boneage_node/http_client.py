@@ -12,7 +12,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import Self
 import httpx
 
 from . import __version__
-from .sending import Unreachable
+from .sending import Sent, Unreachable
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
 MAX_ANSWER_BYTES = 2**20
@@ -226,6 +226,34 @@ class HttpClient:
         if isinstance(error, httpx.ProxyError):
             return f"The proxy on the way to {address} does not let it through: see HTTPS_PROXY and NO_PROXY."
         return f"{address} cannot be reached."
+
+
+def send_each(
+    base_url: str,
+    files: Iterable[Path],
+    send_one: Callable[[HttpClient, Path], Sent],
+    timeout_seconds: float,
+) -> Iterator[Sent]:
+    """Send files in their order, over one connection while it holds.
+
+    Args:
+        base_url: The server's base URL.
+        files: What to send.
+        send_one: Makes the request for one file, and says what came of it.
+        timeout_seconds: As of `HttpClient`.
+
+    Yields:
+        For each file, as soon as it is known, what became of it; where the server is out of reach, that.
+    """
+    waiting = list(files)
+    try:
+        with HttpClient(base_url, timeout_seconds) as client:
+            while waiting:
+                sent = send_one(client, waiting[0])
+                waiting.pop(0)
+                yield sent
+    except Unreachable as error:
+        yield from (Sent(path, None, str(error)) for path in waiting)
 
 
 def netrc_file() -> Path:

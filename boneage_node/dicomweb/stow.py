@@ -10,8 +10,8 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
 from boneage_node.dimse.status import Status, is_delivered, is_permanent, sentence
-from boneage_node.http_client import DEFAULT_TIMEOUT_SECONDS, Answer, HttpClient, NoAnswer
-from boneage_node.sending import Sent, Unreachable
+from boneage_node.http_client import DEFAULT_TIMEOUT_SECONDS, Answer, HttpClient, NoAnswer, send_each
+from boneage_node.sending import Sent
 
 from .json_model import DICOM_JSON, data_sets, items, text
 
@@ -34,18 +34,10 @@ def send(
         files: DICOM files; they are sent as they are, in pieces.
         timeout_seconds: How long to wait for the connection, and for each answer.
 
-    Yields:
+    Returns:
         For each file, as soon as it is known, what became of it.
     """
-    waiting = list(files)
-    try:
-        with HttpClient(base_url, timeout_seconds) as client:
-            while waiting:
-                sent = _send_one(client, waiting[0])
-                waiting.pop(0)
-                yield sent
-    except Unreachable as error:
-        yield from (Sent(path, None, str(error)) for path in waiting)
+    return send_each(base_url, files, _send_one, timeout_seconds)
 
 
 def _send_one(client: HttpClient, path: Path) -> Sent:

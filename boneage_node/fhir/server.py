@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from boneage_node.http_client import DEFAULT_TIMEOUT_SECONDS, Answer, HttpClient, NoAnswer
+from boneage_node.http_client import DEFAULT_TIMEOUT_SECONDS, Answer, HttpClient, NoAnswer, send_each
 from boneage_node.sending import Sent, Unreachable
 
 FHIR_JSON = "application/fhir+json"
@@ -29,18 +29,10 @@ def send(
         files: Bundles of type ``transaction`` as JSON, sent as they are.
         timeout_seconds: How long to wait for the connection, and for each answer.
 
-    Yields:
+    Returns:
         For each file, as soon as it is known, what became of it.
     """
-    waiting = list(files)
-    try:
-        with HttpClient(base_url, timeout_seconds) as client:
-            while waiting:
-                sent = _send_one(client, waiting[0])
-                waiting.pop(0)
-                yield sent
-    except Unreachable as error:
-        yield from (Sent(path, None, str(error)) for path in waiting)
+    return send_each(base_url, files, _send_one, timeout_seconds)
 
 
 def probe(base_url: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> str:

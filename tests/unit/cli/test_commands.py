@@ -52,6 +52,11 @@ def test_help_is_there_at_once() -> None:
     assert done.stdout == "[]\n"
 
 
+def test_the_help_of_assess_names_every_key() -> None:
+    shown = run("assess", "--help").stdout
+    assert [key for key in RESULT_KEYS if key not in shown] == []
+
+
 def test_assess_answers_one_object_a_line(sample_dicom: Path) -> None:
     files = [sample_dicom / name for name in ("girl-08y-dx.dcm", "no-sex-10y-dx.dcm", "README.md")]
     done = run("assess", *files, "--json")
