@@ -18,12 +18,14 @@ from .report import (
     DeviceIdentity,
     Kind,
     Predecessor,
+    SourceImage,
     assessment_sr,
     draw_picture,
     draw_refusal_picture,
     fhir_bundle,
     json_bytes,
     refusal_sr,
+    report_instance_uid,
     secondary_capture,
     to_bytes,
 )
@@ -42,6 +44,7 @@ class _Occasion:
         created_at: When the documents are made.
         course: Earlier readings of the patient, where there are any.
         predecessor: The report on the same study that the new one follows.
+        returns: How often the study has come back to this answer after another one.
         attention: Where the networks looked, where that was asked for.
     """
 
@@ -51,6 +54,7 @@ class _Occasion:
     created_at: datetime
     course: Course | None
     predecessor: Predecessor | None
+    returns: int
     attention: Attention | None
 
 
@@ -88,13 +92,15 @@ class Reporter:
         instance = next(i for i in job.instances if i.path == choice.path)
         source = _source(choice, job)
         patient = _patient(source)
+        course = self._course(patient, job.study_id, answer)
         occasion = _Occasion(
             source=source,
             source_sha256=instance.sha256,
             pixels=choice.radiograph.pixels if choice.radiograph else None,
             created_at=datetime.now().astimezone(),
-            course=self._course(patient, job.study_id, answer),
+            course=course,
             predecessor=self._predecessor(job.study_id),
+            returns=self._returns(job.study_id, source, answer, instance.sha256, course),
             attention=attention,
         )
         structured = self._structured(occasion, answer)
@@ -139,6 +145,7 @@ class Reporter:
                 created_at=occasion.created_at,
                 device=self._device,
                 predecessor=occasion.predecessor,
+                returns=occasion.returns,
             )
         return assessment_sr(
             occasion.source,
@@ -149,6 +156,7 @@ class Reporter:
             sop_class_uid=SR_CLASSES[self._settings.sr_class],
             course=occasion.course,
             predecessor=occasion.predecessor,
+            returns=occasion.returns,
         )
 
     def _picture(self, occasion: _Occasion, answer: Assessment | Refusal) -> Image.Image:
@@ -174,6 +182,7 @@ class Reporter:
             created_at=occasion.created_at,
             device=self._device,
             course=occasion.course,
+            returns=occasion.returns,
         )
         return NewDocument(
             form=DocumentForm.FHIR,
@@ -186,6 +195,24 @@ class Reporter:
         if found is None:
             return None
         return Predecessor(found.sop_class_uid, found.sop_instance_uid, Kind(found.kind), found.number)
+
+    def _returns(
+        self,
+        study_id: int,
+        source: Dataset,
+        answer: Assessment | Refusal,
+        sha256: str,
+        course: Course | None,
+    ) -> int:
+        """How often the study has come back to an answer after another one: by an older model, for example.
+
+        A PACS shows the newest report, which would go on to be the other one.
+        """
+        image, overtaken = SourceImage.of(source), self._store.earlier.report_uids_of(study_id)[:-1]
+        returns = 0
+        while report_instance_uid(image, answer, sha256, self._device, course, returns) in overtaken:
+            returns += 1
+        return returns
 
     def _course(self, patient: Patient, study_id: int, answer: Assessment | Refusal) -> Course | None:
         """Earlier readings of the patient as the same sex; another sex is a mistake, here or there."""

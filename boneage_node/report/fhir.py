@@ -63,6 +63,7 @@ def fhir_bundle(
     created_at: datetime,
     device: DeviceIdentity = DEFAULT_DEVICE,
     course: Course | None = None,
+    returns: int = 0,
 ) -> Json:
     """An assessment or a refusal as a Bundle to be posted to a FHIR server.
 
@@ -74,6 +75,7 @@ def fhir_bundle(
         created_at: When the answer was found, with a time zone.
         device: The station that found it.
         course: Earlier readings of the patient, told in the conclusion.
+        returns: How often the study has come back to this answer after another one.
 
     Returns:
         A Bundle of type ``transaction``, with an identifier. The same arguments make the same identifiers;
@@ -83,7 +85,7 @@ def fhir_bundle(
         ValueError: The source has no StudyInstanceUID.
     """
     header = FhirHeader.of(source)
-    report_uid = report_instance_uid(SourceImage.of(source), answer, source_sha256, device, course)
+    report_uid = report_instance_uid(SourceImage.of(source), answer, source_sha256, device, course, returns)
     common = {
         "subject": header.subject,
         "effectiveDateTime": header.effective,

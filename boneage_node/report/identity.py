@@ -86,6 +86,7 @@ def report_instance_uid(
     source_sha256: str,
     device: DeviceIdentity,
     course: Course | None = None,
+    returns: int = 0,
 ) -> str:
     """SOPInstanceUID of the structured report of an answer.
 
@@ -95,6 +96,8 @@ def report_instance_uid(
         source_sha256: Hex digest of the image's file: other bytes under the same UID make another report.
         device: Its software version counts, as the same weights may read otherwise in another version.
         course: Earlier readings of the patient, which the report tells.
+        returns: How often the study has come back to this answer after another one. The report made first is
+            then not the newest, which viewers show.
     """
     if isinstance(answer, Assessment):
         earlier = course_sentences(course, answer) if course else ()
@@ -102,4 +105,5 @@ def report_instance_uid(
     else:
         said = (Kind.REFUSAL, answer.code)
     source = (image.study_instance_uid, image.sop_instance_uid, source_sha256)
-    return derive_uid("instance", *source, *said, device.software_version, REVISION)
+    again = (str(returns),) if returns else ()
+    return derive_uid("instance", *source, *said, device.software_version, REVISION, *again)

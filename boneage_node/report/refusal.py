@@ -38,6 +38,7 @@ def refusal_sr(
     created_at: datetime,
     device: DeviceIdentity = DEFAULT_DEVICE,
     predecessor: Predecessor | None = None,
+    returns: int = 0,
 ) -> Dataset:
     """The text report of a refusal: never a measurement group, which has no graphics here and blanks OHIF.
 
@@ -49,6 +50,7 @@ def refusal_sr(
         created_at: When it was refused, with a time zone.
         device: The station that refused it.
         predecessor: The report on the same study that this one follows.
+        returns: How often the study has come back to this answer after another one.
 
     Returns:
         The report. The same arguments make the same UIDs.
@@ -64,7 +66,7 @@ def refusal_sr(
             _content(image, refusal, device),
             kind=Kind.REFUSAL,
             sop_class_uid=BasicTextSRStorage,
-            sop_instance_uid=report_instance_uid(image, refusal, source_sha256, device),
+            sop_instance_uid=report_instance_uid(image, refusal, source_sha256, device, returns=returns),
             device=device,
             created_at=created_at,
             predecessor=predecessor,

@@ -53,6 +53,7 @@ def assessment_sr(
     sop_class_uid: str = ComprehensiveSRStorage,
     course: Course | None = None,
     predecessor: Predecessor | None = None,
+    returns: int = 0,
 ) -> Dataset:
     """The structured report of an assessment.
 
@@ -70,6 +71,7 @@ def assessment_sr(
         sop_class_uid: Comprehensive SR, or Comprehensive 3D SR as IHE AI Results asks for.
         course: Earlier readings of the patient.
         predecessor: The report on the same study that this one follows.
+        returns: How often the study has come back to this answer after another one.
 
     Returns:
         The report. The same arguments make the same UIDs.
@@ -84,7 +86,7 @@ def assessment_sr(
     if not image.is_image:
         raise ValueError("an object that is no image cannot have an assessment")
     earlier = course_sentences(course, assessment) if course else ()
-    sop_instance_uid = report_instance_uid(image, assessment, source_sha256, device, course)
+    sop_instance_uid = report_instance_uid(image, assessment, source_sha256, device, course, returns)
     rows, columns = int(source.Rows), int(source.Columns)
     polyline = outline_polyline(assessment.outline_px, rows, columns)
     # What is invalid in the image must not keep it from having a report.

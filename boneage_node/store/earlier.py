@@ -70,6 +70,12 @@ class Earlier:
         assert sop_instance_uid is not None, "a DICOM document has both"
         return Predecessor(sop_class_uid, sop_instance_uid, kind, len(rows))
 
+    def report_uids_of(self, study_id: int) -> list[str]:
+        """SOP Instance UIDs of all reports of a study, sent or not, oldest first."""
+        with self._transactions.reading() as session:
+            query = select(ReportRow.sop_instance_uid).where(ReportRow.study_id == study_id)
+            return list(session.scalars(query.order_by(ReportRow.id)))
+
     def assessments_of(self, patient: Patient, study_id: int) -> list[EarlierAssessment]:
         """Assessments of earlier dates in a patient's other studies, oldest first; of each study the latest.
 

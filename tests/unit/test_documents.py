@@ -120,6 +120,18 @@ def test_the_same_reading_again_is_no_second_report(store: Store, tmp_path: Path
     assert len(list(store.spool.names(0))) == 3  # the image, its report, its picture
 
 
+def test_a_study_that_comes_back_to_an_answer_says_it_anew(
+    store: Store, tmp_path: Path, image: Dataset
+) -> None:
+    """A PACS shows the newest report: after an older model is back that must be its own."""
+    other = replace(BOY, model=replace(BOY.model, sha256="cd" * 32), bone_age_months=140.0)
+    reports = [read(store, tmp_path, image, answer) for answer in (BOY, other, BOY, BOY, other)]
+    first, second, third, same, last = [dicom(report, DocumentForm.SR) for report in reports]
+    assert len({report.SOPInstanceUID for report in (first, second, third, last)}) == 4
+    assert same.SOPInstanceUID == third.SOPInstanceUID
+    assert [report.InstanceNumber for report in (first, second, third, last)] == [1, 2, 3, 4]
+
+
 def test_earlier_studies_of_the_patient_are_told(
     store: Store, tmp_path: Path, image: Dataset, clock: Clock
 ) -> None:
