@@ -118,8 +118,10 @@ class Reporter:
     def _documents(
         self, occasion: _Occasion, answer: Assessment | Refusal, structured: Dataset
     ) -> list[NewDocument]:
-        documents = [self._spooled(DocumentForm.SR, structured)]
-        if self._settings.send_pictures:
+        documents = []
+        if self._settings.send_to:
+            documents.append(self._spooled(DocumentForm.SR, structured))
+        if self._settings.send_to and self._settings.send_pictures:
             capture = secondary_capture(
                 occasion.source,
                 self._picture(occasion, answer),

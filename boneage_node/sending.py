@@ -33,3 +33,22 @@ class Sent:
     def delivered(self) -> bool:
         """Whether the other side has it."""
         return self.error is None
+
+
+def unreadable(path: Path, error: Exception, kind: str = "a DICOM file with file meta information") -> Sent:
+    """A file that could not be read, and why: for good where it is gone or malformed, else to be tried again.
+
+    Args:
+        path: The file.
+        error: What reading it raised.
+        kind: What it should be.
+    """
+    if not isinstance(error, OSError):
+        return Sent(path, None, f"The file cannot be read: it is not {kind}.", permanent=True)
+    reason = error.strerror or type(error).__name__
+    return Sent(
+        path,
+        None,
+        f"The file cannot be read: {reason}.",
+        permanent=isinstance(error, FileNotFoundError | IsADirectoryError),
+    )

@@ -170,10 +170,15 @@ class Worker:
 
     def _attention(self, choice: Choice, answer: Assessment | Refusal) -> Attention | None:
         """Where the networks looked, where that is asked for and will be seen."""
-        wanted = self._settings.attention_map and self._settings.send_pictures
+        settings = self._settings
+        wanted = settings.attention_map and settings.send_pictures and settings.send_to
         if not wanted or choice.radiograph is None or isinstance(answer, Refusal):
             return None
-        return self._predictor.attention(choice.radiograph.hand)
+        try:
+            return self._predictor.attention(choice.radiograph.hand)
+        except Exception as error:  # the reading is done, and must not be lost for want of a map of it
+            self._log.warning("no attention map", exc_info=error)
+            return None
 
     def _failed(self, job: Job, error: Exception) -> None:
         """Note a failed attempt: later again, or set aside."""

@@ -11,7 +11,7 @@ from pydicom.filereader import read_file_meta_info
 
 from boneage_node.dimse.status import Status, is_delivered, is_permanent, sentence
 from boneage_node.http_client import DEFAULT_TIMEOUT_SECONDS, Answer, HttpClient, NoAnswer, send_each
-from boneage_node.sending import Sent
+from boneage_node.sending import Sent, unreadable
 
 from .json_model import DICOM_JSON, data_sets, items, text
 
@@ -45,8 +45,7 @@ def _send_one(client: HttpClient, path: Path) -> Sent:
         sop_instance_uid = str(read_file_meta_info(path).MediaStorageSOPInstanceUID)
         size = path.stat().st_size
     except (OSError, InvalidDicomError, AttributeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not a DICOM file with file meta information"
-        return Sent(path, None, f"The file cannot be read: {reason}.", permanent=True)
+        return unreadable(path, error)
     boundary = uuid.uuid4().hex
     head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
     tail = f"\r\n--{boundary}--\r\n".encode()
@@ -60,7 +59,7 @@ def _send_one(client: HttpClient, path: Path) -> Sent:
     except NoAnswer as error:
         return Sent(path, None, str(error))
     except OSError as error:  # of the file, while it was read
-        return Sent(path, None, f"The file cannot be read: {error.strerror or type(error).__name__}.")
+        return unreadable(path, error)
     return _judge(client, path, sop_instance_uid, answer)
 
 

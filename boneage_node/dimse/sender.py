@@ -14,7 +14,7 @@ from pynetdicom import build_context
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
-from boneage_node.sending import Sent, Unreachable
+from boneage_node.sending import Sent, Unreachable, unreadable
 from boneage_node.tls import TlsFiles
 
 from .association import DEFAULT_TIMEOUT_SECONDS, NO_FILES, open_association
@@ -68,8 +68,7 @@ def send(
         try:
             waiting.append(_read_instance(path))
         except (OSError, InvalidDicomError, AttributeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not a DICOM file with file meta information"
-            yield Sent(path, None, f"The file cannot be read: {reason}.", permanent=True)
+            yield unreadable(path, error)
     while waiting:
         batch = _fitting(waiting)
         done = 0

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from boneage_node.sending import Sent, Unreachable
+from boneage_node.sending import Sent, Unreachable, unreadable
 
 
 def send(folder: Path, files: Iterable[Path]) -> Iterator[Sent]:
@@ -28,11 +28,8 @@ def send(folder: Path, files: Iterable[Path]) -> Iterator[Sent]:
         try:
             content = path.read_bytes()
             name = str(uuid.UUID(str(json.loads(content)["identifier"]["value"])))
-        except OSError as error:
-            yield Sent(path, None, f"The file cannot be read: {error.strerror}.", permanent=True)
-            continue
-        except (ValueError, LookupError, TypeError):
-            yield Sent(path, None, "The file is not a Bundle with an identifier.", permanent=True)
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            yield unreadable(path, error, "a Bundle with an identifier")
             continue
         try:
             _put(folder, f"{name}.json", content)

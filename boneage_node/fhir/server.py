@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from boneage_node.http_client import DEFAULT_TIMEOUT_SECONDS, Answer, HttpClient, NoAnswer, send_each
-from boneage_node.sending import Sent, Unreachable
+from boneage_node.sending import Sent, Unreachable, unreadable
 
 FHIR_JSON = "application/fhir+json"
 FHIR_VERSIONS = ("4.0", "4.3")
@@ -74,7 +74,7 @@ def _send_one(client: HttpClient, path: Path) -> Sent:
     try:
         content = path.read_bytes()
     except OSError as error:
-        return Sent(path, None, f"The file cannot be read: {error.strerror}.", permanent=True)
+        return unreadable(path, error)
     headers = {"Content-Type": f"{FHIR_JSON}; charset=utf-8", "Accept": FHIR_JSON}
     try:
         answer = client.request("POST", "", headers=headers, content=content)

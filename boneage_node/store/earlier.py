@@ -80,10 +80,10 @@ class Earlier:
         """Assessments of earlier dates in a patient's other studies, oldest first; of each study the latest.
 
         A study whose latest report is a refusal has none: what was read before does not hold any more.
-        An identifier may be given twice by mistake: assessments of another date of birth are not the same
-        patient's.
+        An identifier may be given twice, by mistake or for everybody whose own is not known: without a date
+        of birth, or with another one, it is not the same patient.
         """
-        if patient.digest is None or patient.study_date is None:
+        if patient.digest is None or patient.birth_date is None or patient.study_date is None:
             return []
         latest = (
             select(func.max(ReportRow.id))

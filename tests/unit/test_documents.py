@@ -45,7 +45,7 @@ def read(
         queue_study(store, uid, (tmp_path / "image.dcm").read_bytes())
     job = claim_one(store)
     choice = choose_hand_image([instance.path for instance in job.instances])
-    reporter = Reporter(load_settings(send_to=["PACS@pacs:104"], **settings), store)
+    reporter = Reporter(load_settings(**{"send_to": ["PACS@pacs:104"], **settings}), store)
     store.queue.complete(job, "worker-1", [reporter.report(job, choice, answer)])
     return store.studies.show(uid).reports[-1]
 
@@ -87,6 +87,12 @@ def test_whose_study_it_is_is_copied_byte_for_byte(store: Store, tmp_path: Path,
     report = read(store, tmp_path, image)
     for form in (DocumentForm.SR, DocumentForm.PICTURE):
         assert dicom(report, form).get_item("PatientID").value == encoded
+
+
+def test_without_a_destination_nothing_is_drawn_or_kept(store: Store, tmp_path: Path, image: Dataset) -> None:
+    report = read(store, tmp_path, image, send_to=[])
+    assert report.documents == []
+    assert report.result["bone_age_months"] == 98.4
 
 
 def test_pictures_refusals_and_the_class_are_as_set(store: Store, tmp_path: Path, image: Dataset) -> None:
@@ -159,6 +165,7 @@ def test_an_earlier_study_that_was_refused_in_the_end_is_not_told(
         {"PatientID": "ANOTHER"},
         {"IssuerOfPatientID": "ANOTHER"},
         {"PatientBirthDate": "20100101"},
+        {"PatientBirthDate": ""},
         {"PatientID": ""},
         {"PatientSex": "F"},
     ],
@@ -175,9 +182,10 @@ def test_another_patients_studies_are_not(
     assert read(store, tmp_path, later, answer).result["earlier"] is None
 
 
-def test_a_patient_without_an_identifier_has_no_earlier_studies(
-    store: Store, tmp_path: Path, image: Dataset
+@pytest.mark.parametrize("keyword", ["PatientID", "PatientBirthDate"])
+def test_a_patient_who_is_not_known_has_no_earlier_studies(
+    store: Store, tmp_path: Path, image: Dataset, keyword: str
 ) -> None:
-    image.PatientID = ""
+    setattr(image, keyword, "")
     read(store, tmp_path, image)
     assert read(store, tmp_path, next_study(image, 365)).result["earlier"] is None

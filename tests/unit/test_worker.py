@@ -63,6 +63,19 @@ def make_worker(
     return Worker(load_settings(), store, on_gpu, "worker-1"), on_gpu  # type: ignore[arg-type]
 
 
+def test_a_reading_is_not_lost_for_want_of_its_attention_map(
+    store: Store, studies: list[str], predictor: Predictor
+) -> None:
+    class NoMap(OnGpu):
+        def attention(self, hand: Hand) -> None:
+            raise MemoryError
+
+    settings = load_settings(attention_map=True, send_to=["PACS@pacs:104"])
+    worker = Worker(settings, store, NoMap(predictor, lambda hands: None), "worker-1")  # type: ignore[arg-type]
+    assert worker.work()
+    assert states(store, studies) == ["reported"] * 3
+
+
 def states(store: Store, studies: list[str]) -> list[str]:
     return [str(store.studies.show(uid).state) for uid in studies]
 
