@@ -19,7 +19,7 @@ _TEXTS = {
     "Skeletal age/Equivalent Meaning of Concept Name": "as whose it was read",
     "Qualitative Evaluations/Comment": "how well the networks agree; earlier readings, where there are any",
     "Findings/Finding": "that no bone age was read, and why",
-    "Findings/Comment": "code of the reason; that no physician has verified this",
+    "Summary/Comment": "code of the reason; that no physician has verified this",
 }
 """Texts and UIDs that are not constant, by the concept names of parent (none for the root) and item."""
 

@@ -75,6 +75,7 @@ STANDARD_DEVIATIONS = Code("{SD}", "UCUM", "standard deviations")
 
 # A refusal
 FINDINGS = codes.cid7001.Findings
+SUMMARY = codes.DCM.Summary
 FINDING = codes.DCM.Finding
 COMMENT = codes.DCM.Comment
 SUMMARY_OF_ANALYSES = codes.DCM.SummaryOfAnalyses

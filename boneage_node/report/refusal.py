@@ -16,6 +16,7 @@ from highdicom.sr import (
 )
 from pydicom import Dataset
 from pydicom.config import disable_value_validation
+from pydicom.sr.coding import Code
 from pydicom.uid import BasicTextSRStorage
 
 from boneage_node.bone_age import Refusal
@@ -74,23 +75,32 @@ def refusal_sr(
 
 
 def _content(image: SourceImage, refusal: Refusal, device: DeviceIdentity) -> ContentItem:
-    """The content tree: context, then one section with the reason."""
+    """The content tree: context, then the reason in a section of its own, then what else is to be known.
+
+    Viewers run the items of a section together into one line: nothing but the reason is in its.
+    """
     root = ContainerContentItem(name=codes.X_RAY_REPORT)
     language, observer = context(device)
-    section = ContainerContentItem(name=codes.FINDINGS, relationship_type=_CONTAINS)
     sentence = refusal.sentence.encode("ascii", "replace").decode("ascii")
-    section.ContentSequence = ContentSequence(
-        [
-            TextContentItem(codes.FINDING, f"No bone age was read. {sentence}", _CONTAINS),
-            CodeContentItem(codes.SUMMARY_OF_ANALYSES, codes.FAILED, _CONTAINS),
-            TextContentItem(codes.COMMENT, f"Reason code: {refusal.code}", _CONTAINS),
-            TextContentItem(codes.COMMENT, STATEMENT, _CONTAINS),
-        ]
+    reason = _section(
+        codes.FINDINGS, TextContentItem(codes.FINDING, f"No bone age was read. {sentence}", _CONTAINS)
+    )
+    summary = _section(
+        codes.SUMMARY,
+        TextContentItem(codes.COMMENT, STATEMENT, _CONTAINS),
+        TextContentItem(codes.COMMENT, f"Reason code: {refusal.code}", _CONTAINS),
+        CodeContentItem(codes.SUMMARY_OF_ANALYSES, codes.FAILED, _CONTAINS),
     )
     if image.can_be_referenced:
-        section.ContentSequence.append(_reference(image))
-    root.ContentSequence = ContentSequence([*language, *observer, section])
+        summary.ContentSequence.append(_reference(image))
+    root.ContentSequence = ContentSequence([*language, *observer, reason, summary])
     return root
+
+
+def _section(name: Code, *items: ContentItem) -> ContainerContentItem:
+    section = ContainerContentItem(name=name, relationship_type=_CONTAINS)
+    section.ContentSequence = ContentSequence(items)
+    return section
 
 
 def _reference(image: SourceImage) -> ContentItem:
