@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pydicom
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
@@ -93,6 +94,28 @@ COURSE = Course(
     ],
 )
 RIGHT_HAND = replace(ASSESSMENT, laterality=Laterality.RIGHT)
+
+
+def read_outline(report: Dataset) -> npt.NDArray[np.float32]:
+    """The outline in a report of ours, as ``Assessment.outline_px`` has it.
+
+    Args:
+        report: A structured report of an assessment.
+
+    Returns:
+        Shape (n, 2), float32, (column, row), pixel centres at whole numbers, the first point not repeated.
+
+    Raises:
+        ValueError: There is no graphic in the report.
+    """
+    waiting = [report]
+    while waiting:
+        item = waiting.pop()
+        if item.get("ValueType") == "SCOORD":
+            points = np.asarray(item.GraphicData, dtype=np.float32).reshape(-1, 2)
+            return points[:-1] - np.float32(0.5)
+        waiting.extend(item.get("ContentSequence", []))
+    raise ValueError("the report has no outline")
 
 
 def written_and_read(source: Dataset, transfer_syntax_uid: str = ExplicitVRLittleEndian) -> Dataset:

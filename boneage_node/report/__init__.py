@@ -6,7 +6,6 @@ from .fhir import fhir_bundle
 from .fhir_types import json_bytes
 from .identity import DeviceIdentity, Kind, derive_uid, report_instance_uid
 from .months import years_and_months
-from .outline import read_outline
 from .picture import draw_picture, draw_refusal_picture
 from .refusal import refusal_sr
 from .source import SourceImage
@@ -24,7 +23,6 @@ __all__ = [
     "draw_refusal_picture",
     "fhir_bundle",
     "json_bytes",
-    "read_outline",
     "refusal_sr",
     "report_instance_uid",
     "secondary_capture",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from pydicom import Dataset
 from skimage.measure import approximate_polygon
 
 MOST_POINTS = 200
@@ -77,25 +76,3 @@ def _with_short_first_piece(polyline: npt.NDArray[np.float64]) -> npt.NDArray[np
     step = polyline[1] - polyline[0]
     second = polyline[0] + step * min(0.5, 1 / max(float(np.linalg.norm(step)), 1e-6))
     return np.insert(polyline, 1, second, axis=0)
-
-
-def read_outline(report: Dataset) -> npt.NDArray[np.float32]:
-    """The outline in a report of ours, as ``Assessment.outline_px`` has it.
-
-    Args:
-        report: A structured report of an assessment.
-
-    Returns:
-        Shape (n, 2), float32, (column, row), pixel centres at whole numbers, the first point not repeated.
-
-    Raises:
-        ValueError: There is no graphic in the report.
-    """
-    waiting = [report]
-    while waiting:
-        item = waiting.pop()
-        if item.get("ValueType") == "SCOORD":
-            points = np.asarray(item.GraphicData, dtype=np.float32).reshape(-1, 2)
-            return points[:-1] - np.float32(0.5)
-        waiting.extend(item.get("ContentSequence", []))
-    raise ValueError("the report has no outline")

@@ -11,10 +11,10 @@ from acceptance_help import Pacs
 from ohif_peer import Frame, Graphics, Viewer
 from PIL import Image, ImageDraw
 from pydicom import Dataset, dcmread
+from report_help import read_outline
 
 from boneage_node.bone_age import ReasonCode, Refusal
 from boneage_node.phantom.samples import SAMPLES
-from boneage_node.report import read_outline
 
 pytestmark = pytest.mark.slow
 

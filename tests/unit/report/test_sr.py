@@ -21,6 +21,7 @@ from report_help import (
     SHA256,
     SOUND,
     radiograph,
+    read_outline,
 )
 
 from boneage_node.bone_age import Agreement
@@ -29,7 +30,6 @@ from boneage_node.report import (
     Kind,
     Predecessor,
     assessment_sr,
-    read_outline,
     refusal_sr,
     to_bytes,
 )
