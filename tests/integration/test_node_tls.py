@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
-from node_process import NodeProcess, run
-from tls_help import Authority
+from node_process import NodeProcess, eventually, run
+from orthanc_peer import Orthanc, free_port
+from tls_help import Authority, orthanc_tls
 
 DOCUMENT = REPOSITORY / "docs" / "tls.md"
 
@@ -76,3 +77,31 @@ def test_the_doctor_counts_the_days_that_are_left(tmp_path: Path) -> None:
         (finding,) = [finding for finding in json.loads(examined.stdout) if finding["check"] == "TLS"]
         assert finding["ok"] is well
         assert f"{days} days" in finding["finding"]
+
+
+def test_image_report_and_commitment_all_go_over_tls(
+    orthanc_program: str, sample_dicom: Path, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path / "hospital")
+    ours, theirs = authority.sign("node"), authority.sign("pacs")
+    port = free_port()
+    with Orthanc(orthanc_program, tmp_path / "orthanc", **orthanc_tls(theirs, port, mutual=True)) as pacs:
+        settings = {
+            "tls_certificate": str(ours.certificate),
+            "tls_key": str(ours.key),
+            "tls_ca": str(ours.ca),
+            "send_to": f"{pacs.destination}/tls",
+            "request_commitment": "true",
+        }
+        with NodeProcess(tmp_path / "node", "--port", port, **settings) as node:
+            pacs.store("node", [pacs.upload(sample_dicom / "girl-08y-dx.dcm")])
+            shown = ("studies", "show", 1, "--json", "--data-dir", node.folder)
+            eventually(lambda: [s["deliveries"] for s in node.studies()] == [{"done": 2}])
+            eventually(
+                lambda: (
+                    {d["commitment"]["state"] for d in json.loads(run(*shown).stdout)["deliveries"]}
+                    == {"committed"}
+                )
+            )
+            (report,) = json.loads(run(*shown).stdout)["reports"]
+            assert all(pacs.find(document["sop_instance_uid"]) for document in report["documents"])
