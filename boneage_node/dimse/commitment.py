@@ -23,7 +23,7 @@ from boneage_node.store.commitments import CommitmentReport, RefusedInstance
 from .bounds import BoundedBytes
 from .contexts import STORAGE_COMMITMENT, UNCOMPRESSED
 from .identifiers import is_uid, text
-from .status import MAX_COMMENT_CHARACTERS, StatusCode
+from .status import RequestError, StatusCode
 
 STORAGE_COMMITMENT_INSTANCE = uid.UID("1.2.840.10008.1.20.1.1")
 """The well-known SOP Instance to which every request and report refers."""
@@ -66,25 +66,8 @@ class CommitmentStatus(StatusCode):
     )
 
 
-class CommitmentError(Exception):
-    """A request or report that is answered with a failure.
-
-    Args:
-        status: The status to answer with.
-        comment: ErrorComment, at most 64 characters.
-    """
-
-    def __init__(self, status: CommitmentStatus, comment: str) -> None:
-        self.status = status
-        self.comment = comment[:MAX_COMMENT_CHARACTERS]
-        super().__init__(status, comment)
-
-    def to_dataset(self) -> Dataset:
-        """The status as pynetdicom takes it from a handler."""
-        answer = Dataset()
-        answer.Status = int(self.status)
-        answer.ErrorComment = self.comment
-        return answer
+class CommitmentError(RequestError[CommitmentStatus]):
+    """A storage commitment request or report that is answered with a failure."""
 
 
 def commitment_context() -> PresentationContext:

@@ -6,7 +6,7 @@ Source: DICOM PS3.7 Annex C, PS3.4 Table B.2-1.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 from pydicom.dataset import Dataset
 
@@ -44,15 +44,18 @@ class Status(StatusCode):
     CANNOT_UNDERSTAND = 0xC000, "the data set cannot be read, or lacks a valid UID that it must have"
 
 
-class StoreError(Exception):
-    """A C-STORE request that is answered with a failure.
+Code = TypeVar("Code", bound=StatusCode)
+
+
+class RequestError(Exception, Generic[Code]):
+    """A request that is answered with a failure.
 
     Args:
         status: The status to answer with.
         comment: ErrorComment, at most 64 characters; never patient data, which the peer may log.
     """
 
-    def __init__(self, status: Status, comment: str) -> None:
+    def __init__(self, status: Code, comment: str) -> None:
         self.status = status
         self.comment = comment[:MAX_COMMENT_CHARACTERS]
         super().__init__(status, comment)
@@ -63,6 +66,10 @@ class StoreError(Exception):
         answer.Status = int(self.status)
         answer.ErrorComment = self.comment
         return answer
+
+
+class StoreError(RequestError[Status]):
+    """A C-STORE request that is answered with a failure."""
 
 
 def is_delivered(status: int) -> bool:
