@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -78,7 +79,7 @@ class Reporter:
         answer: Assessment | Refusal,
         attention: Attention | None = None,
     ) -> NewReport:
-        """The report of a reading; without documents where nothing is to be sent.
+        """The report of a reading; without documents where nothing is to be sent, or it was said before.
 
         Args:
             job: The job that is done.
@@ -93,6 +94,7 @@ class Reporter:
         source = _source(choice, job)
         patient = _patient(source)
         course = self._course(patient, job.study_id, answer)
+        known = self._store.earlier.report_uids_of(job.study_id)
         occasion = _Occasion(
             source=source,
             source_sha256=instance.sha256,
@@ -100,18 +102,19 @@ class Reporter:
             created_at=datetime.now().astimezone(),
             course=course,
             predecessor=self._predecessor(job.study_id),
-            returns=self._returns(job.study_id, source, answer, instance.sha256, course),
+            returns=self._returns(known, source, answer, instance.sha256, course),
             attention=attention,
         )
         structured = self._structured(occasion, answer)
         assessed = isinstance(answer, Assessment)
         sent = assessed or self._settings.send_refusals
+        said = structured.SOPInstanceUID in known
         return NewReport(
             instance_id=instance.id,
             kind=ReportKind.ASSESSMENT if assessed else ReportKind.REFUSAL,
             sop_instance_uid=structured.SOPInstanceUID,
             result=result(choice, answer, course=occasion.course) | {"file": choice.path.name},
-            documents=self._documents(occasion, answer, structured) if sent else [],
+            documents=self._documents(occasion, answer, structured) if sent and not said else [],
             patient=patient,
         )
 
@@ -200,7 +203,7 @@ class Reporter:
 
     def _returns(
         self,
-        study_id: int,
+        known: Sequence[str],
         source: Dataset,
         answer: Assessment | Refusal,
         sha256: str,
@@ -210,7 +213,7 @@ class Reporter:
 
         A PACS shows the newest report, which would go on to be the other one.
         """
-        image, overtaken = SourceImage.of(source), self._store.earlier.report_uids_of(study_id)[:-1]
+        image, overtaken = SourceImage.of(source), known[:-1]
         returns = 0
         while report_instance_uid(image, answer, sha256, self._device, course, returns) in overtaken:
             returns += 1
