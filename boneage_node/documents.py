@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 
 import numpy as np
 import numpy.typing as npt
@@ -40,22 +41,20 @@ class _Occasion:
 
     Attributes:
         source: Data set of the image, without its pixels.
-        source_sha256: Digest of its file.
         pixels: The image where it was decoded, as ``Radiograph.pixels``.
         created_at: When the documents are made.
         course: Earlier readings of the patient, where there are any.
         predecessor: The report on the same study that the new one follows.
-        returns: How often the study has come back to this answer after another one.
+        sop_instance_uid: Of the structured report, by which the other documents are known too.
         attention: Where the networks looked, where that was asked for.
     """
 
     source: Dataset
-    source_sha256: str
     pixels: npt.NDArray[np.float32] | None
     created_at: datetime
     course: Course | None
     predecessor: Predecessor | None
-    returns: int
+    sop_instance_uid: str
     attention: Attention | None
 
 
@@ -71,6 +70,7 @@ class Reporter:
         self._settings = settings
         self._store = store
         self._device = DeviceIdentity(name=settings.ae_title)
+        self._sr_class = SR_CLASSES[settings.sr_class]
 
     def report(
         self,
@@ -97,45 +97,33 @@ class Reporter:
         known = self._store.earlier.report_uids_of(job.study_id)
         occasion = _Occasion(
             source=source,
-            source_sha256=instance.sha256,
             pixels=choice.radiograph.pixels if choice.radiograph else None,
             created_at=datetime.now().astimezone(),
             course=course,
             predecessor=self._predecessor(job.study_id),
-            returns=self._returns(known, source, answer, instance.sha256, course),
+            sop_instance_uid=self._report_uid(known, source, answer, instance.sha256, course),
             attention=attention,
         )
-        structured = self._structured(occasion, answer)
         assessed = isinstance(answer, Assessment)
         sent = assessed or self._settings.send_refusals
-        said = structured.SOPInstanceUID in known
+        said = occasion.sop_instance_uid in known
         return NewReport(
             instance_id=instance.id,
             kind=ReportKind.ASSESSMENT if assessed else ReportKind.REFUSAL,
-            sop_instance_uid=structured.SOPInstanceUID,
+            sop_instance_uid=occasion.sop_instance_uid,
             result=result(choice, answer, course=occasion.course) | {"file": choice.path.name},
-            documents=self._documents(occasion, answer, structured) if sent and not said else [],
+            documents=self._documents(occasion, answer) if sent and not said else [],
             patient=patient,
         )
 
-    def _documents(
-        self, occasion: _Occasion, answer: Assessment | Refusal, structured: Dataset
-    ) -> list[NewDocument]:
+    def _documents(self, occasion: _Occasion, answer: Assessment | Refusal) -> list[NewDocument]:
         documents = []
         if self._settings.send_to:
+            structured = self._structured(occasion, answer)
             documents.append(self._spooled(DocumentForm.SR, structured))
-        if self._settings.send_to and self._settings.send_pictures:
-            capture = secondary_capture(
-                occasion.source,
-                self._picture(occasion, answer),
-                report_instance_uid=structured.SOPInstanceUID,
-                created_at=occasion.created_at,
-                device=self._device,
-                of_hand=isinstance(answer, Assessment),
-                laterality=answer.laterality if isinstance(answer, Assessment) else None,
-                number=structured.InstanceNumber,
-            )
-            documents.append(self._spooled(DocumentForm.PICTURE, capture))
+            if self._settings.send_pictures:
+                picture = self._picture(occasion, answer, structured.InstanceNumber)
+                documents.append(self._spooled(DocumentForm.PICTURE, picture))
         if self._settings.fhir_to:
             documents.append(self._spooled_fhir(occasion, answer))
         return documents
@@ -146,25 +134,36 @@ class Reporter:
             return refusal_sr(
                 occasion.source,
                 answer,
-                source_sha256=occasion.source_sha256,
+                sop_instance_uid=occasion.sop_instance_uid,
                 created_at=occasion.created_at,
                 device=self._device,
                 predecessor=occasion.predecessor,
-                returns=occasion.returns,
             )
         return assessment_sr(
             occasion.source,
             answer,
-            source_sha256=occasion.source_sha256,
+            sop_instance_uid=occasion.sop_instance_uid,
             created_at=occasion.created_at,
             device=self._device,
-            sop_class_uid=SR_CLASSES[self._settings.sr_class],
+            sop_class_uid=self._sr_class,
             course=occasion.course,
             predecessor=occasion.predecessor,
-            returns=occasion.returns,
         )
 
-    def _picture(self, occasion: _Occasion, answer: Assessment | Refusal) -> Image.Image:
+    def _picture(self, occasion: _Occasion, answer: Assessment | Refusal, number: int) -> Dataset:
+        """The picture beside the structured report of that InstanceNumber."""
+        return secondary_capture(
+            occasion.source,
+            self._drawn(occasion, answer),
+            report_instance_uid=occasion.sop_instance_uid,
+            created_at=occasion.created_at,
+            device=self._device,
+            of_hand=isinstance(answer, Assessment),
+            laterality=answer.laterality if isinstance(answer, Assessment) else None,
+            number=number,
+        )
+
+    def _drawn(self, occasion: _Occasion, answer: Assessment | Refusal) -> Image.Image:
         if isinstance(answer, Refusal):
             return draw_refusal_picture(occasion.pixels, answer, self._device)
         assert occasion.pixels is not None, "what was assessed was decoded"
@@ -183,11 +182,10 @@ class Reporter:
         bundle = fhir_bundle(
             occasion.source,
             answer,
-            source_sha256=occasion.source_sha256,
+            report_instance_uid=occasion.sop_instance_uid,
             created_at=occasion.created_at,
             device=self._device,
             course=occasion.course,
-            returns=occasion.returns,
         )
         return NewDocument(
             form=DocumentForm.FHIR,
@@ -201,23 +199,33 @@ class Reporter:
             return None
         return Predecessor(found.sop_class_uid, found.sop_instance_uid, Kind(found.kind), found.number)
 
-    def _returns(
+    def _report_uid(
         self,
         known: Sequence[str],
         source: Dataset,
         answer: Assessment | Refusal,
         sha256: str,
         course: Course | None,
-    ) -> int:
-        """How often the study has come back to an answer after another one: by an older model, for example.
+    ) -> str:
+        """SOPInstanceUID of the report: that of the report before, where it said the same.
 
-        A PACS shows the newest report, which would go on to be the other one.
+        A study can come back to an answer after another one: by an older model, for example. A PACS shows the
+        newest report, which would go on to be the other one, so the answer gets a new report then.
         """
         image, overtaken = SourceImage.of(source), known[:-1]
-        returns = 0
-        while report_instance_uid(image, answer, sha256, self._device, course, returns) in overtaken:
-            returns += 1
-        return returns
+        uids = (
+            report_instance_uid(
+                image,
+                answer,
+                sha256,
+                self._device,
+                sop_class_uid=self._sr_class,
+                course=course,
+                returns=returns,
+            )
+            for returns in count()
+        )
+        return next(uid for uid in uids if uid not in overtaken)
 
     def _course(self, patient: Patient, study_id: int, answer: Assessment | Refusal) -> Course | None:
         """Earlier readings of the patient as the same sex; another sex is a mistake, here or there."""

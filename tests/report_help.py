@@ -37,7 +37,7 @@ from boneage_node.bone_age import (
 )
 
 ROWS, COLUMNS = 1200, 900
-SHA256 = "5e" * 32
+REPORT_UID = "2.25.1234567890"
 CREATED_AT = datetime(2026, 3, 4, 15, 16, 17, 250_000, tzinfo=UTC)
 REFUSAL = Refusal(ReasonCode.SEX_UNKNOWN, "PatientSex is O")
 

@@ -83,7 +83,7 @@ def structured_reports() -> list[Dataset]:
         assessment_sr(
             image,
             assessment,
-            source_sha256=str(number),
+            sop_instance_uid=f"2.25.{number}",
             created_at=_TIMES[number % 2],
             device=_DEVICES[number % 2],
             sop_class_uid=sop_class,
@@ -101,7 +101,7 @@ def refusals() -> list[Dataset]:
         refusal_sr(
             image,
             Refusal(reason),
-            source_sha256=str(number),
+            sop_instance_uid=f"2.25.{number}",
             created_at=_TIMES[number % 2],
             device=_DEVICES[number % 2],
             predecessor=_predecessor(number),

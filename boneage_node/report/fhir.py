@@ -28,9 +28,8 @@ from .fhir_types import (
     quantity,
     urn_uuid,
 )
-from .identity import DEFAULT_DEVICE, DeviceIdentity, derive_uid, report_instance_uid
+from .identity import DEFAULT_DEVICE, DeviceIdentity, derive_uid
 from .months import CHILDREN
-from .source import SourceImage
 
 _ERROR = hl7_code("data-absent-reason", "error", "Error")
 _UNSUPPORTED = hl7_code("data-absent-reason", "unsupported", "Unsupported")
@@ -59,33 +58,27 @@ def fhir_bundle(
     source: Dataset,
     answer: Assessment | Refusal,
     *,
-    source_sha256: str,
+    report_instance_uid: str,
     created_at: datetime,
     device: DeviceIdentity = DEFAULT_DEVICE,
     course: Course | None = None,
-    returns: int = 0,
 ) -> Json:
     """An assessment or a refusal as a Bundle to be posted to a FHIR server.
 
     Args:
-        source: Data set of the image, as ``pydicom.dcmread`` returned it (pixels not needed). Nothing but
-            StudyInstanceUID has to be in it, and nothing in it is decoded.
+        source: Data set of the image, as ``pydicom.dcmread`` returned it (pixels not needed). Nothing
+            has to be in it, and nothing in it is decoded.
         answer: The reading, or why there is none.
-        source_sha256: Hex digest of the image's file.
+        report_instance_uid: SOPInstanceUID of the structured report that says the same.
         created_at: When the answer was found, with a time zone.
         device: The station that found it.
         course: Earlier readings of the patient, told in the conclusion.
-        returns: How often the study has come back to this answer after another one.
 
     Returns:
-        A Bundle of type ``transaction``, with an identifier. The same arguments make the same identifiers;
-        one of the DiagnosticReport's is the SOPInstanceUID of the structured report.
-
-    Raises:
-        ValueError: The source has no StudyInstanceUID.
+        A Bundle of type ``transaction``, with an identifier. All identifiers follow from the UID of the
+        structured report, which is itself one of the DiagnosticReport's.
     """
     header = FhirHeader.of(source)
-    report_uid = report_instance_uid(SourceImage.of(source), answer, source_sha256, device, course, returns)
     common = {
         "subject": header.subject,
         "effectiveDateTime": header.effective,
@@ -95,29 +88,30 @@ def fhir_bundle(
         sentences = assessment_sentences(answer, course)
     else:
         sentences = refusal_sentences(answer)
-    observation = _entry(_observation(answer, sentences, header, common, device), report_uid)
+    observation = _entry(_observation(answer, sentences, header, common, device), report_instance_uid)
     report = _diagnostic_report(sentences, header, common, observation["fullUrl"])
-    report["identifier"] = [identifier(f"urn:oid:{report_uid}", system=DICOM_UID_SYSTEM)]
+    report["identifier"] = [identifier(f"urn:oid:{report_instance_uid}", system=DICOM_UID_SYSTEM)]
+    uri = urn_uuid(derive_uid("fhir", "Bundle", report_instance_uid))
     return {
         "resourceType": "Bundle",
-        "identifier": identifier(urn_uuid(derive_uid("fhir", "Bundle", report_uid)), system=URI_SYSTEM),
+        "identifier": identifier(uri, system=URI_SYSTEM),
         "type": "transaction",
-        "entry": [observation, _entry(report, report_uid)],
+        "entry": [observation, _entry(report, report_instance_uid)],
     }
 
 
-def _entry(resource: Json, report_uid: str) -> Json:
+def _entry(resource: Json, report_instance_uid: str) -> Json:
     """An entry that creates a resource unless one with its identifier is there (http.html#ccreate).
 
     The identifier is not the entry's URL: servers replace that by the place where they put the resource, some
     of them wherever they find it.
     """
     resource_type = resource["resourceType"]
-    uri = f"urn:oid:{derive_uid('fhir', resource_type, report_uid)}"
+    uri = f"urn:oid:{derive_uid('fhir', resource_type, report_instance_uid)}"
     known_as = [*resource.get("identifier", []), identifier(uri, system=URI_SYSTEM)]
     known = {name: value for name, value in resource.items() if value is not None}
     return {
-        "fullUrl": urn_uuid(derive_uid("fhir", "entry", resource_type, report_uid)),
+        "fullUrl": urn_uuid(derive_uid("fhir", "entry", resource_type, report_instance_uid)),
         "resource": {**known, "identifier": known_as},
         "request": {
             "method": "POST",

@@ -10,6 +10,8 @@ import uuid
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pydicom.uid import ComprehensiveSRStorage
+
 from boneage_node import __version__
 from boneage_node.bone_age import Assessment, Course, Refusal
 
@@ -85,6 +87,8 @@ def report_instance_uid(
     answer: Assessment | Refusal,
     source_sha256: str,
     device: DeviceIdentity,
+    *,
+    sop_class_uid: str = ComprehensiveSRStorage,
     course: Course | None = None,
     returns: int = 0,
 ) -> str:
@@ -95,13 +99,14 @@ def report_instance_uid(
         answer: Of an assessment count the model, and the sex, or that it is unknown; of a refusal the reason.
         source_sha256: Hex digest of the image's file: other bytes under the same UID make another report.
         device: Its software version counts, as the same weights may read otherwise in another version.
+        sop_class_uid: In which an assessment is said.
         course: Earlier readings of the patient, which the report tells.
         returns: How often the study has come back to this answer after another one. The report made first is
             then not the newest, which viewers show.
     """
     if isinstance(answer, Assessment):
         earlier = course_sentences(course, answer) if course else ()
-        said = (Kind.ASSESSMENT, answer.model.sha256, str(answer.sex or "unknown"), *earlier)
+        said = (Kind.ASSESSMENT, answer.model.sha256, str(answer.sex or "unknown"), sop_class_uid, *earlier)
     else:
         said = (Kind.REFUSAL, answer.code)
     source = (image.study_instance_uid, image.sop_instance_uid, source_sha256)

@@ -23,7 +23,7 @@ from boneage_node.bone_age import Refusal
 
 from . import codes
 from .document import Predecessor, context, sr_document
-from .identity import DEFAULT_DEVICE, DeviceIdentity, Kind, report_instance_uid
+from .identity import DEFAULT_DEVICE, DeviceIdentity, Kind
 from .source import SourceImage
 
 STATEMENT = "Result of software (AI), not verified by a physician. For research use only."
@@ -35,11 +35,10 @@ def refusal_sr(
     source: Dataset,
     refusal: Refusal,
     *,
-    source_sha256: str,
+    sop_instance_uid: str,
     created_at: datetime,
     device: DeviceIdentity = DEFAULT_DEVICE,
     predecessor: Predecessor | None = None,
-    returns: int = 0,
 ) -> Dataset:
     """The text report of a refusal: never a measurement group, which has no graphics here and blanks OHIF.
 
@@ -47,14 +46,13 @@ def refusal_sr(
         source: Data set of the object that was refused, as ``pydicom.dcmread`` returned it. Nothing but
             StudyInstanceUID has to be in it.
         refusal: The reason.
-        source_sha256: Hex digest of the object's file.
+        sop_instance_uid: Of the report, from ``report_instance_uid``.
         created_at: When it was refused, with a time zone.
         device: The station that refused it.
         predecessor: The report on the same study that this one follows.
-        returns: How often the study has come back to this answer after another one.
 
     Returns:
-        The report. The same arguments make the same UIDs.
+        The report.
 
     Raises:
         ValueError: The source has no StudyInstanceUID.
@@ -67,7 +65,7 @@ def refusal_sr(
             _content(image, refusal, device),
             kind=Kind.REFUSAL,
             sop_class_uid=BasicTextSRStorage,
-            sop_instance_uid=report_instance_uid(image, refusal, source_sha256, device, returns=returns),
+            sop_instance_uid=sop_instance_uid,
             device=device,
             created_at=created_at,
             predecessor=predecessor,

@@ -31,7 +31,7 @@ from boneage_node.bone_age import Assessment, Course, Sex
 
 from . import codes
 from .document import Predecessor, context, sr_document
-from .identity import DEFAULT_DEVICE, DeviceIdentity, Kind, derive_uid, report_instance_uid
+from .identity import DEFAULT_DEVICE, DeviceIdentity, Kind, derive_uid
 from .months import CHILDREN, agreement_sentence, course_sentences
 from .outline import outline_polyline
 from .source import SourceImage
@@ -47,13 +47,12 @@ def assessment_sr(
     source: Dataset,
     assessment: Assessment,
     *,
-    source_sha256: str,
+    sop_instance_uid: str,
     created_at: datetime,
     device: DeviceIdentity = DEFAULT_DEVICE,
     sop_class_uid: str = ComprehensiveSRStorage,
     course: Course | None = None,
     predecessor: Predecessor | None = None,
-    returns: int = 0,
 ) -> Dataset:
     """The structured report of an assessment.
 
@@ -65,16 +64,15 @@ def assessment_sr(
             Nothing but StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, SOPClassUID, Rows and Columns has
             to be in it.
         assessment: The reading; its outline in pixels of that image.
-        source_sha256: Hex digest of the image's file.
+        sop_instance_uid: Of the report, from ``report_instance_uid``.
         created_at: When the reading was made, with a time zone.
         device: The station that made it.
         sop_class_uid: Comprehensive SR, or Comprehensive 3D SR as IHE AI Results asks for.
         course: Earlier readings of the patient.
         predecessor: The report on the same study that this one follows.
-        returns: How often the study has come back to this answer after another one.
 
     Returns:
-        The report. The same arguments make the same UIDs.
+        The report, whose other UIDs follow from its own and the image's.
 
     Raises:
         ValueError: The source lacks a UID that the report must refer to or is no image, or the outline is no
@@ -86,7 +84,6 @@ def assessment_sr(
     if not image.is_image:
         raise ValueError("an object that is no image cannot have an assessment")
     earlier = course_sentences(course, assessment) if course else ()
-    sop_instance_uid = report_instance_uid(image, assessment, source_sha256, device, course, returns)
     rows, columns = int(source.Rows), int(source.Columns)
     polyline = outline_polyline(assessment.outline_px, rows, columns)
     # What is invalid in the image must not keep it from having a report.

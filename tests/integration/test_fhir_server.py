@@ -20,14 +20,13 @@ from report_help import (
     NOTHING_KNOWN,
     READ_AS_BOTH,
     REFUSAL,
-    SHA256,
     SOUND,
     radiograph,
 )
 
 from boneage_node.bone_age import ReasonCode, Refusal
 from boneage_node.fhir.server import send
-from boneage_node.report import fhir_bundle, json_bytes
+from boneage_node.report import DeviceIdentity, SourceImage, fhir_bundle, json_bytes, report_instance_uid
 
 Json = dict[str, Any]
 
@@ -46,7 +45,8 @@ def fhir_server(require_peer: Callable[[str], str]) -> Iterator[FhirServer]:
 
 def make(answer: Any = ASSESSMENT, **header: Any) -> Json:
     source = radiograph(**header)
-    return fhir_bundle(source, answer, source_sha256=SHA256, created_at=CREATED_AT)
+    report = report_instance_uid(SourceImage.of(source), answer, "5e" * 32, DeviceIdentity())
+    return fhir_bundle(source, answer, report_instance_uid=report, created_at=CREATED_AT)
 
 
 def written(path: Path, bundle: Json) -> Path:

@@ -10,8 +10,8 @@ from report_help import (
     NOTHING_KNOWN,
     READ_AS_BOTH,
     REFUSAL,
+    REPORT_UID,
     RIGHT_HAND,
-    SHA256,
     SOUND,
     radiograph,
 )
@@ -36,7 +36,9 @@ TOLERATED = ("would be needed to build DICOMDIR", "SpecificCharacterSet", "Speci
 @pytest.fixture
 def sr_file(tmp_path):
     def write(source, assessment=ASSESSMENT, **arguments):
-        report = assessment_sr(source, assessment, source_sha256=SHA256, created_at=CREATED_AT, **arguments)
+        report = assessment_sr(
+            source, assessment, sop_instance_uid=REPORT_UID, created_at=CREATED_AT, **arguments
+        )
         path = tmp_path / "sr.dcm"
         path.write_bytes(to_bytes(report))
         return path
@@ -66,7 +68,9 @@ def refusal_file(tmp_path):
     path = tmp_path / "refusal.dcm"
 
     def write(source):
-        path.write_bytes(to_bytes(refusal_sr(source, REFUSAL, source_sha256=SHA256, created_at=CREATED_AT)))
+        path.write_bytes(
+            to_bytes(refusal_sr(source, REFUSAL, sop_instance_uid=REPORT_UID, created_at=CREATED_AT))
+        )
         return path
 
     return write

@@ -104,6 +104,16 @@ def test_pictures_refusals_and_the_class_are_as_set(store: Store, tmp_path: Path
     assert [document.form for document in refused.documents] == [DocumentForm.SR, DocumentForm.PICTURE]
 
 
+def test_a_study_read_again_for_another_class_has_a_report_in_it(
+    store: Store, tmp_path: Path, image: Dataset
+) -> None:
+    first = dicom(read(store, tmp_path, image), DocumentForm.SR)
+    second = dicom(read(store, tmp_path, image, sr_class="comprehensive-3d"), DocumentForm.SR)
+    assert second.SOPClassUID == Comprehensive3DSRStorage
+    assert second.SOPInstanceUID != first.SOPInstanceUID
+    assert second.InstanceNumber == first.InstanceNumber + 1
+
+
 def test_a_study_read_again_names_the_report_it_follows(store: Store, tmp_path: Path, image: Dataset) -> None:
     first = dicom(read(store, tmp_path, image), DocumentForm.SR)
     newer = replace(BOY, model=replace(BOY.model, sha256="cd" * 32), bone_age_months=140.0)

@@ -4,16 +4,28 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report_help import ASSESSMENT, CREATED_AT, REFUSAL, SHA256, radiograph
+from pydicom.uid import Comprehensive3DSRStorage
+from report_help import ASSESSMENT, COURSE, CREATED_AT, REFUSAL, REPORT_UID, radiograph
 
 from boneage_node.bone_age import ReasonCode, Refusal, Sex
-from boneage_node.report import DeviceIdentity, assessment_sr, derive_uid, refusal_sr
+from boneage_node.report import (
+    DeviceIdentity,
+    SourceImage,
+    assessment_sr,
+    derive_uid,
+    refusal_sr,
+    report_instance_uid,
+)
 
 
-def report(source=None, assessment=ASSESSMENT, source_sha256=SHA256, **arguments):
-    source = radiograph() if source is None else source
-    arguments = {"created_at": CREATED_AT, **arguments}
-    return assessment_sr(source, assessment, source_sha256=source_sha256, **arguments)
+def report_uid(source=None, answer=ASSESSMENT, sha256="5e" * 32, device=DeviceIdentity(), **arguments):  # noqa: B008
+    image = SourceImage.of(radiograph() if source is None else source)
+    return report_instance_uid(image, answer, sha256, device, **arguments)
+
+
+def series_uid(make=assessment_sr, answer=ASSESSMENT, uid=REPORT_UID, **header):
+    source = radiograph(**header)
+    return make(source, answer, sop_instance_uid=uid, created_at=CREATED_AT).SeriesInstanceUID
 
 
 @given(st.lists(st.text(), min_size=1))
@@ -27,42 +39,59 @@ def test_derived_uids_never_change():
     assert derive_uid("ab") != derive_uid("a", "b") != derive_uid("b", "a")
 
 
-def test_the_same_reading_is_the_same_object_whenever_it_is_made():
-    first, second = report(), report(created_at=CREATED_AT.replace(year=2027))
-    assert first.SOPInstanceUID == second.SOPInstanceUID
-    assert first.SeriesInstanceUID == second.SeriesInstanceUID
-    assert first.ContentDate != second.ContentDate
+def test_the_same_reading_is_the_same_object():
+    assert report_uid() == report_uid()
+    assert report_uid(answer=REFUSAL) == report_uid(answer=REFUSAL)
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"source_sha256": "00" * 32},
+        {"sha256": "00" * 32},
         {"source": radiograph(SOPInstanceUID="1.2.3")},
-        {"assessment": replace(ASSESSMENT, model=replace(ASSESSMENT.model, sha256="cd" * 32))},
-        {"assessment": replace(ASSESSMENT, sex=Sex.FEMALE)},
-        {"assessment": replace(ASSESSMENT, sex=None)},
+        {"source": radiograph(StudyInstanceUID="1.2.3")},
+        {"answer": replace(ASSESSMENT, model=replace(ASSESSMENT.model, sha256="cd" * 32))},
+        {"answer": replace(ASSESSMENT, sex=Sex.FEMALE)},
+        {"answer": replace(ASSESSMENT, sex=None)},
+        {"answer": REFUSAL},
         {"device": DeviceIdentity(software_version="9.9.9")},
+        {"sop_class_uid": Comprehensive3DSRStorage},
+        {"course": COURSE},
+        {"returns": 1},
     ],
-    ids=["file", "image", "model", "sex", "sex unknown", "software"],
+    ids=[
+        "file",
+        "image",
+        "study",
+        "model",
+        "sex",
+        "sex unknown",
+        "refusal",
+        "software",
+        "SOP class",
+        "course",
+        "come back",
+    ],
 )
-def test_another_reading_is_another_instance_of_the_same_series(changes):
-    first, second = report(), report(**changes)
-    assert first.SOPInstanceUID != second.SOPInstanceUID
-    assert first.SeriesInstanceUID == second.SeriesInstanceUID
+def test_another_reading_or_another_way_to_say_it_is_another_object(changes):
+    assert report_uid() != report_uid(**changes)
 
 
-def test_a_series_never_spans_two_studies():
-    assert report().SeriesInstanceUID != report(radiograph(StudyInstanceUID="1.2.3")).SeriesInstanceUID
+def test_without_a_study_there_is_no_report():
+    with pytest.raises(ValueError, match="StudyInstanceUID"):
+        report_uid(radiograph(StudyInstanceUID=None))
 
 
-def test_refusals_have_a_series_of_their_own_and_an_instance_for_each_reason():
-    arguments = {"source_sha256": SHA256, "created_at": CREATED_AT}
-    first = refusal_sr(radiograph(), REFUSAL, **arguments)
-    second = refusal_sr(radiograph(), Refusal(ReasonCode.ADULT), **arguments)
-    assert first.SeriesInstanceUID == second.SeriesInstanceUID != report().SeriesInstanceUID
-    assert first.SOPInstanceUID != second.SOPInstanceUID
-    assert first.SOPInstanceUID == refusal_sr(radiograph(), REFUSAL, **arguments).SOPInstanceUID
+def test_refusals_differ_by_reason():
+    assert report_uid(answer=REFUSAL) != report_uid(answer=Refusal(ReasonCode.ADULT))
+
+
+def test_reports_of_a_study_share_a_series_which_never_spans_two_studies():
+    assert series_uid() == series_uid(uid="2.25.5") != series_uid(StudyInstanceUID="1.2.3")
+
+
+def test_refusals_have_a_series_of_their_own():
+    assert series_uid(refusal_sr, REFUSAL) != series_uid()
 
 
 def test_the_device_keeps_its_uid_over_versions():

@@ -3,14 +3,14 @@ from io import BytesIO
 import pydicom
 import pytest
 from pydicom.uid import BasicTextSRStorage
-from report_help import CREATED_AT, REFUSAL, SHA256, radiograph
+from report_help import CREATED_AT, REFUSAL, REPORT_UID, radiograph
 
 from boneage_node.bone_age import ReasonCode, Refusal
 from boneage_node.report import refusal_sr, to_bytes
 
 
 def read(source, refusal=REFUSAL):
-    report = refusal_sr(source, refusal, source_sha256=SHA256, created_at=CREATED_AT)
+    report = refusal_sr(source, refusal, sop_instance_uid=REPORT_UID, created_at=CREATED_AT)
     return pydicom.dcmread(BytesIO(to_bytes(report)))
 
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from report_help import ASSESSMENT, BROKEN, CREATED_AT, REFUSAL, SHA256, SOUND, TYPE_2, radiograph
+from report_help import ASSESSMENT, BROKEN, CREATED_AT, REFUSAL, REPORT_UID, SOUND, TYPE_2, radiograph
 
 from boneage_node.report import assessment_sr, refusal_sr, to_bytes
 
@@ -28,7 +28,7 @@ def bytes_of(dataset, keyword):
 
 
 def both_reports(source):
-    arguments = {"source_sha256": SHA256, "created_at": CREATED_AT}
+    arguments = {"sop_instance_uid": REPORT_UID, "created_at": CREATED_AT}
     reports = assessment_sr(source, ASSESSMENT, **arguments), refusal_sr(source, REFUSAL, **arguments)
     return [pydicom.dcmread(BytesIO(to_bytes(report))) for report in reports]
 
