@@ -1,12 +1,14 @@
 """How long a study takes from the start of its C-STORE to the arrival of its report and picture.
 
-A whole node and a small PACS on loopback; each study is sent alone, over an association of its own.
+A whole node and a small PACS on loopback; each study is sent alone, over an association of its own. On Linux
+also the memory of the node's largest process, which is the worker's: it alone holds the networks.
 
     python benchmarks/turnaround.py [STUDIES]
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 import tempfile
@@ -35,6 +37,26 @@ def new_study(folder: Path, number: int) -> Path:
     return path
 
 
+def peak_memory_mib() -> float | None:
+    """Greatest resident set that any child of this process has had, in MiB; None where /proc is missing."""
+    parents, peaks_kib = {}, {}
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        except (FileNotFoundError, ProcessLookupError):  # it has just ended
+            continue
+        process = int(status.parent.name)
+        parents[process] = int(fields["PPid"])
+        peaks_kib[process] = int(fields.get("VmHWM", "0 kB").split()[0])
+
+    def is_ours(process: int) -> bool:
+        parent = parents.get(process, 0)
+        return parent == os.getpid() or (parent > 1 and is_ours(parent))
+
+    ours = [peak_kib for process, peak_kib in peaks_kib.items() if is_ours(process)]
+    return max(ours) / 1024 if ours else None
+
+
 def main(studies: int) -> None:
     """Send the studies one after another and print the times."""
     with tempfile.TemporaryDirectory() as temporary:
@@ -51,11 +73,14 @@ def main(studies: int) -> None:
                 while len(list(received.iterdir())) < DOCUMENTS * (number + 1):
                     time.sleep(0.01)
                 seconds.append(time.perf_counter() - started)
+            memory_mib = peak_memory_mib()
     first, *rest = seconds
     print(
         f"first study {first:.2f} s; next {len(rest)}: median {statistics.median(rest):.2f} s, "
         f"least {min(rest):.2f} s, most {max(rest):.2f} s"
     )
+    if memory_mib is not None:
+        print(f"memory of the largest process: at most {memory_mib:.0f} MiB")
 
 
 if __name__ == "__main__":
