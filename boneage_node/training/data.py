@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ HIGH_RESOLUTION_PX = 400
 
 
 SPLITS = ("train", "calibration", "validation")
+HELD_OUT_SPLITS = SPLITS[1:]
 
 
 class DataError(Exception):
@@ -103,6 +105,15 @@ def read_examples(folder: Path) -> list[Example]:
                 Example(row["id"], path, float(row["boneage"]), sex, _split(row["id"], given), native)
             )
     return examples
+
+
+def held_out_digest(examples: Iterable[Example]) -> str:
+    """sha256, hex, of which radiographs are kept from training and for what: the ids of each held-out split.
+
+    Two folders have the same one where what was trained on one of them can be measured on the other.
+    """
+    held_out = sorted(f"{e.split} {e.id}\n" for e in examples if e.split in HELD_OUT_SPLITS)
+    return hashlib.sha256("".join(held_out).encode()).hexdigest()
 
 
 def read_image(path: Path) -> npt.NDArray[np.float32]:

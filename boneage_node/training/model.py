@@ -22,7 +22,16 @@ from . import calibration
 from .age import FAMILIES, AgeRecipe, AgeTask
 from .annotated import KEY_POINTS, OUTLINES
 from .assembly import Assembly, Stage
-from .data import SPLITS, DataError, Example, Marked, read_examples, read_outlines, read_points
+from .data import (
+    SPLITS,
+    DataError,
+    Example,
+    Marked,
+    held_out_digest,
+    read_examples,
+    read_outlines,
+    read_points,
+)
 from .fitting import Fit, Network, first_alone, load_network, recipe_of, save_network, world
 from .rasters import cut_rasters, made_of, read_rasters
 from .registration import RegistrationRecipe, RegistrationTask, cut_squares, load_or_cut_squares
@@ -197,6 +206,7 @@ class ModelRun:
             "command": f"boneage-node train all --family {self.family}",
             "data": "RSNA 2017 Pediatric Bone Age Challenge, training set",
             "images": {name: sum(e.split == name for e in self.examples) for name in SPLITS},
+            "held_out_sha256": held_out_digest(self.examples),
             "recipes": {
                 "segmentation": asdict(self.segmentation),
                 "registration": asdict(self.registration),

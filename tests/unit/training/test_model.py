@@ -18,7 +18,7 @@ from boneage_node.bone_age.predictor import Predictor
 from boneage_node.bone_age.registration import POINT_NAMES
 from boneage_node.bone_age.segmentation import largest_component, outline
 from boneage_node.phantom import PhantomHand, draw_hand
-from boneage_node.training.data import DataError, read_examples, read_image, read_points
+from boneage_node.training.data import DataError, held_out_digest, read_examples, read_image, read_points
 from boneage_node.training.registration import points_in
 
 
@@ -147,6 +147,7 @@ def test_the_command_makes_a_model_that_the_node_can_load(tmp_path: Path) -> Non
     predictor = Predictor.load(out / "model", "cpu")
     assert predictor.manifest.metrics["figures"]["all"]["images"] == 8
     assert predictor.manifest.training["recipes"]["age"]["steps"] == 3
+    assert predictor.manifest.training["held_out_sha256"] == held_out_digest(read_examples(data))
     shares = [share for member in predictor.manifest.members for share in member.weights.values()]
     assert sum(shares) == pytest.approx(1, abs=1e-3)
 
