@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from boneage_node.bone_age import Agreement, Assessment, ModelIdentity, ReasonCode, Refusal, Sex
+from boneage_node.bone_age import Agreement, Assessment, ModelIdentity, ReasonCode, Refusal, Sex, model_zoo
+from boneage_node.bone_age.manifest import Band, Interval, Manifest, Weights, read_manifest
 from boneage_node.training.data import Example
 from boneage_node.training.evaluation import Reading
 
@@ -33,6 +34,22 @@ def an_assessment(
         regions_px={},
         model=ModelIdentity("hand-made", "1", "0" * 64),
     )
+
+
+def a_manifest() -> Manifest:
+    """The shipped one, under another name, with bands of its own."""
+    bands = {
+        BOY: (Band(below_months=96, half_width_months=10), Band(below_months=240, half_width_months=20)),
+        GIRL: (Band(below_months=240, half_width_months=15),),
+    }
+    own = {
+        "name": "<hand-made>",
+        "version": "1",
+        "terms": "Research & nothing else.",
+        "weights": Weights(file="weights.safetensors", sha256="0" * 64),
+        "interval": Interval(coverage=0.95, bands=bands),
+    }
+    return read_manifest(model_zoo.model_dir()).model_copy(update=own)
 
 
 def a_reading(

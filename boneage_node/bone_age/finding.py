@@ -13,7 +13,7 @@ from .framing import Grey, working_image
 from .manifest import Plausibility
 from .networks import HandUNet, KeyPointVgg
 from .registration import find_points
-from .segmentation import Mask, hand_share, largest_component, refuse_implausible
+from .segmentation import Mask, segment
 from .shape import UsualHand, beyond_frame_share, cut_off_share, second_component_share
 from .words import ReasonCode, Refusal
 
@@ -51,9 +51,7 @@ class HandFinder:
         if min(pixels.shape) < _LEAST_SIDE_PX or not np.isfinite(pixels).all():
             raise Refusal(ReasonCode.NO_HAND_FOUND, f"{pixels.shape[1]} x {pixels.shape[0]} pixels")
         image, scale = working_image(pixels)
-        hand_pixels = hand_share(self.segmentation, image, self.device) > 0.5
-        mask = largest_component(hand_pixels)
-        refuse_implausible(mask)
+        mask, hand_pixels = segment(self.segmentation, image, self.device)
         checks = self.limits if self.usual is not None else None
         if checks is not None and second_component_share(hand_pixels) > checks.second_component:
             raise Refusal(ReasonCode.SEVERAL_HANDS)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from .assessment import ModelIdentity
 from .words import Sex
 
 MANIFEST_FILE = "manifest.json"
@@ -87,10 +88,10 @@ class Interval(_Part):
     coverage: float
     bands: dict[Sex, tuple[Band, ...]]
 
-    def half_width_months(self, sex: Sex, bone_age_months: float) -> float:
-        """Half width for a reading; the last band has no upper end."""
+    def band(self, sex: Sex, bone_age_months: float) -> Band:
+        """The band of a reading; the last has no upper end."""
         bands = self.bands[sex]
-        return next((b for b in bands if bone_age_months < b.below_months), bands[-1]).half_width_months
+        return next((b for b in bands if bone_age_months < b.below_months), bands[-1])
 
 
 class Plausibility(_Part):
@@ -130,6 +131,11 @@ class Manifest(_Part):
     interval: Interval
     training: dict[str, Any]
     metrics: dict[str, Any]
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """What reports call the model."""
+        return ModelIdentity(self.name, self.version, self.weights.sha256)
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from .assessment import Assessment, Attention, Hand, ModelIdentity
+from .assessment import Assessment, Attention, Hand
 from .attention import occlude
 from .cropping import FoundHand, member_raster, region_corners
 from .finding import HandFinder
@@ -73,7 +73,7 @@ class Predictor:
         self.manifest = manifest
         self.finder = finder
         self.device = device
-        self.identity = ModelIdentity(manifest.name, manifest.version, manifest.weights.sha256)
+        self.identity = manifest.identity
         self._ages = ages
 
     @classmethod
@@ -196,7 +196,7 @@ class Predictor:
                 return Refusal(ReasonCode.READINGS_DISAGREE, f"by {spread:.0f} months")
             months_by_sex[sex] = months
             spreads.append(spread)
-            half = self.manifest.interval.half_width_months(sex, months)
+            half = self.manifest.interval.band(sex, months).half_width_months
             ends += [months - half, months + half]
         bone_age_months = float(np.mean(list(months_by_sex.values())))
         age, sex_known = hand.chronological_age_months, hand.sex

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -34,11 +36,11 @@ def input_planes(grey: Grey, inside: Mask) -> npt.NDArray[np.float32]:
     from nearly black to nearly white.
 
     Args:
-        grey: Shape (SIDE_PX, SIDE_PX), any range.
+        grey: Shape (side, side), any range.
         inside: Where the square lies on the image, same shape; only there are values counted.
 
     Returns:
-        Shape (2, SIDE_PX, SIDE_PX), in [0, 1], 0 beyond the image.
+        Shape (2, side, side), in [0, 1], 0 beyond the image.
     """
     values = grey[inside]
     low, high = np.percentile(values, [1, 99.5])
@@ -69,23 +71,33 @@ def hand_share(network: HandUNet, image: Grey, device: torch.device) -> npt.NDAr
     return whole.cut(share)
 
 
-def segment(network: HandUNet, image: Grey, device: torch.device) -> Mask:
-    """The hand's pixels: the largest connected component, holes filled.
+class Segmented(NamedTuple):
+    """What is hand in an image, of the image's shape.
+
+    Attributes:
+        mask: The largest connected component, holes filled.
+        hand_pixels: All pixels that look like hand, other components too.
+    """
+
+    mask: Mask
+    hand_pixels: Mask
+
+
+def segment(network: HandUNet, image: Grey, device: torch.device) -> Segmented:
+    """The hand's pixels.
 
     Args:
         network: Trained network in evaluation mode on ``device``.
-        image: Shape (height, width), float32.
+        image: Working image, shape (height, width), float32, of either polarity.
         device: Where to compute.
-
-    Returns:
-        Mask of the image's shape.
 
     Raises:
         Refusal: ``NO_HAND_FOUND`` where the mask has not the area and shape of one hand.
     """
-    mask = largest_component(hand_share(network, image, device) > 0.5)
+    hand_pixels = hand_share(network, image, device) > 0.5
+    mask = largest_component(hand_pixels)
     refuse_implausible(mask)
-    return mask
+    return Segmented(mask, hand_pixels)
 
 
 def largest_component(mask: Mask) -> Mask:

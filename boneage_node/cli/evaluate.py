@@ -70,11 +70,9 @@ def evaluate(
     with progress_bar(split, len(examples)) as advance:
         readings = read_all(predictor, examples, lambda done: advance(done, ""), untold=True)
     evaluation = Evaluation(
-        model=str(predictor.identity),
-        terms=predictor.manifest.terms,
-        split=split,
-        coverage=predictor.manifest.interval.coverage,
-        readings=readings,
+        predictor.manifest,
+        split,
+        readings,
         finding=finding_figures(predictor.finder, data, every),
         stress=_stress(predictor, readings) if stress else None,
         phantoms=_phantoms(predictor, phantoms) if phantoms else None,

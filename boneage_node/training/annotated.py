@@ -26,7 +26,7 @@ def finding_figures(finder: HandFinder, data: Path, examples: list[Example]) -> 
     figures: dict[str, Any] = {}
     if (data / OUTLINES).is_file():
         outlines = read_outlines(data / OUTLINES)
-        figures["hand_mask"] = overlap_figures(finder.segmentation, outlines, examples)
+        figures["hand_mask"] = overlap_figures(lambda pixels: finder.find(pixels).mask, outlines, examples)
     if (data / KEY_POINTS).is_file():
         marked = [
             one
@@ -34,7 +34,5 @@ def finding_figures(finder: HandFinder, data: Path, examples: list[Example]) -> 
             if one.manual and one.example.split == "validation"
         ]
         if marked:
-            figures["key_points"] = point_figures(
-                finder.registration, finder.segmentation, marked, finder.device
-            )
+            figures["key_points"] = point_figures(finder, marked)
     return figures

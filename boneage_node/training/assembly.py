@@ -128,12 +128,10 @@ class Assembly:
         """What ``boneage-node evaluate`` finds."""
         predictor = self._predictor(manifest)
         return Evaluation(
-            model=str(predictor.identity),
-            terms=manifest.terms,
-            split="validation",
-            coverage=manifest.interval.coverage,
-            readings=self._read("validation", predictor, stage, untold=True),
-            finding=finding_figures(predictor.finder, self.data, self.examples),
+            manifest,
+            "validation",
+            self._read("validation", predictor, stage, untold=True),
+            finding_figures(predictor.finder, self.data, self.examples),
         )
 
     def _predictor(self, manifest: Manifest) -> Predictor:

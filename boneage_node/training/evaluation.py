@@ -12,8 +12,10 @@ import numpy.typing as npt
 
 from boneage_node.bone_age import Assessment, Hand, Refusal, Sex
 from boneage_node.bone_age.cropping import FoundHand, member_raster
-from boneage_node.bone_age.framing import Grey
+from boneage_node.bone_age.framing import Grey, working_image
 from boneage_node.bone_age.predictor import MALE, Predictor
+from boneage_node.bone_age.registration import Points
+from boneage_node.bone_age.segmentation import Mask
 
 from .data import HIGH_RESOLUTION_PX, Example, read_image
 
@@ -95,6 +97,27 @@ def _read_untold(predictor: Predictor, found: Sequence[FoundHand | Refusal]) -> 
     rows = ({name: float(months[k]) for name, months in read.items()} for k in range(len(hands)))
     by_hand = iter([row | {ENSEMBLE: predictor.ensemble(row)[0]} for row in rows])
     return [next(by_hand) if isinstance(f, FoundHand) else None for f in found]
+
+
+def mask_iou(mask: Mask, true: Mask) -> float:
+    """Intersection over union of a mask of the working image with the true one of the radiograph."""
+    seen = working_image(true.astype(np.float32))[0] >= 0.5
+    return float((mask & seen).sum() / (mask | seen).sum())
+
+
+def point_errors(found: FoundHand, true_px: Points) -> npt.NDArray[np.float64]:
+    """How far each key point is off, as a share of the hand's true length from tip to capitate.
+
+    Args:
+        found: The hand.
+        true_px: Where they are in the radiograph, pixel centres at integers, shape (3, 2).
+
+    Returns:
+        Shape (3,).
+    """
+    length_px = np.linalg.norm(true_px[0] - true_px[2])
+    off_px = np.linalg.norm(found.in_radiograph(found.points_px) - true_px, axis=1)
+    return np.asarray(off_px / length_px, dtype=np.float64)
 
 
 def errors_months(readings: list[Reading]) -> npt.NDArray[np.float64]:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from boneage_node import __version__
+from boneage_node.bone_age.manifest import Manifest
 
 from .evaluation import Reading, refusals, summary
 from .phantoms import PhantomReading, phantom_table
-from .table import band_table, member_table, populations, sex_unknown, stage_table
+from .table import band_table, interval_table, member_table, populations, sex_unknown, stage_table
 
 JSON_FILE = "evaluation.json"
 
@@ -22,38 +23,41 @@ class Evaluation:
     """A model's readings of a split, and of transformed images and phantoms where they were asked for.
 
     Attributes:
-        model: Name, version and sha256 of the weights.
-        terms: Under which the model may be used.
+        manifest: The model's.
         split: Which images.
-        coverage: Nominal coverage of the intervals.
         readings: Of the split's images.
         finding: ``annotated.finding_figures``.
         stress: Rows of ``stress.stress_table``.
         phantoms: Readings of drawn hands.
     """
 
-    model: str
-    terms: str
+    manifest: Manifest
     split: str
-    coverage: float
     readings: list[Reading]
     finding: Mapping[str, Any] = field(default_factory=dict)
     stress: list[dict[str, Any]] | None = None
     phantoms: list[PhantomReading] | None = None
 
+    @property
+    def model(self) -> str:
+        """Name, version and sha256 of the weights."""
+        return str(self.manifest.identity)
+
     def figures(self) -> dict[str, Any]:
         """All figures, without the single images; each table for every population that has images."""
+        interval = self.manifest.interval
         parts = {name: part for name, part in populations(self.readings).items() if part}
         return {
             "model": self.model,
             "software": f"boneage-node {__version__}",
             "split": self.split,
-            "nominal_coverage": self.coverage,
+            "nominal_coverage": interval.coverage,
             "figures": summary(self.readings),
             "refusals": {name: refusals(r.refusal for r in part) for name, part in parts.items()},
             "networks": {name: member_table(part) for name, part in parts.items()},
             "stages": {name: stage_table(part) for name, part in parts.items()},
             "bands": {name: band_table(part) for name, part in parts.items()},
+            "intervals": {name: interval_table(part, interval) for name, part in parts.items()},
             "finding": dict(self.finding),
             "sex_unknown": {name: sex_unknown(part) for name, part in parts.items()},
             "stress": self.stress,

@@ -12,12 +12,11 @@ from scipy import stats
 
 from boneage_node.bone_age import Assessment, Hand, Refusal, Sex
 from boneage_node.bone_age.cropping import FoundHand
-from boneage_node.bone_age.framing import working_image
 from boneage_node.bone_age.predictor import Predictor
-from boneage_node.bone_age.registration import POINT_NAMES
+from boneage_node.bone_age.registration import POINT_NAMES, Points
 from boneage_node.phantom import PhantomHand
 
-from .evaluation import refusals
+from .evaluation import mask_iou, point_errors, refusals
 from .table import SEX_NAMES
 
 
@@ -47,29 +46,15 @@ def read_phantoms(
     for done, hand in enumerate(hands, 1):
         found = predictor.find(hand.pixels)
         (answer,) = predictor.assess([Hand(hand.pixels, hand.sex)], [found])
-        iou = mask_iou(found, hand) if isinstance(found, FoundHand) else None
-        errors = point_errors(found, hand) if isinstance(found, FoundHand) else None
+        iou = mask_iou(found.mask, hand.mask) if isinstance(found, FoundHand) else None
+        errors = point_errors(found, _true_points(hand)) if isinstance(found, FoundHand) else None
         readings.append(PhantomReading(hand.sex, hand.age_months, answer, iou, errors))
         progress(done)
     return readings
 
 
-def mask_iou(found: FoundHand, hand: PhantomHand) -> float:
-    """Intersection over union of the mask found with the true one, in the working image."""
-    true = working_image(hand.mask.astype(np.float32))[0] >= 0.5
-    return float((found.mask & true).sum() / (found.mask | true).sum())
-
-
-def point_errors(found: FoundHand, hand: PhantomHand) -> npt.NDArray[np.float64]:
-    """How far each key point, in the order of ``POINT_NAMES``, is off as a share of the hand's true length.
-
-    Returns:
-        Shape (3,); the length is that from the middle finger's tip to the capitate.
-    """
-    true = np.array([hand.key_points_px[name] for name in POINT_NAMES])
-    length_px = np.linalg.norm(true[0] - true[2])
-    off_px = np.linalg.norm(found.in_radiograph(found.points_px) - true, axis=1)
-    return np.asarray(off_px / length_px, dtype=np.float64)
+def _true_points(hand: PhantomHand) -> Points:
+    return np.array([hand.key_points_px[name] for name in POINT_NAMES], dtype=np.float32)
 
 
 def phantom_table(readings: list[PhantomReading]) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from boneage_node.bone_age.finding import HandFinder
 from boneage_node.bone_age.framing import working_image
 from boneage_node.bone_age.networks import HandUNet, KeyPointVgg
 from boneage_node.bone_age.registration import (
@@ -22,13 +23,13 @@ from boneage_node.bone_age.registration import (
     SIDE_PX,
     Placement,
     expected_points,
-    find_points,
 )
-from boneage_node.bone_age.segmentation import input_planes, segment
+from boneage_node.bone_age.segmentation import input_planes
 from boneage_node.bone_age.words import Refusal
 
 from .augment import Warp, apply, vary_tone
 from .data import Marked, read_image
+from .evaluation import point_errors
 from .fitting import Recipe, autocast, whole
 
 SQUARE_PX = 224
@@ -163,7 +164,7 @@ class RegistrationTask:
     def measure(self, network: nn.Module, done: float) -> dict[str, float]:
         """Error on watched radiographs, as shares of the hand's length."""
         assert isinstance(network, KeyPointVgg)
-        return point_figures(network, self.segmentation, self.watch, self.device)
+        return point_figures(HandFinder(self.segmentation, network, self.device), self.watch)
 
 
 def gaussians(points: Tensor, side: int) -> Tensor:
@@ -174,38 +175,19 @@ def gaussians(points: Tensor, side: int) -> Tensor:
     return (y[..., :, None] + x[..., None, :]).flatten(2).softmax(dim=2)
 
 
-def point_errors(
-    network: KeyPointVgg, segmentation: HandUNet, marked: list[Marked], device: torch.device
-) -> tuple[npt.NDArray[np.float64], int]:
-    """Distance from each marked point as a share of the hand's tip-to-capitate length.
-
-    Returns:
-        Shape (n, 3) for the radiographs in which a hand was found and registered, and how many were refused.
-    """
-    errors, refused = [], 0
+def point_figures(finder: HandFinder, marked: list[Marked]) -> dict[str, float]:
+    """Errors over all three points as shares of the hand's length; none where every hand was refused."""
+    errors = []
     for one in marked:
-        image, _ = working_image(read_image(one.example.path))
-        truth = points_in(one, image)
-        try:
-            found = find_points(network, image, segment(segmentation, image, device), device)
-        except Refusal:
-            refused += 1
-            continue
-        length = float(np.linalg.norm(truth[0] - truth[2]))
-        errors.append(np.linalg.norm(found - truth, axis=1) / length)
-    return np.array(errors).reshape(-1, 3), refused
-
-
-def point_figures(
-    network: KeyPointVgg, segmentation: HandUNet, marked: list[Marked], device: torch.device
-) -> dict[str, float]:
-    """Point errors over all three points as shares of the hand's length, and refusals."""
-    errors, refused = point_errors(network, segmentation, marked, device)
-    return {
-        "images": len(marked),
-        "refused": refused,
-        "median": round(float(np.median(errors)), 4) if errors.size else math.nan,
-        "percentile_95": round(float(np.percentile(errors, 95)), 4) if errors.size else math.nan,
+        image = read_image(one.example.path)
+        with suppress(Refusal):
+            errors.append(point_errors(finder.find(image), points_in(one, image)))
+    figures: dict[str, float] = {"images": len(marked), "refused": len(marked) - len(errors)}
+    if not errors:
+        return figures
+    return figures | {
+        "median": round(float(np.median(errors)), 4),
+        "percentile_95": round(float(np.percentile(errors, 95)), 4),
     }
 
 

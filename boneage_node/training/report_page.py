@@ -74,7 +74,7 @@ def _page(evaluation: Evaluation, day: date) -> str:
 {day.isoformat()}</p>
 {_cards(found)}
 {"".join(_sections(evaluation, found, tables(found)))}
-<footer class="quiet"><p>{escape(evaluation.terms)}</p></footer>
+<footer class="quiet"><p>{escape(evaluation.manifest.terms)}</p></footer>
 </body>
 </html>
 """
@@ -111,7 +111,7 @@ def _sections(evaluation: Evaluation, found: Mapping[str, Any], shown: Mapping[s
         _section("Errors", _ERRORS, *every("figures")),
         _section("Networks and sex", _NETWORKS, *every("networks")),
         _section("Stages of skeletal development", _STAGES, *every("stages")),
-        *_plots(evaluation, found),
+        *_plots(evaluation, found, every("intervals")),
         *([_section("Finding the hand", _FINDING, *every("finding"))] if found["finding"] else []),
         _section("Sex unknown", _UNKNOWN, *every("sex unknown")),
         _section("Refusals", _REFUSALS, *every("refusals")),
@@ -119,7 +119,7 @@ def _sections(evaluation: Evaluation, found: Mapping[str, Any], shown: Mapping[s
     ]
 
 
-def _plots(evaluation: Evaluation, found: Mapping[str, Any]) -> list[str]:
+def _plots(evaluation: Evaluation, found: Mapping[str, Any], intervals: list[str]) -> list[str]:
     population = "high_resolution" if found["figures"]["high_resolution"]["images"] else "all"
     own = populations(evaluation.readings)[population]
     bands = {words(key).capitalize(): found["bands"][key] for key in reported(found)}
@@ -138,8 +138,9 @@ def _plots(evaluation: Evaluation, found: Mapping[str, Any]) -> list[str]:
         _section(
             "Interval by age",
             "Share of labels inside the interval, with 95% confidence intervals. Dashed: "
-            f"{evaluation.coverage:.0%}, which the interval promises. Measured: {_measured(found)}.",
-            _figure(plots.coverage_by_age(bands, evaluation.coverage), "Coverage by age"),
+            f"{found['nominal_coverage']:.0%}, which the interval promises. Measured: {_measured(found)}.",
+            _figure(plots.coverage_by_age(bands, found["nominal_coverage"]), "Coverage by age"),
+            *intervals,
         ),
     ]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from boneage_node.bone_age import ReasonCode, Refusal
+from boneage_node.bone_age import ReasonCode, Refusal, Sex
 
 from .table import SEX_NAMES, STAGES, UNTOLD
 
@@ -20,7 +20,11 @@ FIGURE_COLUMNS = {
     "interval_coverage": "coverage",
 }
 
+_INTERVAL_NOTE = (
+    "Each sex and band of the age that is read has its own half width; few images say little of a share."
+)
 _FINDING_NOTE = "Errors of key points are shares of the length from the middle finger's tip to the capitate."
+_ANNOTATED_NOTE = f"{_FINDING_NOTE} A hand that is refused counts as no overlap, and has no key points."
 _UNTOLD_NOTE = f"'{UNTOLD}': each network is told that sex is unknown, as now and then in training."
 
 
@@ -44,6 +48,8 @@ def tables(figures: Mapping[str, Any]) -> dict[str, Table]:
         for group in ("all", *SEX_NAMES.values(), UNTOLD):
             own_note = note if group == "all" else ""
             shown[f"stages {name} {group}"] = _stage_table(name, group, figures["stages"][name], own_note)
+    for name in parts:
+        shown[f"intervals {name}"] = _interval_table(name, figures["intervals"][name])
     if figures["finding"]:
         shown["finding"] = _annotated_table(figures["finding"])
     shown["sex unknown"] = _unknown_table({name: figures["sex_unknown"][name] for name in parts})
@@ -119,16 +125,36 @@ def _stage_note() -> str:
     return f"Stages begin at these months of labelled age of girls and boys: {starts}."
 
 
+def _interval_table(population: str, bands: Sequence[Mapping[str, Any]]) -> Table:
+    rows = [
+        (
+            f"{SEX_NAMES[Sex(band['sex'])]}, {_years(band['from_months'], band['to_months'])}",
+            str(band["images"]),
+            f"±{band['half_width_months']:.1f}",
+            _share(band["interval_coverage"]),
+        )
+        for band in bands
+    ]
+    columns = ("bone age read", "n", "half width", "coverage")
+    return Table(f"Interval by sex and age, {words(population)}, months", columns, rows, _INTERVAL_NOTE)
+
+
+def _years(from_months: float, to_months: float | None) -> str:
+    start = f"{from_months / 12:g}"
+    return f"{start} years and over" if to_months is None else f"{start} to {to_months / 12:g} years"
+
+
 def _annotated_table(finding: Mapping[str, Any]) -> Table:
     rows = []
-    if mask := finding.get("hand_mask"):
-        typical, worst = f"mean {mask['mean_iou']:.3f}", f"least {mask['least_iou']:.3f}"
-        rows.append(("hand mask, IoU", str(mask["images"]), "-", typical, worst))
-    if points := finding.get("key_points"):
-        typical, worst = f"median {points['median']:.1%}", f"95th percentile {points['percentile_95']:.1%}"
-        rows.append(("key points", str(points["images"]), str(points["refused"]), typical, worst))
+    for key, label, typical, worst, form in (
+        ("hand_mask", "hand mask, IoU", ("mean_iou", "mean"), ("least_iou", "least"), ".3f"),
+        ("key_points", "key points", ("median", "median"), ("percentile_95", "95th percentile"), ".1%"),
+    ):
+        if row := finding.get(key):
+            told = [f"{name} {row[k]:{form}}" if k in row else "-" for k, name in (typical, worst)]
+            rows.append((label, str(row["images"]), str(row["refused"]), *told))
     columns = ("", "n", "refused", "typical", "worst")
-    return Table("Mask and key points that people drew", columns, rows, _FINDING_NOTE)
+    return Table("Mask and key points that people drew", columns, rows, _ANNOTATED_NOTE)
 
 
 def _unknown_table(parts: Mapping[str, Any]) -> Table:

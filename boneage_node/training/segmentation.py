@@ -17,13 +17,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from boneage_node.bone_age.framing import Grey
+from boneage_node.bone_age.framing import Grey, working_image
 from boneage_node.bone_age.networks import HandUNet
 from boneage_node.bone_age.segmentation import Mask, input_planes, segment, whole_frame
 from boneage_node.bone_age.words import Refusal
 
 from .augment import Warp, vary_tone
 from .data import Example, Outline, read_image, share_of
+from .evaluation import mask_iou
 from .fitting import Fit, Recipe, autocast, first_alone, load_network, save_network, world
 from .mining import Mined, contact_sheet, keep, kept, mine
 
@@ -200,7 +201,12 @@ class SegmentationRun:
         return {"round": number, "recipe": asdict(self.recipe)}
 
     def _measured(self, network: HandUNet) -> dict[str, float]:
-        return overlap_figures(network, self.outlines, self.examples)
+        """As the node finds masks; the checks that need key points or the usual hand come later."""
+
+        def find(pixels: Grey) -> Mask:
+            return segment(network, working_image(pixels)[0], next(network.parameters()).device).mask
+
+        return overlap_figures(find, self.outlines, self.examples)
 
     def _drawn(self) -> Tensor:
         train, _ = split_outlines(self.outlines, self.examples)
@@ -236,29 +242,27 @@ class SegmentationRun:
         return torch.from_numpy(np.stack([_square(read_image(m.example.path), m.mask) for m in mined]))
 
 
-def overlap(network: HandUNet, outlines: list[Outline], examples: list[Example]) -> list[float]:
-    """Intersection over union with each hand-drawn outline, 0 where the mask was refused."""
+def overlap_figures(
+    find: Callable[[Grey], Mask], outlines: list[Outline], examples: list[Example]
+) -> dict[str, float]:
+    """Overlap with the held-out outlines: how many, mean and least; a refused hand counts as no overlap.
+
+    Args:
+        find: The hand's mask in the working image of a radiograph; raises ``Refusal``.
+        outlines: All hand-drawn outlines.
+        examples: All radiographs.
+    """
+    _, held_out = split_outlines(outlines, examples)
     paths = {example.id: example.path for example in examples}
-    device = next(network.parameters()).device
-    shares = []
-    for outline in outlines:
+    shares, refused = [], 0
+    for outline in held_out:
         image = read_image(paths[outline.id])
-        truth = outline.mask(*image.shape)
         try:
-            mask = segment(network, image, device)
+            shares.append(mask_iou(find(image), outline.mask(*image.shape)))
         except Refusal:
             shares.append(0.0)
-            continue
-        shares.append(float((mask & truth).sum() / (mask | truth).sum()))
-    return shares
-
-
-def overlap_figures(network: HandUNet, outlines: list[Outline], examples: list[Example]) -> dict[str, float]:
-    """Overlap with the held-out outlines: how many, mean and least."""
-    _, held_out = split_outlines(outlines, examples)
-    shares = overlap(network, held_out, examples)
-    return {
-        "images": len(shares),
-        "mean_iou": round(float(np.mean(shares)), 3),
-        "least_iou": round(min(shares), 3),
-    }
+            refused += 1
+    figures: dict[str, float] = {"images": len(shares), "refused": refused}
+    if not shares:
+        return figures
+    return figures | {"mean_iou": round(float(np.mean(shares)), 3), "least_iou": round(min(shares), 3)}

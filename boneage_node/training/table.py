@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from boneage_node.bone_age import Sex
+from boneage_node.bone_age.manifest import Interval
 
 from .evaluation import ENSEMBLE, Reading, figures, holds
 
@@ -105,6 +106,35 @@ def band_table(readings: list[Reading]) -> list[dict[str, Any]]:
             part = [r for r in own if low <= r.example.bone_age_months < (high or np.inf)]
             if part:
                 rows.append({"sex": str(sex), "from_months": low, "to_months": high} | figures(part))
+    return rows
+
+
+def interval_table(readings: list[Reading], interval: Interval) -> list[dict[str, Any]]:
+    """For each sex and band of the age read: half width, images, and the share whose label it holds.
+
+    These are the bands that the intervals were calibrated in; the last of a sex has no end.
+    """
+    rows = []
+    for sex, bands in interval.bands.items():
+        starts_months = [0.0, *(band.below_months for band in bands)]
+        for band, start_months in zip(bands, starts_months, strict=False):
+            inside = [
+                holds(r.assessment, r.example.bone_age_months)
+                for r in readings
+                if r.assessment
+                and r.example.sex is sex
+                and interval.band(sex, r.assessment.bone_age_months) is band
+            ]
+            rows.append(
+                {
+                    "sex": str(sex),
+                    "from_months": start_months,
+                    "to_months": None if band is bands[-1] else band.below_months,
+                    "half_width_months": band.half_width_months,
+                    "images": len(inside),
+                    "interval_coverage": round(float(np.mean(inside)), 3) if inside else None,
+                }
+            )
     return rows
 
 

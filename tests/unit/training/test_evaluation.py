@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from evaluation_help import BOY, GIRL, a_reading, an_assessment
+from evaluation_help import BOY, GIRL, a_manifest, a_reading, an_assessment
 
 from boneage_node.bone_age import ReasonCode, Refusal, Sex
 from boneage_node.bone_age.cropping import FoundHand
-from boneage_node.bone_age.words import Laterality
-from boneage_node.phantom import PhantomHand
-from boneage_node.training.evaluation import figures, refusals, summary
-from boneage_node.training.phantoms import PhantomReading, mask_iou, phantom_table, point_errors
-from boneage_node.training.table import band_table, member_table, sex_unknown, stage_of, stage_table
+from boneage_node.training.evaluation import figures, mask_iou, point_errors, refusals, summary
+from boneage_node.training.phantoms import PhantomReading, phantom_table
+from boneage_node.training.table import (
+    band_table,
+    interval_table,
+    member_table,
+    sex_unknown,
+    stage_of,
+    stage_table,
+)
 
 REFUSED = ReasonCode.NO_HAND_FOUND
 
@@ -124,6 +129,23 @@ def test_bands_of_age_are_two_years_and_the_last_is_open() -> None:
     assert rows[1]["bias_months"] == 1.0
 
 
+def test_coverage_is_told_by_sex_and_band_of_the_age_read() -> None:
+    readings = [
+        a_reading(80, an_assessment(95.9, BOY, 10), BOY),  # 15.9 off, in the first band
+        a_reading(90, an_assessment(95, BOY, 10), BOY),
+        a_reading(80, an_assessment(96, BOY, 20), BOY),  # 16 off, in the second
+        a_reading(300, an_assessment(260, BOY, 20), BOY),  # the last has no end
+        a_reading(100, REFUSED, BOY),
+    ]
+    rows = interval_table(readings, a_manifest().interval)
+    told = ("sex", "from_months", "to_months", "half_width_months", "images", "interval_coverage")
+    assert [tuple(row[name] for name in told) for row in rows] == [
+        ("M", 0, 96, 10, 2, 0.5),
+        ("M", 96, None, 20, 2, 0.5),
+        ("F", 0, None, 15, 0, None),
+    ]
+
+
 def test_the_price_of_an_unknown_sex() -> None:
     readings = [
         a_reading(100, an_assessment(100), as_both=an_assessment(104, None, half_width=15)),
@@ -141,21 +163,17 @@ def test_the_price_of_an_unknown_sex() -> None:
     }
 
 
-def a_phantom(mask: np.ndarray) -> PhantomHand:
-    points = {"middle_tip": (500.0, 200.0), "thumb_tip": (300.0, 800.0), "capitate": (500.0, 1200.0)}
-    return PhantomHand(np.zeros_like(mask, np.float32), mask, points, 0.1, 100.0, BOY, Laterality.LEFT)
-
-
 def test_mask_and_key_points_are_compared_in_one_scale() -> None:
     mask = np.zeros((1536, 1000), dtype=bool)  # is read at half its size
     mask[200:1200, 200:800] = True
     found_mask = np.zeros((768, 500), dtype=bool)
     found_mask[100:600, 100:250] = True
-    true = (np.array([[500.0, 200], [300, 800], [500, 1200]]) + 0.5) / 2 - 0.5
+    true_px = np.array([[500.0, 200], [300, 800], [500, 1200]])
+    true = (true_px + 0.5) / 2 - 0.5
     off = np.array([[0.0, 0], [15, 20], [0, 50]])
     found = FoundHand(np.zeros((768, 500), np.float32), found_mask, (true + off).astype(np.float32), 0.5)
-    assert mask_iou(found, a_phantom(mask)) == pytest.approx(0.5)
-    assert point_errors(found, a_phantom(mask)) == pytest.approx([0, 0.05, 0.1], abs=1e-6)
+    assert mask_iou(found.mask, mask) == pytest.approx(0.5)
+    assert point_errors(found, true_px) == pytest.approx([0, 0.05, 0.1], abs=1e-6)
 
 
 def test_drawn_hands_are_ranked_and_what_was_found_is_measured() -> None:

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from evaluation_help import BOY, GIRL, a_reading, an_assessment
+from evaluation_help import BOY, GIRL, a_manifest, a_reading, an_assessment
 from node_process import environment, run
 from PIL import Image
 from tiny_model import tiny_model
@@ -54,13 +54,11 @@ def an_evaluation() -> Evaluation:
     changed = {key(variant): [an_assessment(100)] * len(readings) for variant in VARIANTS}
     drawn = [PhantomReading(BOY, age, an_assessment(age + 2), 0.9, np.full(3, 0.02)) for age in (30, 60, 90)]
     return Evaluation(
-        model="<hand-made> 1 (0000)",
-        terms="Research & nothing else.",
-        split="validation",
-        coverage=0.95,
-        readings=readings,
+        a_manifest(),
+        "validation",
+        readings,
         finding={
-            "hand_mask": {"images": 16, "mean_iou": 0.957, "least_iou": 0.94},
+            "hand_mask": {"images": 16, "refused": 0, "mean_iou": 0.957, "least_iou": 0.94},
             "key_points": {"images": 128, "refused": 1, "median": 0.0123, "percentile_95": 0.0345},
         },
         stress=stress_table(readings, changed),
@@ -95,7 +93,7 @@ def test_the_page_holds_the_figures_and_every_plot_and_nothing_from_elsewhere(tm
     assert len(list(page.iter(SVG))) == 5
     text = "".join(page.itertext())
     for words in (
-        "<hand-made> 1 (0000)",
+        "<hand-made> 1 (000000000000)",
         "Research & nothing else.",
         "2030-01-02",
         "+1.96 SD",
@@ -118,14 +116,14 @@ def test_the_same_readings_make_the_same_page(tmp_path: Path) -> None:
 
 def test_bland_altman_shows_the_limits_of_agreement(tmp_path: Path) -> None:
     readings = [a_reading(100, an_assessment(100 + d), BOY) for d in (-2, 0, 2, 4)]
-    text = "".join(written(Evaluation("m", "t", "validation", 0.95, readings), tmp_path).itertext())
+    text = "".join(written(Evaluation(a_manifest(), "validation", readings), tmp_path).itertext())
     for line in ("mean +1.0", "+1.96 SD +6.1", "-1.96 SD -4.1"):  # the SD of -2, 0, 2, 4 is 2.582
         assert line in text
 
 
 def test_what_was_not_asked_for_is_not_there_and_one_population_is_shown_once(tmp_path: Path) -> None:
     readings = [a_reading(100, an_assessment(103), sex) for sex in (BOY, GIRL)]
-    evaluation = Evaluation("m", "t", "validation", 0.95, readings)
+    evaluation = Evaluation(a_manifest(), "validation", readings)
     page = written(evaluation, tmp_path)
     assert "Stress test" not in [heading.text for heading in page.iter("h2")]
     assert list(tables(evaluation.figures())) == [
@@ -133,6 +131,7 @@ def test_what_was_not_asked_for_is_not_there_and_one_population_is_shown_once(tm
         "refusals",
         "networks high_resolution",
         *(f"stages high_resolution {group}" for group in ("all", "boys", "girls", "sex not told")),
+        "intervals high_resolution",
         "sex unknown",
     ]
     assert "No image was refused." in "".join(page.itertext())
@@ -140,7 +139,7 @@ def test_what_was_not_asked_for_is_not_there_and_one_population_is_shown_once(tm
 
 @pytest.mark.parametrize("answer", [ReasonCode.NO_HAND_FOUND, an_assessment(103)])
 def test_a_page_of_one_low_resolution_image(tmp_path: Path, answer: Any) -> None:
-    evaluation = Evaluation("m", "t", "validation", 0.95, [a_reading(100, answer, sharp=False)])
+    evaluation = Evaluation(a_manifest(), "validation", [a_reading(100, answer, sharp=False)])
     assert len(list(written(evaluation, tmp_path).iter(SVG))) == 3
     assert "networks all" in tables(evaluation.figures())
 
