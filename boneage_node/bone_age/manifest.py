@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .assessment import ModelIdentity
 from .words import Sex
 
 MANIFEST_FILE = "manifest.json"
+
+_HEADS = {"vgg": ("regression", "classification"), "inception": ("regression",)}
+_SHARES_TOLERANCE = 5e-4
+"""How far shares that are written with four digits may be from one."""
+
+_SQUARE_TOLERANCE = 0.01
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Pixels = Annotated[int, Field(gt=0)]
 
 
 class ModelError(Exception):
@@ -19,7 +32,7 @@ class ModelError(Exception):
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Weights(_Part):
@@ -46,8 +59,8 @@ class Region(_Part):
 
     left: float
     top: float
-    width: float
-    height: float
+    width: Positive
+    height: Positive
 
 
 class AgeMember(_Part):
@@ -59,7 +72,7 @@ class AgeMember(_Part):
         widths: Channels of a VGG's blocks.
         width: Factor of Inception v3's channels.
         region: What of the registered hand it reads; None is the whole radiograph as it came.
-        height_px, width_px: Raster it reads.
+        height_px, width_px: Raster it reads; that of a region has square pixels.
         views: Views averaged: 1, 2 (with the mirror image) or 10 (ten-crop).
         weights: Share of each of its heads in the ensemble; over all members they sum to one.
     """
@@ -67,26 +80,60 @@ class AgeMember(_Part):
     name: str
     architecture: Literal["vgg", "inception"]
     widths: tuple[int, ...] = ()
-    width: float = 1.0
+    width: Positive = 1.0
     region: Region | None
-    height_px: int
-    width_px: int
-    views: int
-    weights: dict[str, float]
+    height_px: Pixels
+    width_px: Pixels
+    views: Literal[1, 2, 10]
+    weights: Annotated[dict[str, NotNegative], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _has_its_heads(self) -> Self:
+        heads = _HEADS[self.architecture]
+        if unknown := [head for head in self.weights if head not in heads]:
+            raise ValueError(
+                f"network {self.name} has a share for {', '.join(unknown)}, but the heads of a "
+                f"{self.architecture} are {', '.join(heads)}"
+            )
+        if self.architecture == "vgg" and not self.widths:
+            raise ValueError(f"network {self.name} is a vgg without widths")
+        return self
+
+    @model_validator(mode="after")
+    def _has_square_pixels(self) -> Self:
+        if self.region is None:
+            return self
+        across, down = self.region.width / self.width_px, self.region.height / self.height_px
+        if not math.isclose(across, down, rel_tol=_SQUARE_TOLERANCE):
+            raise ValueError(
+                f"network {self.name} would see its region distorted: {self.region.width:g} x "
+                f"{self.region.height:g} in {self.width_px} x {self.height_px} pixels"
+            )
+        return self
 
 
 class Band(_Part):
     """Half width of the interval for readings below ``below_months`` and not in an earlier band."""
 
-    below_months: float
-    half_width_months: float
+    below_months: Positive
+    half_width_months: NotNegative
 
 
 class Interval(_Part):
     """Split-conformal prediction interval, by sex and band of the bone age that was read."""
 
-    coverage: float
+    coverage: Annotated[float, Field(gt=0, lt=1)]
     bands: dict[Sex, tuple[Band, ...]]
+
+    @model_validator(mode="after")
+    def _has_bands_in_order(self) -> Self:
+        for sex in Sex:
+            bands = self.bands.get(sex, ())
+            if not bands:
+                raise ValueError(f"there is no band for sex {sex}")
+            if any(later.below_months <= band.below_months for band, later in pairwise(bands)):
+                raise ValueError(f"the bands of sex {sex} are not in the order of below_months")
+        return self
 
     def band(self, sex: Sex, bone_age_months: float) -> Band:
         """The band of a reading; the last has no upper end."""
@@ -95,7 +142,10 @@ class Interval(_Part):
 
 
 class Plausibility(_Part):
-    """Limits beyond which a hand is refused, set on calibration images.
+    """Limits beyond which a hand is refused.
+
+    Those on shape and border are set on training images, those on the spread on calibration images; that on
+    a second thing is a constant of the method.
 
     Attributes:
         overlap: Least overlap of the registered mask with the usual hand, 0 to 1.
@@ -106,11 +156,11 @@ class Plausibility(_Part):
         usual_spread_months: What 95 % of calibration hands do not exceed: no reason to refuse, but to say so.
     """
 
-    overlap: float
-    second_component: float
-    cut_off: float
-    spread_months: float
-    usual_spread_months: float
+    overlap: Share
+    second_component: NotNegative
+    cut_off: NotNegative
+    spread_months: NotNegative
+    usual_spread_months: NotNegative
 
 
 class Manifest(_Part):
@@ -126,11 +176,21 @@ class Manifest(_Part):
     weights: Weights
     segmentation: SegmentationNetwork
     registration: RegistrationNetwork
-    members: tuple[AgeMember, ...]
+    members: Annotated[tuple[AgeMember, ...], Field(min_length=1)]
     plausibility: Plausibility
     interval: Interval
     training: dict[str, Any]
     metrics: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _has_an_ensemble(self) -> Self:
+        names = [member.name for member in self.members]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two networks have one name: {', '.join(names)}")
+        total = sum(share for member in self.members for share in member.weights.values())
+        if not math.isclose(total, 1, abs_tol=_SHARES_TOLERANCE):
+            raise ValueError(f"the shares of the ensemble sum to {total:.4f}, not to one")
+        return self
 
     @property
     def identity(self) -> ModelIdentity:
@@ -152,7 +212,10 @@ def read_manifest(folder: Path) -> Manifest:
             f"{file} cannot be read ({error.strerror}): name a folder of the model zoo"
         ) from error
     except ValidationError as error:
-        raise ModelError(f"{file} is not a model manifest: {error.errors()[0]['msg']}") from error
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        said = ": ".join(filter(None, (place, first["msg"].removeprefix("Value error, "))))
+        raise ModelError(f"{file} is not a model manifest: {said}. Install the model again") from error
 
 
 def file_sha256(file: Path) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 from torch import nn
 
@@ -18,7 +16,6 @@ from boneage_node.bone_age.manifest import (
     Band,
     Interval,
     Manifest,
-    Plausibility,
     RegistrationNetwork,
     SegmentationNetwork,
 )
@@ -40,8 +37,6 @@ Stage = Callable[[str, int], AbstractContextManager[Advance]]
 """Opens a progress bar (title, total) and gives a function (done, note) that moves it."""
 
 VERSION = "0.2.0"
-_SECOND_COMPONENT = 0.3
-_SPREAD_MARGIN = 2.0
 
 _NAMES = {
     "regions": (
@@ -87,7 +82,7 @@ class Assembly:
     def write(self, training: dict[str, Any], stage: Stage) -> None:
         """Write weights, manifest and card; the figures are those of the weights as written."""
         usual = UsualHand()
-        masks = self._of_training("mask")
+        masks = of_training("mask", self.rasters, self.examples)
         usual.learn(masks)
         networks: dict[str, nn.Module] = {
             "segmentation": self.segmentation,
@@ -106,7 +101,9 @@ class Assembly:
             segmentation=SegmentationNetwork(widths=self.segmentation.widths),
             registration=RegistrationNetwork(widths=self.registration.widths),
             members=FAMILIES[self.family],
-            plausibility=self._limits(usual, masks),
+            plausibility=calibration.limits(
+                usual, masks, of_training("cut_off", self.rasters, self.examples)
+            ),
             interval=Interval(
                 coverage=calibration.COVERAGE,
                 bands={sex: (Band(below_months=AGE_BINS, half_width_months=0),) for sex in Sex},
@@ -114,7 +111,8 @@ class Assembly:
             training=training,
             metrics={},
         )
-        manifest = self._calibrated(manifest, self._read("calibration", self._predictor(manifest), stage))
+        readings = self._read("calibration", self._predictor(manifest), stage)
+        manifest = calibration.calibrated(manifest, readings)
         metrics = self._measured(manifest, stage).figures()
         write_manifest(self.folder, manifest.model_copy(update={"metrics": metrics}))
 
@@ -137,50 +135,9 @@ class Assembly:
     def _predictor(self, manifest: Manifest) -> Predictor:
         return Predictor.of_manifest(self.folder, manifest, self.device)
 
-    @staticmethod
-    def _calibrated(manifest: Manifest, readings: list[Reading]) -> Manifest:
-        """Shares, interval, and the limit on the members' spread, set on the calibration split."""
-        read = [(r, r.assessment) for r in readings if r.assessment]
-        heads = list(read[0][1].member_months)
-        table = np.array([[assessment.member_months[head] for head in heads] for _, assessment in read])
-        labels = np.array([r.example.bone_age_months for r, _ in read])
-        male = np.array([r.example.sex is Sex.MALE for r, _ in read])
-        sharp = np.array([r.sharp for r, _ in read])
-        shares = calibration.fit_shares(table, labels, sharp)
-        ages = calibration.cross_fitted(table, labels, sharp)
-        bands = {
-            sex: calibration.bands(ages[chosen], labels[chosen])
-            for sex, chosen in ((Sex.FEMALE, ~male), (Sex.MALE, male))
-        }
-        spread = np.sqrt((table - (table @ shares)[:, None]) ** 2 @ shares)
-        spread_months = round(_SPREAD_MARGIN * calibration.high_limit(spread), 2)
-        return manifest.model_copy(
-            update={
-                "members": calibration.weighted(manifest.members, dict(zip(heads, shares, strict=True))),
-                "interval": Interval(coverage=calibration.COVERAGE, bands=bands),
-                "plausibility": manifest.plausibility.model_copy(
-                    update={
-                        "spread_months": spread_months,
-                        "usual_spread_months": calibration.usual_limit(spread),
-                    }
-                ),
-            }
-        )
 
-    def _of_training(self, name: str) -> npt.NDArray[Any]:
-        """An array of the rasters, of the images that are trained on alone."""
-        train = {example.id for example in self.examples if example.split == "train"}
-        chosen = [identity in train for identity in read_array(self.rasters, "ids")]
-        return read_array(self.rasters, name)[chosen]
-
-    def _limits(self, usual: UsualHand, masks: npt.NDArray[np.uint8]) -> Plausibility:
-        """Limits that about one in a thousand of the training hands cross, each."""
-        overlaps = [usual.overlap_of(mask / np.float32(255)) for mask in masks]
-        cut_off = self._of_training("cut_off").astype(np.float64)
-        return Plausibility(
-            overlap=calibration.low_limit(np.array(overlaps)),
-            second_component=_SECOND_COMPONENT,
-            cut_off=calibration.high_limit(cut_off),
-            spread_months=math.inf,
-            usual_spread_months=math.inf,
-        )
+def of_training(name: str, rasters: Path, examples: list[Example]) -> npt.NDArray[Any]:
+    """An array of the rasters (``rasters.read_array``), of the images that are trained on alone."""
+    train = {example.id for example in examples if example.split == "train"}
+    chosen = [identity in train for identity in read_array(rasters, "ids")]
+    return read_array(rasters, name)[chosen]

@@ -1,4 +1,8 @@
-"""What is set on calibration images, on which no weight of a network depends: ensemble, interval, limits."""
+"""What is set when the networks are trained.
+
+Ensemble, interval and limit on disagreement are set on calibration images, on which no weight of a network
+depends; the limits on shape and border on training images.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,12 @@ import numpy.typing as npt
 from scipy.optimize import nnls
 
 from boneage_node.bone_age import Sex
-from boneage_node.bone_age.manifest import AgeMember, Band
+from boneage_node.bone_age.manifest import AgeMember, Band, Interval, Manifest, Plausibility
+from boneage_node.bone_age.networks import AGE_BINS
+from boneage_node.bone_age.shape import UsualHand
 
 from .data import DataError, Example
+from .evaluation import Reading
 
 Array = npt.NDArray[np.float64]
 
@@ -23,6 +30,15 @@ _FOLDS = 5
 _RIDGE = 0.1
 _FALSE_REFUSALS = 0.001
 _USUAL = 0.95
+
+_SECOND_COMPONENT = 0.3
+_SPREAD_MARGIN = 2.0
+"""By how much the spread of networks may exceed all but one in a thousand of the calibration hands.
+
+Among some hundred hands that quantile is about the greatest spread of all, and of as many new hands one will
+exceed it, though nothing is wrong with it. That networks agree less than usual is said of a reading
+(``usual_spread_months``); the limit is to refuse only what they cannot read at all.
+"""
 
 
 def conformal_rank(count: int, coverage: float) -> int:
@@ -43,6 +59,64 @@ def refuse_small_calibration(examples: list[Example], coverage: float) -> None:
                 f"{count} calibration images of sex {sex} are too few for a {coverage:.0%} interval: "
                 "name more in splits.csv (id,split) as 'calibration'."
             )
+
+
+def calibrated(manifest: Manifest, readings: list[Reading]) -> Manifest:
+    """A manifest with the ensemble's shares, intervals, and limits on the members' spread.
+
+    Args:
+        manifest: Of a model whose networks are trained.
+        readings: Of the calibration split.
+
+    Raises:
+        DataError: Where too few were read.
+    """
+    read = [(r, r.assessment) for r in readings if r.assessment]
+    if not read:
+        raise DataError(
+            f"a hand was found in none of {len(readings)} calibration images, so nothing can be calibrated: "
+            "look at the contact sheets of the hand mask, and train it longer"
+        )
+    heads = list(read[0][1].member_months)
+    table = np.array([[assessment.member_months[head] for head in heads] for _, assessment in read])
+    labels = np.array([r.example.bone_age_months for r, _ in read])
+    male = np.array([r.example.sex is Sex.MALE for r, _ in read])
+    sharp = np.array([r.sharp for r, _ in read])
+    shares = fit_shares(table, labels, sharp)
+    ages = cross_fitted(table, labels, sharp)
+    by_sex = {
+        sex: bands(ages[chosen], labels[chosen]) for sex, chosen in ((Sex.FEMALE, ~male), (Sex.MALE, male))
+    }
+    spread = np.sqrt((table - (table @ shares)[:, None]) ** 2 @ shares)
+    spread_limits = {
+        "spread_months": round(_SPREAD_MARGIN * high_limit(spread), 2),
+        "usual_spread_months": usual_limit(spread),
+    }
+    return manifest.model_copy(
+        update={
+            "members": weighted(manifest.members, dict(zip(heads, shares, strict=True))),
+            "interval": Interval(coverage=COVERAGE, bands=by_sex),
+            "plausibility": manifest.plausibility.model_copy(update=spread_limits),
+        }
+    )
+
+
+def limits(usual: UsualHand, masks: npt.NDArray[np.uint8], cut_off: npt.NDArray[np.floating]) -> Plausibility:
+    """Limits that about one in a thousand of the training hands cross, each; none yet on the spread.
+
+    Args:
+        usual: The usual hand.
+        masks: Registered masks of the training hands, shape (n, HEIGHT, WIDTH), uint8 with 255 for hand.
+        cut_off: ``shape.cut_off_share`` of each, shape (n,).
+    """
+    overlaps = [usual.overlap_of(mask / np.float32(255)) for mask in masks]
+    return Plausibility(
+        overlap=low_limit(np.array(overlaps)),
+        second_component=_SECOND_COMPONENT,
+        cut_off=high_limit(cut_off.astype(np.float64)),
+        spread_months=AGE_BINS,
+        usual_spread_months=AGE_BINS,
+    )
 
 
 def fit_shares(read: Array, labels: Array, sharp: npt.NDArray[np.bool_]) -> Array:
@@ -83,10 +157,13 @@ def cross_fitted(read: Array, labels: Array, sharp: npt.NDArray[np.bool_]) -> Ar
 
 
 def weighted(members: tuple[AgeMember, ...], shares: dict[str, float]) -> tuple[AgeMember, ...]:
-    """The members with their heads' shares, given by ``"<member> <head>"``."""
+    """The members with their heads' shares, given by ``"<member> <head>"``: four digits that sum to one."""
+    rounded = {name: round(share, 4) for name, share in shares.items()}
+    greatest = max(rounded, key=lambda name: rounded[name])
+    rounded[greatest] = round(rounded[greatest] + 1 - sum(rounded.values()), 4)
     return tuple(
         member.model_copy(
-            update={"weights": {head: round(shares[f"{member.name} {head}"], 4) for head in member.weights}}
+            update={"weights": {head: rounded[f"{member.name} {head}"] for head in member.weights}}
         )
         for member in members
     )

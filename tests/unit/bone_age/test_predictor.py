@@ -8,11 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
 
 from boneage_node.bone_age import Assessment, Hand, Laterality, ReasonCode, Refusal, Sex, model_zoo
-from boneage_node.bone_age.manifest import ModelError
+from boneage_node.bone_age.manifest import Band, Interval, ModelError
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.phantom import PhantomHand, draw_hand
+from boneage_node.radiograph.grey import to_grey
+from boneage_node.radiograph.pixels import decode_pixels
+
+BY_ITS_PIXELS = {ReasonCode.NO_HAND_FOUND, ReasonCode.SEVERAL_HANDS, ReasonCode.IMPLAUSIBLE_HAND}
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +29,15 @@ def predictor() -> Predictor:
 @pytest.fixture(scope="module")
 def drawn() -> PhantomHand:
     return draw_hand(120, Sex.MALE, seed=4, height_px=700)
+
+
+@pytest.fixture(scope="module")
+def chest() -> np.ndarray:
+    """A real radiograph of a chest, its grey values as the node makes them."""
+    pytest.importorskip("data_store", reason="pydicom-data is not installed")
+    dataset = dcmread(get_testdata_file("RG1_UNCR.dcm", download=False))
+    pixels, _ = to_grey(decode_pixels(dataset), dataset)
+    return pixels
 
 
 def overlap(assessment: Assessment, mask: np.ndarray) -> float:
@@ -73,8 +88,12 @@ def test_older_hands_read_older(predictor: Predictor) -> None:
     ids=["black", "white", "noise"],
 )
 def test_what_holds_no_hand_is_refused(predictor: Predictor, pixels: np.ndarray) -> None:
-    by_its_pixels = {ReasonCode.NO_HAND_FOUND, ReasonCode.SEVERAL_HANDS, ReasonCode.IMPLAUSIBLE_HAND}
-    assert refused(predictor, pixels) in by_its_pixels
+    assert refused(predictor, pixels) in BY_ITS_PIXELS
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_a_real_chest_is_refused(predictor: Predictor, chest: np.ndarray, turn: int) -> None:
+    assert refused(predictor, np.ascontiguousarray(np.rot90(chest, turn))) in BY_ITS_PIXELS
 
 
 def test_a_batch_answers_in_order_and_as_one_by_one(predictor: Predictor, drawn: PhantomHand) -> None:
@@ -141,6 +160,41 @@ def test_ages_are_kept_in_range(predictor: Predictor) -> None:
     names = [f"{member.name} {head}" for member in predictor.manifest.members for head in member.weights]
     assert predictor.ensemble(dict.fromkeys(names, -30.0))[0] == 0
     assert predictor.ensemble(dict.fromkeys(names, 300.0))[0] == 240
+
+
+def with_limits(predictor: Predictor, **parts: object) -> Predictor:
+    """The same model with other limits or intervals."""
+    manifest = predictor.manifest.model_copy(update=parts)
+    return Predictor.of_manifest(model_zoo.model_dir(), manifest, "cpu")
+
+
+def test_a_hand_on_which_the_networks_disagree_is_refused(predictor: Predictor, drawn: PhantomHand) -> None:
+    spread_months = read(predictor, Hand(drawn.pixels, Sex.MALE)).spread_months
+    for limit_months, refused in ((spread_months - 0.01, True), (spread_months + 0.01, False)):
+        limits = predictor.manifest.plausibility.model_copy(update={"spread_months": limit_months})
+        (answer,) = with_limits(predictor, plausibility=limits).assess([Hand(drawn.pixels, Sex.MALE)])
+        assert (isinstance(answer, Refusal) and answer.code is ReasonCode.READINGS_DISAGREE) is refused
+
+
+def test_the_interval_is_that_of_the_sex_and_of_the_band_of_the_reading(
+    predictor: Predictor, drawn: PhantomHand
+) -> None:
+    months = {sex: read(predictor, Hand(drawn.pixels, sex)).bone_age_months for sex in Sex}
+    boy = months[Sex.MALE]
+    bands = {
+        Sex.MALE: (
+            Band(below_months=boy - 1, half_width_months=5),
+            Band(below_months=boy + 1, half_width_months=7),
+            Band(below_months=boy + 2, half_width_months=9),
+        ),
+        Sex.FEMALE: (Band(below_months=months[Sex.FEMALE] - 1, half_width_months=11),),
+    }
+    own = with_limits(predictor, interval=Interval(coverage=0.9, bands=bands))
+    for sex, half_width_months in ((Sex.MALE, 7), (Sex.FEMALE, 11)):
+        answer = read(own, Hand(drawn.pixels, sex))
+        low, high = answer.interval_months
+        assert (high - low) / 2 == pytest.approx(half_width_months)
+        assert answer.interval_coverage == 0.9
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:

@@ -1,0 +1,59 @@
+"""A manifest that would give wrong ages is refused in words, before anything is read with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from boneage_node.bone_age import model_zoo
+from boneage_node.bone_age.manifest import ModelError, read_manifest
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def changed(folder: Path, change: Change) -> Path:
+    """A folder with the shipped manifest, changed."""
+    manifest = json.loads((model_zoo.model_dir() / "manifest.json").read_text())
+    change(manifest)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda m: m["members"][0]["weights"].update(regression=0.5), "sum to"),
+        (lambda m: m["members"][0]["weights"].update(regression=-0.1), "greater than or equal to 0"),
+        (
+            lambda m: m["members"][0]["weights"].update(ordinal=0.0),
+            "share for ordinal, but the heads of a vgg",
+        ),
+        (lambda m: m["members"][1].update(architecture="inception"), "heads of a inception are regression"),
+        (lambda m: m["members"][0].update(widths=[]), "without widths"),
+        (lambda m: m["members"][0].update(views=3), "views"),
+        (lambda m: m["members"][1].update(name="A"), "two networks have one name: A, A, C"),
+        (lambda m: m.update(members=[]), "members"),
+        (lambda m: m["members"][2].update(height_px=196), "distorted: 1400 x 600 in 196 x 196 pixels"),
+        (lambda m: m["interval"]["bands"].pop("F"), "no band for sex F"),
+        (lambda m: m["interval"]["bands"].update(M=[]), "no band for sex M"),
+        (lambda m: m["interval"]["bands"]["M"].reverse(), "bands of sex M are not in the order"),
+        (lambda m: m["interval"].update(coverage=95), "interval.coverage"),
+        (lambda m: m["plausibility"].update(spread_months=float("nan")), "plausibility.spread_months"),
+    ],
+)
+def test_a_manifest_of_which_ages_would_be_wrong_is_refused(
+    tmp_path: Path, change: Change, said: str
+) -> None:
+    with pytest.raises(ModelError, match=said):
+        read_manifest(changed(tmp_path, change))
+
+
+def test_shares_rounded_to_four_digits_are_taken(tmp_path: Path) -> None:
+    def round_off(manifest: dict[str, Any]) -> None:
+        manifest["members"][0]["weights"]["regression"] += 0.0003
+
+    assert read_manifest(changed(tmp_path, round_off)).name == "hand-regions"
