@@ -51,8 +51,8 @@ def segmentation(
     """Train the hand mask from DATA/annotations/hand_outlines.json, then by positive mining.
 
     Each round writes OUT/segmentation/round-N/contact-sheet.png: accepted masks above, rejected below. To
-    strike bad ones, write their ids into OUT/segmentation/strike.txt, delete that round's folder and those
-    after it, and give the command again.
+    strike bad ones, write their ids into OUT/segmentation/strike.txt, delete the folders of the rounds that
+    looked at them and of those after, and give the command again.
     """
     from boneage_node.training.segmentation import SegmentationRecipe
 

@@ -205,3 +205,24 @@ def native_size_px(example: Example) -> tuple[int, int]:
         return example.native_size_px
     with Image.open(example.path) as image:
         return image.size
+
+
+def data_digest(*parts: Iterable[Example | Outline | Marked]) -> str:
+    """sha256, hex, of all that training takes from radiographs and annotations, and of their order.
+
+    Of an image it tells the size of its file: enough to tell thumbnails from originals, and read at once.
+    """
+    total = hashlib.sha256()
+    for part in parts:
+        for one in part:
+            total.update(repr(_facts(one)).encode())
+    return total.hexdigest()
+
+
+def _facts(one: Example | Outline | Marked) -> tuple[object, ...]:
+    if isinstance(one, Outline):
+        return one.id, one.native_size_px, [polygon.tolist() for polygon in one.polygons]
+    if isinstance(one, Marked):
+        return one.example.id, one.manual, one.points.tolist()
+    size = one.path.stat().st_size
+    return one.id, one.split, one.bone_age_months, one.sex.value, one.native_size_px, size

@@ -7,28 +7,22 @@ writes.
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from .data import DataError
-
-Network = TypeVar("Network", bound=nn.Module)
-
-_MADE = "made"
+from .provenance import Network, whole
 
 
 @dataclass(frozen=True)
@@ -46,9 +40,6 @@ class Recipe:
     batch: int = 32
     learning_rate: float = 2e-3
     seed: int = 1
-
-
-GivenRecipe = TypeVar("GivenRecipe", bound=Recipe)
 
 
 class Task(Protocol):
@@ -138,8 +129,8 @@ class Fit(Generic[Network]):
         average: The averaged network: what is shipped.
 
     Raises:
-        DataError: Where the folder holds the checkpoint of another recipe, or the batch cannot be spread
-            evenly over the processes.
+        DataError: Where the folder holds the checkpoint of another recipe or of another number of processes,
+            or the batch cannot be spread evenly over the processes.
     """
 
     def __init__(
@@ -154,7 +145,11 @@ class Fit(Generic[Network]):
         self._task, self._recipe, self._device = task, recipe, device
         self._rank, self._processes = world()
         if recipe.batch % self._processes:
-            raise DataError(f"a batch of {recipe.batch} cannot be spread over {self._processes} processes")
+            counts = ", ".join(str(n) for n in range(1, recipe.batch + 1) if recipe.batch % n == 0)
+            raise DataError(
+                f"a batch of {recipe.batch} cannot be spread over {self._processes} processes: "
+                f"take one of {counts}"
+            )
         self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._averaged = Averaged(network, decay)
         self._optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=1e-3)
@@ -214,6 +209,7 @@ class Fit(Generic[Network]):
     def _keep(self) -> None:
         state = {
             "recipe": self._described(),
+            "processes": self._processes,
             "step": self._step,
             "network": self._network.state_dict(),
             "average": self.average.state_dict(),
@@ -231,6 +227,11 @@ class Fit(Generic[Network]):
                 f"{self._checkpoint} is of another recipe: give another --out, "
                 f"or delete {self._checkpoint.parent}"
             )
+        if state["processes"] != self._processes:
+            raise DataError(
+                f"{self._checkpoint} was begun with {state['processes']} processes: go on with as many, "
+                f"or delete {self._checkpoint.parent}"
+            )
         self._step = state["step"]
         self._network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
@@ -246,56 +247,3 @@ class Fit(Generic[Network]):
         """The recipe as a checkpoint holds it."""
         described: dict[str, Any] = json.loads(json.dumps(asdict(self._recipe)))
         return described
-
-
-@contextmanager
-def whole(file: Path) -> Iterator[Path]:
-    """A path to write to; ``file`` is there once all is written, or stays as it was."""
-    partial_file = file.with_name(f"partial-{file.name}")
-    yield partial_file
-    partial_file.replace(file)
-
-
-def save_network(network: nn.Module, file: Path, made: Mapping[str, Any]) -> None:
-    """Write a network's tensors (safetensors) with what they were made by: recipe, and what it rests on."""
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
-    with whole(file) as partial_file:
-        save_file(tensors, partial_file, metadata={_MADE: json.dumps(made)})
-
-
-def load_network(network: Network, file: Path, made: Mapping[str, Any]) -> Network:
-    """The network with the tensors of a file, in evaluation mode on the CPU.
-
-    Raises:
-        DataError: Where the file was made by something else than ``made``.
-    """
-    if _made(file) != json.loads(json.dumps(made)):
-        raise DataError(
-            f"{file} was trained with other settings, or on what an earlier stage made then: "
-            f"give another --out, or delete {file.parent}"
-        )
-    network.load_state_dict(load_file(file))
-    return network.cpu().eval()
-
-
-def recipe_of(file: Path, otherwise: GivenRecipe) -> GivenRecipe:
-    """The recipe by which the network of a file was trained; ``otherwise`` where there is no file."""
-    if not file.is_file():
-        return otherwise
-    found: dict[str, Any] = _made(file).get("recipe", {})
-    given: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in found.items()}
-    return replace(otherwise, **given)
-
-
-def _made(file: Path) -> dict[str, Any]:
-    with safe_open(file, "pt") as opened:
-        made: dict[str, Any] = json.loads((opened.metadata() or {}).get(_MADE, "{}"))
-    return made
-
-
-def digest(network: nn.Module) -> str:
-    """sha256 of a network's tensors, hex."""
-    total = hashlib.sha256()
-    for tensor in network.state_dict().values():
-        total.update(tensor.cpu().contiguous().numpy().tobytes())
-    return total.hexdigest()

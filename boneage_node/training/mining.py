@@ -21,7 +21,7 @@ from boneage_node.bone_age.networks import HandUNet
 from boneage_node.bone_age.segmentation import Mask, hand_share, largest_component, outline
 
 from .data import Example, read_image
-from .fitting import whole
+from .provenance import whole
 
 _AREA = (0.06, 0.75)
 _SOLIDITY = (0.5, 0.93)

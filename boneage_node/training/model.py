@@ -27,12 +27,14 @@ from .data import (
     DataError,
     Example,
     Marked,
+    data_digest,
     held_out_digest,
     read_examples,
     read_outlines,
     read_points,
 )
-from .fitting import Fit, Network, first_alone, load_network, recipe_of, save_network, world
+from .fitting import Fit, first_alone, world
+from .provenance import Network, begin, load_network, recipe_of, save_network
 from .rasters import cut_rasters, made_of, read_rasters
 from .registration import RegistrationRecipe, RegistrationTask, cut_squares, load_or_cut_squares
 from .segmentation import SegmentationRecipe, SegmentationRun
@@ -102,7 +104,7 @@ class ModelRun:
         network: HandUNet | None = None
         for number, (title, steps) in enumerate(run.stages()):
             self._show(title, steps, run.round(number, network))
-            network = run.network(number)
+            network = run.network(number, network)
         assert network is not None
         return network
 
@@ -115,13 +117,17 @@ class ModelRun:
         """
         if not (self.data / KEY_POINTS).is_file():
             return self._default().finder.registration
+        marked = read_points(self.data / KEY_POINTS, self.examples)
+        torch.manual_seed(self.registration.seed)
         network = KeyPointVgg(self.registration.widths)
-        made = {"recipe": asdict(self.registration)}
-        return self._trained(_POINTS, network, made, lambda folder: self._fit_registration(network, folder))
+        # The hand mask is not in it: the points are only measured with it, not learned from it.
+        made = {"recipe": asdict(self.registration), "data": data_digest(self.examples, marked)}
+        return self._trained(
+            _POINTS, network, made, lambda folder: self._fit_registration(network, marked, folder)
+        )
 
-    def _fit_registration(self, network: KeyPointVgg, folder: Path) -> Fit[KeyPointVgg]:
+    def _fit_registration(self, network: KeyPointVgg, marked: list[Marked], folder: Path) -> Fit[KeyPointVgg]:
         segmentation = self.train_segmentation().to(self._device)
-        marked = self.marked()
         train = [m for m in marked if m.example.split == "train"]
         watch = [m for m in marked if m.example.split == "calibration" and m.manual][:_WATCHED]
         with first_alone(), self.stage("key points", len(train)) as advance:
@@ -131,10 +137,6 @@ class ModelRun:
             )
         task = RegistrationTask(squares, watch, segmentation, self.registration, self._device)
         return Fit(network, task, self.registration, folder, self._device)
-
-    def marked(self) -> list[Marked]:
-        """The radiographs with key points."""
-        return read_points(self.data / KEY_POINTS, self.examples)
 
     def train_age(self, only: str | None = None) -> dict[str, nn.Module]:
         """The age networks by member name, or the one of a member.
@@ -172,7 +174,8 @@ class ModelRun:
             task = AgeTask(cut.split("train"), cut.split("calibration"), member, recipe, self._device)
             return Fit(network, task, recipe, folder, self._device)
 
-        made = {"recipe": asdict(recipe), "member": member.model_dump(), "of": made_of(finder, self.members)}
+        made = {"recipe": asdict(recipe), "network": member.model_dump()}
+        made |= made_of(self.examples, finder, self.members)
         return self._trained(f"age-{member.name}", network, made, fit)
 
     def finish(self) -> Path:
@@ -238,7 +241,8 @@ class ModelRun:
         folder = self.out / name
         file = folder / _WEIGHTS
         if not file.is_file():
-            folder.mkdir(parents=True, exist_ok=True)
+            with first_alone():
+                begin(folder, made)
             now = fit(folder)
             self._show(name.replace("-", " "), now.steps, now.run())
             if world()[0] == 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -21,14 +20,13 @@ from boneage_node.bone_age.framing import Grey
 from boneage_node.bone_age.manifest import AgeMember
 from boneage_node.bone_age.shape import cut_off_share, registered_mask
 
-from .data import HIGH_RESOLUTION_PX, DataError, Example, read_image
-from .fitting import digest, whole
+from .data import HIGH_RESOLUTION_PX, Example, data_digest, read_image
+from .provenance import begin, digest, whole
 
 MARGIN = 0.2
 """Share by which rasters are cut larger than the networks read them, so that they can be moved about."""
 
 _PART = 500
-_MADE_FILE = "made.json"
 
 
 @dataclass(frozen=True)
@@ -90,14 +88,19 @@ def _by_name(members: Sequence[AgeMember]) -> dict[str, AgeMember]:
     return {raster_name(member): member for member in members}
 
 
-def made_of(finder: HandFinder, members: Sequence[AgeMember]) -> dict[str, Any]:
-    """What rasters depend on, as JSON has it: the finder's networks, and what the members read."""
+def made_of(examples: list[Example], finder: HandFinder, members: Sequence[AgeMember]) -> dict[str, Any]:
+    """What rasters depend on: the radiographs, the finder's networks, and what the members read."""
     read = {
         name: member.model_dump(include={"region", "height_px", "width_px"})
         for name, member in _by_name(members).items()
     }
-    networks = {"segmentation": digest(finder.segmentation), "registration": digest(finder.registration)}
-    return networks | {"rasters": read, "margin": MARGIN}
+    return {
+        "data": data_digest(examples),
+        "hand mask": digest(finder.segmentation),
+        "key points": digest(finder.registration),
+        "rasters": read,
+        "margin": MARGIN,
+    }
 
 
 def _eight_bits(image: Grey) -> npt.NDArray[np.uint8]:
@@ -118,18 +121,10 @@ def cut_rasters(
     Radiographs in which no hand is found are left out. ``progress(done)`` counts them all.
 
     Raises:
-        DataError: Where those already there were cut with another finder or for other members.
+        DataError: Where those already there were cut from other data, with another finder or for other
+            members.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    made, file = made_of(finder, members), folder / _MADE_FILE
-    if not file.is_file():
-        with whole(file) as partial_file:
-            partial_file.write_text(json.dumps(made, indent=1) + "\n")
-    elif json.loads(file.read_text()) != made:
-        raise DataError(
-            f"{folder} was cut with another hand mask, other key points or for other networks: "
-            "give another --out, or delete it"
-        )
+    begin(folder, made_of(examples, finder, members))
     work = partial(_cut, finder=finder, members=members)
     with ProcessPoolExecutor(processes) as pool:
         for start in range(0, len(examples), _PART):

@@ -30,7 +30,8 @@ from boneage_node.bone_age.words import Refusal
 from .augment import Warp, apply, vary_tone
 from .data import Marked, read_image
 from .evaluation import point_errors
-from .fitting import Recipe, autocast, whole
+from .fitting import Recipe, autocast
+from .provenance import whole
 
 SQUARE_PX = 224
 _SQUARE_SIDE = 2.6 * HAND_LENGTH

@@ -23,10 +23,11 @@ from boneage_node.bone_age.segmentation import Mask, input_planes, segment, whol
 from boneage_node.bone_age.words import Refusal
 
 from .augment import Warp, vary_tone
-from .data import Example, Outline, read_image, share_of
+from .data import Example, Outline, data_digest, read_image, share_of
 from .evaluation import mask_iou
-from .fitting import Fit, Recipe, autocast, first_alone, load_network, save_network, world
+from .fitting import Fit, Recipe, autocast, first_alone, world
 from .mining import Mined, contact_sheet, keep, kept, mine
+from .provenance import begin, digest, load_network, save_network
 
 HELD_OUT = 16
 """Outlines kept from training, at least, on which the overlap is reported."""
@@ -163,12 +164,22 @@ class SegmentationRun:
         ]
 
     def round(self, number: int, before: HandUNet | None) -> Iterator[tuple[int, float]]:
-        """Train one round, yielding (step, loss); writes its weights. A round already there is left alone."""
+        """Train one round, yielding (step, loss); writes its weights. A round already there is left alone.
+
+        Args:
+            number: From 0, the outlines alone.
+            before: Network of the round before; None for round 0.
+
+        Raises:
+            DataError: Where the round was begun with another recipe, data, strikes or network before.
+        """
         weights = self.weights(self.out, number)
         folder = weights.parent
         if weights.is_file():
             return
-        folder.mkdir(parents=True, exist_ok=True)
+        made = self._made(number, before)
+        with first_alone():
+            begin(folder, made)
         torch.manual_seed(self.recipe.seed)
         network = HandUNet()
         recipe, mined = self.recipe, []
@@ -180,25 +191,31 @@ class SegmentationRun:
         fit = Fit(network, task, recipe, folder, self.device, decay=0.99)
         yield from fit.run()
         if world()[0] == 0:
-            save_network(fit.average, weights, self._made(number))
+            save_network(fit.average, weights, made)
         with first_alone():
             pass  # the others go on once the weights are there
 
-    def network(self, number: int) -> HandUNet:
-        """The network of a finished round, in evaluation mode on the CPU.
+    def network(self, number: int, before: HandUNet | None) -> HandUNet:
+        """The network of a finished round, in evaluation mode on the CPU; arguments as of ``round``.
 
         Raises:
-            DataError: Where the round was trained with another recipe.
+            DataError: Where the round was trained with another recipe, data, strikes or network before.
         """
-        return load_network(HandUNet(), self.weights(self.out, number), self._made(number))
+        return load_network(HandUNet(), self.weights(self.out, number), self._made(number, before))
 
     @staticmethod
     def weights(out: Path, number: int) -> Path:
         """Where a finished round leaves its network."""
         return out / f"round-{number}" / "weights.safetensors"
 
-    def _made(self, number: int) -> dict[str, Any]:
-        return {"round": number, "recipe": asdict(self.recipe)}
+    def _made(self, number: int, before: HandUNet | None) -> dict[str, Any]:
+        struck = self._struck() & {example.id for example in self._looked_at(number)}
+        return {
+            "recipe": asdict(self.recipe),
+            "data": data_digest(self.examples, self.outlines),
+            "network before it": digest(before) if before else None,
+            "list of struck radiographs": sorted(struck),
+        }
 
     def _measured(self, network: HandUNet) -> dict[str, float]:
         """As the node finds masks; the checks that need key points or the usual hand come later."""
@@ -219,21 +236,24 @@ class SegmentationRun:
 
     def _mine(self, number: int, network: HandUNet, folder: Path) -> list[Mined]:
         """The accepted masks of this round's radiographs; the contact sheet shows the rejected ones too."""
-        taken = {outline.id for outline in self.outlines}
-        pool = sorted(
-            (e for e in self.examples if e.split == "train" and e.id not in taken),
-            key=lambda e: share_of(e.id, "mining"),
-        )[: number * self.recipe.round_images]
-        struck = (
-            set((self.out / STRIKE_FILE).read_text().split()) if (self.out / STRIKE_FILE).is_file() else set()
-        )
+        pool = self._looked_at(number)
         file = folder / "mined.npz"
         with first_alone():
             if not file.is_file():
-                mined = mine(network, pool, self.processes, struck)
+                mined = mine(network, pool, self.processes, self._struck())
                 contact_sheet(mined).save(folder / "contact-sheet.png")
                 keep(mined, file)
         return [one for one in kept(file, pool) if one.reason is None]
+
+    def _looked_at(self, number: int) -> list[Example]:
+        """The radiographs whose masks a round judges: more each round, in an order that never changes."""
+        taken = {outline.id for outline in self.outlines}
+        free = [e for e in self.examples if e.split == "train" and e.id not in taken]
+        return sorted(free, key=lambda e: share_of(e.id, "mining"))[: number * self.recipe.round_images]
+
+    def _struck(self) -> set[str]:
+        file = self.out / STRIKE_FILE
+        return set(file.read_text().split()) if file.is_file() else set()
 
     @staticmethod
     def _squares(mined: list[Mined]) -> Tensor:

@@ -13,9 +13,11 @@ from tiny_model import FAMILIES
 
 from boneage_node.bone_age import Sex
 from boneage_node.bone_age.predictor import age_network
+from boneage_node.training import fitting
 from boneage_node.training.age import AgeRecipe, AgeTask, predict
 from boneage_node.training.data import DataError, Example
-from boneage_node.training.fitting import Fit, load_network, recipe_of, save_network
+from boneage_node.training.fitting import Fit
+from boneage_node.training.provenance import load_network, recipe_of, save_network
 from boneage_node.training.rasters import MARGIN, Rasters
 
 RECIPE = AgeRecipe(steps=8, batch=8)
@@ -72,13 +74,30 @@ def test_a_checkpoint_of_another_recipe_is_not_gone_on_with(tmp_path: Path) -> N
         fit(tmp_path, replace(RECIPE, steps=9))
 
 
+def test_a_checkpoint_of_another_number_of_processes_is_not_gone_on_with(tmp_path: Path) -> None:
+    """Each process draws its own part of a batch, so the fit would not end with the same weights."""
+    run(fit(tmp_path), stop_at=4)
+    checkpoint = tmp_path / "checkpoint.pt"
+    torch.save(torch.load(checkpoint) | {"processes": 2}, checkpoint)
+    with pytest.raises(DataError, match="begun with 2 processes"):
+        fit(tmp_path)
+
+
+def test_a_batch_that_cannot_be_spread_is_said_with_the_counts_that_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "world", lambda: (0, 3))
+    with pytest.raises(DataError, match="one of 1, 2, 4, 8"):
+        fit(tmp_path)
+
+
 def test_a_network_is_not_taken_for_one_of_other_settings(tmp_path: Path) -> None:
     network, file = age_network(FAMILIES["regions"]), tmp_path / "weights.safetensors"
     save_network(network, file, {"recipe": asdict(RECIPE), "on": "these"})
     load_network(network, file, {"recipe": asdict(RECIPE), "on": "these"})
     assert recipe_of(file, AgeRecipe(steps=1)) == RECIPE
     assert recipe_of(tmp_path / "none", AgeRecipe(steps=1)) == AgeRecipe(steps=1)
-    with pytest.raises(DataError, match="other settings"):
+    with pytest.raises(DataError, match="changed: on\\."):
         load_network(network, file, {"recipe": asdict(RECIPE), "on": "those"})
 
 

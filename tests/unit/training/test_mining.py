@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from boneage_node.bone_age.networks import HandUNet
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.bone_age.segmentation import largest_component, outline
 from boneage_node.phantom import PhantomHand, draw_hand
-from boneage_node.training.data import Example, Outline
+from boneage_node.training.data import DataError, Example, Outline
 from boneage_node.training.mining import Mined, contact_sheet, keep, kept, mine
 from boneage_node.training.segmentation import SegmentationRecipe, SegmentationRun, split_outlines
 
@@ -195,6 +196,27 @@ def test_only_training_radiographs_without_an_outline_are_mined(
     assert len(looked_at) == 12
     assert looked_at["1025"] == "struck by hand"
     assert (run.out / "round-1" / "weights.safetensors").is_file()
+
+
+def test_a_round_made_of_something_else_is_neither_taken_nor_gone_on_with(
+    hands: list[PhantomHand], tmp_path: Path
+) -> None:
+    run, before = small_run(hands, tmp_path), HandUNet().eval()
+    list(run.round(1, before))
+    run.network(1, before)
+    with pytest.raises(DataError, match="network before it"):
+        run.network(1, HandUNet())
+    learned_from = next(e for e in run.examples if e.split == "train")
+    moved = [replace(e, split="validation") if e is learned_from else e for e in run.examples]
+    with pytest.raises(DataError, match="data"):
+        replace(run, examples=moved).network(1, before)
+    (run.out / "strike.txt").write_text("1025\n1032\n")
+    with pytest.raises(DataError, match="struck radiographs"):
+        run.network(1, before)
+
+    run.weights(run.out, 1).unlink()  # as where the round was interrupted
+    with pytest.raises(DataError, match="struck radiographs"):
+        next(run.round(1, before))
 
 
 def test_each_round_adds_its_share_of_radiographs_to_those_before(

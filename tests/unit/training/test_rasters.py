@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from tiny_model import FAMILIES
 
 from boneage_node.bone_age import Sex, model_zoo
 from boneage_node.bone_age.cropping import member_raster
+from boneage_node.bone_age.manifest import AgeMember
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.phantom import draw_hand
 from boneage_node.training.augment import apply
@@ -57,13 +59,21 @@ def test_training_shows_what_the_node_shows(
         assert np.abs(seen - shown).mean() < 0.02
 
 
-def test_rasters_of_another_finder_or_network_are_not_gone_on_with(
-    tmp_path: Path, predictor: Predictor, examples: list[Example]
+@pytest.mark.parametrize("changed", ["network", "split", "label"])
+def test_rasters_of_other_networks_or_data_are_not_gone_on_with(
+    tmp_path: Path, predictor: Predictor, examples: list[Example], changed: str
 ) -> None:
-    member = FAMILIES["regions"]
-    cut_rasters(examples[2:], predictor.finder, [member], tmp_path, processes=1, progress=lambda done: None)
-    wider = member.model_copy(update={"width_px": 48})
-    with pytest.raises(DataError, match="other networks"):
-        cut_rasters(
-            examples[2:], predictor.finder, [wider], tmp_path, processes=1, progress=lambda done: None
-        )
+    def cut(example: Example, member: AgeMember) -> None:
+        cut_rasters([example], predictor.finder, [member], tmp_path, processes=1, progress=lambda done: None)
+
+    blank, member = examples[2], FAMILIES["regions"]
+    cut(blank, member)
+    cut(blank, member)
+    others = {
+        "network": (blank, member.model_copy(update={"width_px": 48}), "rasters"),
+        "split": (replace(blank, split="validation"), member, "data"),
+        "label": (replace(blank, bone_age_months=9.0), member, "data"),
+    }
+    *other, named = others[changed]
+    with pytest.raises(DataError, match=f"changed: {named}\\."):
+        cut(*other)

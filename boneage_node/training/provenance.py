@@ -1,0 +1,110 @@
+"""What the files of a run were made of: kept with them, and checked before they are used again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from .data import DataError
+
+if TYPE_CHECKING:
+    from .fitting import Recipe
+
+Network = TypeVar("Network", bound=nn.Module)
+GivenRecipe = TypeVar("GivenRecipe", bound="Recipe")
+
+_MADE = "made"
+_MADE_FILE = "made.json"
+_PARTIAL = "partial-"
+
+
+@contextmanager
+def whole(file: Path) -> Iterator[Path]:
+    """A path to write to; ``file`` is there once all is written, or stays as it was."""
+    partial_file = file.with_name(f"{_PARTIAL}{file.name}")
+    yield partial_file
+    partial_file.replace(file)
+
+
+def begin(folder: Path, made: Mapping[str, Any]) -> None:
+    """Take a folder for files that are made of ``made``, or go on with one that was begun with the same.
+
+    Args:
+        folder: Is created where it is not there.
+        made: Whatever those files depend on, by the words in which an error names it.
+
+    Raises:
+        DataError: Where the folder was begun with something else, or it is not known with what.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / _MADE_FILE
+    if file.is_file():
+        _refuse_other(folder, json.loads(file.read_text()), made, folder)
+        return
+    if any(not one.name.startswith(_PARTIAL) for one in folder.iterdir()):
+        raise DataError(
+            f"{folder} holds files, but no {_MADE_FILE} that tells what they were made of. "
+            f"Give another --out, or delete {folder} and what was trained on it"
+        )
+    with whole(file) as partial_file:
+        partial_file.write_text(json.dumps(made, indent=1) + "\n")
+
+
+def save_network(network: nn.Module, file: Path, made: Mapping[str, Any]) -> None:
+    """Write a network's tensors (safetensors) with what they were made of: recipe, data, earlier networks."""
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
+    with whole(file) as partial_file:
+        save_file(tensors, partial_file, metadata={_MADE: json.dumps(made)})
+
+
+def load_network(network: Network, file: Path, made: Mapping[str, Any]) -> Network:
+    """The network with the tensors of a file, in evaluation mode on the CPU.
+
+    Raises:
+        DataError: Where the file was made of something else than ``made``.
+    """
+    _refuse_other(file, _made(file), made, file.parent)
+    network.load_state_dict(load_file(file))
+    return network.cpu().eval()
+
+
+def recipe_of(file: Path, otherwise: GivenRecipe) -> GivenRecipe:
+    """The recipe by which the network of a file was trained; ``otherwise`` where there is no file."""
+    if not file.is_file():
+        return otherwise
+    found: dict[str, Any] = _made(file).get("recipe", {})
+    given: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in found.items()}
+    return replace(otherwise, **given)
+
+
+def digest(network: nn.Module) -> str:
+    """sha256 of a network's tensors, hex."""
+    total = hashlib.sha256()
+    for tensor in network.state_dict().values():
+        total.update(tensor.cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()
+
+
+def _made(file: Path) -> dict[str, Any]:
+    with safe_open(file, "pt") as opened:
+        made: dict[str, Any] = json.loads((opened.metadata() or {}).get(_MADE, "{}"))
+    return made
+
+
+def _refuse_other(what: Path, found: dict[str, Any], made: Mapping[str, Any], folder: Path) -> None:
+    asked = json.loads(json.dumps(made))
+    changed = [name for name in {**asked, **found} if found.get(name) != asked.get(name)]
+    if changed:
+        raise DataError(
+            f"{what} was made before these changed: {', '.join(changed)}. "
+            f"Give another --out, or delete {folder} and what was trained on it"
+        )
