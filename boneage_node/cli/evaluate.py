@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from boneage_node.bone_age.predictor import Predictor
     from boneage_node.training.data import Example
     from boneage_node.training.evaluation import Reading
+    from boneage_node.training.evaluation_report import Evaluation
     from boneage_node.training.phantoms import PhantomReading
     from boneage_node.training.report_tables import Table
 
@@ -54,19 +55,16 @@ def evaluate(
 
     Example: boneage-node evaluate --data ~/rsna --out report --stress --phantoms 200
     """
-    if report and not find_spec("matplotlib"):
-        raise NodeError(ExitCode.USAGE, "--out draws with matplotlib: pip install 'boneage-node[train]'.")
-    if card and split != "validation":
-        raise NodeError(ExitCode.USAGE, "--card goes with --split validation: a card holds nothing else.")
+    _refuse_options(report, card, split)
     from boneage_node.pipeline import load_predictor
     from boneage_node.training.annotated import finding_figures
     from boneage_node.training.evaluation import read_all
     from boneage_node.training.evaluation_report import Evaluation
-    from boneage_node.training.report_tables import tables
 
     every = _examples(data, split)
     examples = [example for example in every if example.split == split]
     predictor = load_predictor(model, device)
+    doubt = _doubt(predictor, every, split, card)
     with progress_bar(split, len(examples)) as advance:
         readings = read_all(predictor, examples, lambda done: advance(done, ""), untold=True)
     evaluation = Evaluation(
@@ -76,10 +74,40 @@ def evaluate(
         finding=finding_figures(predictor.finder, data, every),
         stress=_stress(predictor, readings) if stress else None,
         phantoms=_phantoms(predictor, phantoms) if phantoms else None,
+        doubt=doubt,
     )
-    figures = evaluation.figures()
     if card:
-        _write_card(model, predictor, figures)
+        _write_card(model, predictor, evaluation.figures())
+    _tell(evaluation, report, as_json)
+
+
+def _refuse_options(report: Path | None, card: bool, split: str) -> None:
+    """Say what cannot be done before anything is read."""
+    if report and not find_spec("matplotlib"):
+        raise NodeError(ExitCode.USAGE, "--out draws with matplotlib: pip install 'boneage-node[train]'.")
+    if card and split != "validation":
+        raise NodeError(ExitCode.USAGE, "--card goes with --split validation: a card holds nothing else.")
+
+
+def _doubt(predictor: Predictor, every: list[Example], split: str, card: bool) -> str:
+    """Why the figures may be too good, said at once; a card is not written from another split of the data."""
+    from boneage_node.training.held_out import doubt, split_differs
+
+    if split == "train":
+        return ""  # nobody takes these for held out
+    said = doubt(predictor.manifest, every)
+    if card and split_differs(predictor.manifest, every):
+        raise NodeError(ExitCode.USAGE, f"--card is not written. {said}")
+    if said:
+        typer.echo(f"Warning: {said}", err=True)
+    return said
+
+
+def _tell(evaluation: Evaluation, report: Path | None, as_json: bool) -> None:
+    """Print the figures, and write the report where asked."""
+    from boneage_node.training.report_tables import tables
+
+    figures = evaluation.figures()
     if as_json:
         typer.echo(json.dumps(figures))
     else:

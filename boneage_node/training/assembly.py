@@ -11,13 +11,14 @@ from typing import Any
 import numpy.typing as npt
 from torch import nn
 
-from boneage_node.bone_age import Sex
+from boneage_node.bone_age import Sex, model_zoo
 from boneage_node.bone_age.manifest import (
     Band,
     Interval,
     Manifest,
     RegistrationNetwork,
     SegmentationNetwork,
+    read_manifest,
 )
 from boneage_node.bone_age.networks import AGE_BINS, HandUNet, KeyPointVgg
 from boneage_node.bone_age.predictor import Predictor
@@ -25,10 +26,11 @@ from boneage_node.bone_age.shape import UsualHand
 
 from . import calibration
 from .age import FAMILIES
-from .annotated import finding_figures
+from .annotated import KEY_POINTS, OUTLINES, finding_figures
 from .data import Example
 from .evaluation import Reading, read_all
 from .evaluation_report import Evaluation
+from .held_out import BORROWED, HELD_OUT, doubt
 from .rasters import read_array
 from .shipping import RSNA_TERMS, write_manifest, write_weights
 
@@ -79,6 +81,16 @@ class Assembly:
     folder: Path
     device: str
 
+    def _borrowed(self) -> dict[str, Any]:
+        """What the manifest says of networks that are not trained here, for want of annotations."""
+        files = {"the hand mask": OUTLINES, "the key points": KEY_POINTS}
+        parts = [part for part, file in files.items() if not (self.data / file).is_file()]
+        if not parts:
+            return {}
+        lender = read_manifest(model_zoo.model_dir())
+        told = {"parts": parts, "model": str(lender.identity), HELD_OUT: lender.training.get(HELD_OUT)}
+        return {BORROWED: told}
+
     def write(self, training: dict[str, Any], stage: Stage) -> None:
         """Write weights, manifest and card; the figures are those of the weights as written."""
         usual = UsualHand()
@@ -108,7 +120,7 @@ class Assembly:
                 coverage=calibration.COVERAGE,
                 bands={sex: (Band(below_months=AGE_BINS, half_width_months=0),) for sex in Sex},
             ),
-            training=training,
+            training=training | self._borrowed(),
             metrics={},
         )
         readings = self._read("calibration", self._predictor(manifest), stage)
@@ -130,6 +142,7 @@ class Assembly:
             "validation",
             self._read("validation", predictor, stage, untold=True),
             finding_figures(predictor.finder, self.data, self.examples),
+            doubt=doubt(manifest, self.examples),
         )
 
     def _predictor(self, manifest: Manifest) -> Predictor:

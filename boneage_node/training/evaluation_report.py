@@ -29,6 +29,7 @@ class Evaluation:
         finding: ``annotated.finding_figures``.
         stress: Rows of ``stress.stress_table``.
         phantoms: Readings of drawn hands.
+        doubt: Why the figures may be too good (``held_out.doubt``).
     """
 
     manifest: Manifest
@@ -37,6 +38,7 @@ class Evaluation:
     finding: Mapping[str, Any] = field(default_factory=dict)
     stress: list[dict[str, Any]] | None = None
     phantoms: list[PhantomReading] | None = None
+    doubt: str = ""
 
     @property
     def model(self) -> str:
@@ -51,6 +53,7 @@ class Evaluation:
             "model": self.model,
             "software": f"boneage-node {__version__}",
             "split": self.split,
+            "doubt": self.doubt,
             "nominal_coverage": interval.coverage,
             "figures": summary(self.readings),
             "refusals": {name: refusals(r.refusal for r in part) for name, part in parts.items()},

@@ -19,7 +19,7 @@ PAGE_FILE = "report.html"
 _ERRORS = "Reading minus label, in months. High-resolution images (400 pixels or more) are what a node sees."
 _NETWORKS = "Mean absolute error of each network and head alone, and of the ensemble, which is the reading."
 _STAGES = "As Gilsanz and Ratib divide the growth of the hand; few images make a figure uncertain."
-_FINDING = "On radiographs that people annotated, of which nothing was learned."
+_FINDING = "On held-out radiographs that people annotated."
 _UNKNOWN = "Each hand read as a boy's and as a girl's: the reading is the mean, the interval holds both."
 _REFUSALS = "Every image here is a hand, so every refusal is a false one."
 _STRESS = (
@@ -72,6 +72,7 @@ def _page(evaluation: Evaluation, day: date) -> str:
 <h1>How well bone ages are read</h1>
 <p class="quiet">Model {escape(evaluation.model)} · {escape(evaluation.split)} images · {found["software"]} ·
 {day.isoformat()}</p>
+{f"<p><b>{escape(evaluation.doubt)}</b></p>" if evaluation.doubt else ""}
 {_cards(found)}
 {"".join(_sections(evaluation, found, tables(found)))}
 <footer class="quiet"><p>{escape(evaluation.manifest.terms)}</p></footer>

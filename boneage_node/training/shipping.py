@@ -69,8 +69,11 @@ def _figures(manifest: Manifest) -> str:
     if not manifest.metrics:
         return "Not measured."
     shown = "\n\n".join(_markdown(table) for table in tables(manifest.metrics).values())
-    return f"""`{_command(manifest.name, manifest.metrics)}` on the validation split, on which
-neither weights nor shares, intervals or limits depend. Errors in months against the challenge's labels;
+    independence = manifest.metrics.get("doubt") or (
+        "Neither weights nor shares, intervals or limits depend on these images."
+    )
+    return f"""`{_command(manifest.name, manifest.metrics)}` on the validation split.
+{independence} Errors in months against the challenge's labels;
 coverage is that of the {manifest.interval.coverage:.0%} interval. High-resolution images (400 pixels or
 more) are what a node sees; the others are thumbnails.
 

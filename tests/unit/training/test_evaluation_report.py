@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from datetime import date
@@ -29,6 +30,7 @@ from boneage_node.training.evaluation_report import Evaluation
 from boneage_node.training.phantoms import PhantomReading
 from boneage_node.training.report_page import write_page
 from boneage_node.training.report_tables import tables
+from boneage_node.training.shipping import write_manifest
 from boneage_node.training.stress import VARIANTS, key, stress_table
 
 SVG = "{http://www.w3.org/2000/svg}svg"
@@ -169,6 +171,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dic
     options = ["--model", tiny_model(folder / "model"), "--out", folder / "out", "--device", "cpu", "--card"]
     done = run("evaluate", "--data", folder / "rsna", *options, "--stress", "--phantoms", 2, "--json")
     assert done.returncode == 0, done.stderr
+    assert "does not say which images were held out" in done.stderr
     return folder, folder / "out", json.loads(done.stdout)
 
 
@@ -203,11 +206,32 @@ def test_the_card_says_what_was_measured(evaluated: tuple[Path, Path, dict[str, 
     assert "| rotation, 90° |" in card
 
 
+def test_a_card_is_not_written_from_data_that_is_split_otherwise(
+    evaluated: tuple[Path, Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    folder, _, _ = evaluated
+    shutil.copytree(folder / "model", tmp_path / "model")
+    manifest = read_manifest(tmp_path / "model")
+    write_manifest(
+        tmp_path / "model", manifest.model_copy(update={"training": {"held_out_sha256": "0" * 64}})
+    )
+    before = {file.name: file.read_bytes() for file in (tmp_path / "model").iterdir()}
+
+    done = run("evaluate", "--data", folder / "rsna", "--model", tmp_path / "model", "--card")
+
+    assert done.returncode == 2
+    assert "--card is not written" in done.stderr
+    assert "splits.csv" in done.stderr
+    assert {file.name: file.read_bytes() for file in (tmp_path / "model").iterdir()} == before
+
+
 def test_the_command_reads_as_the_node_does(evaluated: tuple[Path, Path, dict[str, Any]]) -> None:
     folder, out, printed = evaluated
     found = json.loads((out / "evaluation.json").read_text())
     boy, girl, blank = found.pop("images")
     assert found == printed
+    assert "does not say which images were held out" in printed["doubt"]
+    assert "does not say which images were held out" in (out / "report.html").read_text()
     predictor = Predictor.load(folder / "model", "cpu")
     pixels = read_image(folder / "rsna" / "boneage-training-dataset" / "1.png")
     as_boy, as_girl, as_both = predictor.assess([Hand(pixels, sex) for sex in (BOY, GIRL, None)])
