@@ -38,7 +38,7 @@ Advance = Callable[[int, str], None]
 Stage = Callable[[str, int], AbstractContextManager[Advance]]
 """Opens a progress bar (title, total) and gives a function (done, note) that moves it."""
 
-VERSION = "0.2.0"
+VERSION = "0.3.0"
 
 _NAMES = {
     "regions": (

@@ -39,7 +39,7 @@ from .rasters import cut_rasters, made_of, read_rasters
 from .registration import RegistrationRecipe, RegistrationTask, cut_squares, load_or_cut_squares
 from .segmentation import SegmentationRecipe, SegmentationRun
 
-DEFAULT_AGE = AgeRecipe(steps=8000)
+DEFAULT_AGE = AgeRecipe(steps=20_000)
 _WATCHED = 60
 _MASK, _POINTS, _WEIGHTS = "segmentation", "registration", "weights.safetensors"
 
