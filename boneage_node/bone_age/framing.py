@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 WORKING_SIDE_PX = 768
-"""Longest side of the image that segmentation and cropping start from."""
+"""About the longest side of the image that segmentation and cropping start from; at most 1.5 times that."""
 
 Grey = npt.NDArray[np.float32]
 

@@ -105,11 +105,6 @@ class Placement:
         """What a raster of this map shows of an image, shape (height_px, width_px); zero beyond the image."""
         return sample(image, self.matrix, height_px, width_px)
 
-    @property
-    def mirrored(self) -> bool:
-        """Whether the map mirrors: true for a right hand shown as it lies on the detector."""
-        return float(np.linalg.det(self.matrix[:, :2])) < 0
-
 
 def find_points(network: KeyPointVgg, image: Grey, mask: Mask, device: torch.device) -> Points:
     """The three key points of the hand that a mask marks, in any rotation.

@@ -61,12 +61,12 @@ def apply(maps: Tensor, images: Tensor, height_px: int, width_px: int) -> Tensor
     return functional.grid_sample(images, grid, align_corners=False)
 
 
-def vary_exposure(images: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
+def vary_exposure(images: Tensor, generator: torch.Generator) -> Tensor:
     """Gamma, contrast, brightness and a little noise, each image its own; values kept in [0, 1]."""
     shape = (images.shape[0], 1, 1, 1)
 
     def normal(deviation: float) -> Tensor:
-        return torch.randn(shape, generator=generator) * deviation * strength
+        return torch.randn(shape, generator=generator) * deviation
 
     varied = images.clamp(1e-4, 1) ** torch.exp(normal(0.25))
     varied = (varied - 0.5) * torch.exp(normal(0.12)) + 0.5 + normal(0.05)

@@ -81,8 +81,9 @@ def _share(value: float | None, digits: int = 1) -> str:
 
 
 def _figure_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    *cells, coverage = [row.get(key) for key in FIGURE_COLUMNS]
-    return (*map(_cell, cells), _share(coverage))
+    images, refused, *errors, coverage = [row.get(key) for key in FIGURE_COLUMNS]
+    share = f"{refused} ({refused / images:.1%})" if images and refused else str(refused)
+    return (str(images), share, *map(_cell, errors), _share(coverage))
 
 
 def _figure_table(figures: Mapping[str, Any]) -> Table:

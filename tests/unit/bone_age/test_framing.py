@@ -2,18 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from blobs import blob, centre
 
 from boneage_node.bone_age.framing import Frame, equalise, sample, working_image
-
-
-def blob(shape: tuple[int, int], x_px: float, y_px: float, sigma_px: float) -> np.ndarray:
-    rows, columns = np.mgrid[: shape[0], : shape[1]]
-    return np.exp(-0.5 * ((columns - x_px) ** 2 + (rows - y_px) ** 2) / sigma_px**2).astype(np.float32)
-
-
-def centre(image: np.ndarray) -> np.ndarray:
-    rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]
-    return np.array([(columns * image).sum(), (rows * image).sum()], dtype=np.float64) / image.sum()
 
 
 def affine(step_px: float, turn_degrees: float, mirror: bool, origin: tuple[float, float]) -> np.ndarray:
