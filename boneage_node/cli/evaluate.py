@@ -58,15 +58,12 @@ def evaluate(
     _refuse_options(report, card, split)
     from boneage_node.pipeline import load_predictor
     from boneage_node.training.annotated import finding_figures
-    from boneage_node.training.evaluation import read_all
     from boneage_node.training.evaluation_report import Evaluation
 
     every = _examples(data, split)
-    examples = [example for example in every if example.split == split]
     predictor = load_predictor(model, device)
     doubt = _doubt(predictor, every, split, card)
-    with progress_bar(split, len(examples)) as advance:
-        readings = read_all(predictor, examples, lambda done: advance(done, ""), untold=True)
+    readings = _read(predictor, every, split)
     evaluation = Evaluation(
         predictor.manifest,
         split,
@@ -141,6 +138,14 @@ def _examples(data: Path, split: str) -> list[Example]:
     if not any(example.split == split for example in examples):
         raise NodeError(ExitCode.USAGE, f"{data} has no image in the split '{split}'.")
     return examples
+
+
+def _read(predictor: Predictor, every: list[Example], split: str) -> list[Reading]:
+    from boneage_node.training.evaluation import read_all
+
+    examples = [example for example in every if example.split == split]
+    with progress_bar(split, len(examples)) as advance:
+        return read_all(predictor, examples, lambda done: advance(done, ""), untold=True)
 
 
 def _stress(predictor: Predictor, readings: list[Reading]) -> list[dict[str, Any]]:
