@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     help="Train models on the RSNA 2017 download, or on data laid out like it.\n\n"
-    "Each command trains what it needs and is not yet in OUT, shows progress, measures every 250 steps into "
-    "metrics.jsonl, and goes on where it was interrupted when it is given again. For several GPUs: "
-    "torchrun --nproc-per-node 4 -m boneage_node train all …",
+    "Each command trains what it needs and is not yet in OUT, shows progress, measures every 250 steps and "
+    "at the end of a fit into metrics.jsonl, and goes on where it was interrupted when it is given again. "
+    "For several GPUs: torchrun --nproc-per-node 4 -m boneage_node train all …",
 )
 
 Data = Annotated[
@@ -50,9 +50,9 @@ def segmentation(
 ) -> None:
     """Train the hand mask from DATA/annotations/hand_outlines.json, then by positive mining.
 
-    Each round writes OUT/segmentation/round-N/contact-sheet.png: accepted masks above, rejected below. To
-    strike bad ones, write their ids into OUT/segmentation/strike.txt, delete the folders of the rounds that
-    looked at them and of those after, and give the command again.
+    Each round writes OUT/segmentation/round-N/contact-sheet-1.png and so on: accepted masks above, rejected
+    below. To strike bad ones, write their ids into OUT/segmentation/strike.txt, delete the folders of the
+    rounds that looked at them and of those after, and give the command again.
     """
     from boneage_node.training.segmentation import SegmentationRecipe
 

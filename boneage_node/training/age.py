@@ -165,7 +165,7 @@ class AgeTask:
 def predict(
     network: nn.Module, rasters: Rasters, member: AgeMember, device: torch.device, batch: int = 64
 ) -> dict[str, npt.NDArray[np.float32]]:
-    """Ages in months by head, shape (n,), as the node reads them: without margin, over all views."""
+    """Ages in months by head, shape (n,): without margin and over all views as the node, but in bfloat16."""
     parts: list[dict[str, npt.NDArray[np.float32]]] = []
     centre = torch.eye(2, 3)[None] / (1 + MARGIN)
     for start in range(0, len(rasters.examples), batch):

@@ -78,7 +78,7 @@ def read_examples(folder: Path) -> list[Example]:
     """All labelled radiographs of a folder with the challenge's layout.
 
     Raises:
-        DataError: Where the table or the images are missing.
+        DataError: Where the table or the images are missing, or ``splits.csv`` has other columns or splits.
     """
     table = folder / "boneage-training-dataset.csv"
     if not table.is_file():
@@ -86,11 +86,7 @@ def read_examples(folder: Path) -> list[Example]:
     images = folder / "boneage-training-dataset"
     if (images / images.name).is_dir():  # as some unpackers nest it
         images = images / images.name
-    splits_file = folder / "splits.csv"
-    given = {}
-    if splits_file.is_file():
-        with splits_file.open(newline="") as file:
-            given = {row["id"]: row["split"] for row in csv.DictReader(file)}
+    given = _read_splits(folder / "splits.csv")
     examples: list[Example] = []
     with table.open(newline="") as file:
         for row in csv.DictReader(file):
@@ -105,6 +101,20 @@ def read_examples(folder: Path) -> list[Example]:
                 Example(row["id"], path, float(row["boneage"]), sex, _split(row["id"], given), native)
             )
     return examples
+
+
+def _read_splits(file: Path) -> dict[str, str]:
+    """Split by id; none where there is no such file."""
+    if not file.is_file():
+        return {}
+    with file.open(newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    for line, row in enumerate(rows, 2):
+        if row.get("id") is None or row.get("split") not in SPLITS:
+            raise DataError(
+                f"{file}, line {line}: needs the columns id,split, the split one of {', '.join(SPLITS)}."
+            )
+    return {row["id"]: row["split"] for row in rows}
 
 
 def held_out_digest(examples: Iterable[Example]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +32,7 @@ _SCRAPS = 0.03
 _TILT = 0.1
 _TILE_PX = 120
 _COLUMNS = 16
-_SHOWN = 96
+_ON_A_SHEET = 192
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,24 @@ class Mined:
     reason: str | None
 
 
-def mine(network: HandUNet, examples: list[Example], processes: int, struck: set[str]) -> list[Mined]:
-    """Masks of radiographs, each with the verdict on it; those in ``struck`` are rejected unseen."""
+def mine(
+    network: HandUNet,
+    examples: list[Example],
+    processes: int,
+    struck: set[str],
+    progress: Callable[[int], None],
+) -> list[Mined]:
+    """Masks of radiographs, each with the verdict on it; those in ``struck`` are rejected unseen.
+
+    ``progress(done)`` counts the radiographs.
+    """
+    mined = []
     with ProcessPoolExecutor(processes) as pool:
-        return list(pool.map(partial(_judge, network=network, struck=struck), examples, chunksize=16))
+        judge = partial(_judge, network=network, struck=struck)
+        for done, one in enumerate(pool.map(judge, examples, chunksize=16), 1):
+            mined.append(one)
+            progress(done)
+    return mined
 
 
 def _judge(example: Example, network: HandUNet, struck: set[str]) -> Mined:
@@ -124,19 +138,23 @@ def kept(file: Path, examples: list[Example]) -> list[Mined]:
     return found
 
 
-def contact_sheet(mined: list[Mined]) -> Image.Image:
-    """Accepted masks above, rejected ones with their reasons below, for a person to look at."""
-    accepted = [m for m in mined if m.reason is None][-_SHOWN:]
-    rejected = [m for m in mined if m.reason is not None][-_SHOWN:]
-    rows = [-(-len(part) // _COLUMNS) for part in (accepted, rejected)]
+def contact_sheets(mined: list[Mined]) -> Iterator[Image.Image]:
+    """All accepted masks above and all rejected ones with their reasons below, for a person to look at."""
+    verdicts = [[m for m in mined if (m.reason is None) is accepted] for accepted in (True, False)]
+    for first in range(0, max(map(len, verdicts)), _ON_A_SHEET):
+        yield _sheet([verdict[first : first + _ON_A_SHEET] for verdict in verdicts], first)
+
+
+def _sheet(parts: list[list[Mined]], first: int) -> Image.Image:
+    rows = [-(-len(part) // _COLUMNS) for part in parts]
     sheet = Image.new("RGB", (_COLUMNS * _TILE_PX, (sum(rows) + 1) * _TILE_PX), "white")
+    accepted, rejected = (f"{len(part)} from number {first + 1}" if part else "none left" for part in parts)
     ImageDraw.Draw(sheet).text(
         (4, rows[0] * _TILE_PX + _TILE_PX // 2),
-        f"Above: accepted ({sum(m.reason is None for m in mined)} of {len(mined)}, {len(accepted)} shown). "
-        f"Below: rejected ({len(rejected)} shown). Write the ids of bad ones into strike.txt.",
+        f"Above: accepted, {accepted}. Below: rejected, {rejected}. Ids of bad ones go into strike.txt.",
         fill="black",
     )
-    for first_row, part in ((0, accepted), (rows[0] + 1, rejected)):
+    for first_row, part in zip((0, rows[0] + 1), parts, strict=True):
         for place, one in enumerate(part):
             corner = (place % _COLUMNS * _TILE_PX, (first_row + place // _COLUMNS) * _TILE_PX)
             sheet.paste(_tile(one), corner)

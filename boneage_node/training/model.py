@@ -103,10 +103,16 @@ class ModelRun:
         )
         network: HandUNet | None = None
         for number, (title, steps) in enumerate(run.stages()):
+            if network is not None and not run.weights(run.out, number).is_file():
+                self._look(run, number, network)
             self._show(title, steps, run.round(number, network))
             network = run.network(number, network)
         assert network is not None
         return network
+
+    def _look(self, run: SegmentationRun, number: int, before: HandUNet) -> None:
+        with self.stage(f"masks for round {number}", len(run.looked_at(number))) as advance:
+            run.mined(number, before, lambda done: advance(done, ""))
 
     def train_registration(self) -> KeyPointVgg:
         """The key-point network; that of the default model where no key point is there.
@@ -206,7 +212,7 @@ class ModelRun:
     def _described(self) -> dict[str, Any]:
         """What the manifest says of the training."""
         return {
-            "command": f"boneage-node train all --family {self.family}",
+            "commands": self._commands(),
             "data": "RSNA 2017 Pediatric Bone Age Challenge, training set",
             "images": {name: sum(e.split == name for e in self.examples) for name in SPLITS},
             "held_out_sha256": held_out_digest(self.examples),
@@ -216,6 +222,20 @@ class ModelRun:
                 "age": asdict(self.age),
             },
         }
+
+    def _commands(self) -> list[str]:
+        """What trains the same from nothing, defaults spelt out."""
+        mask, points, age = self.segmentation, self.registration, self.age
+        commands = []
+        if (self.data / OUTLINES).is_file():
+            commands.append(
+                f"boneage-node train segmentation --steps {mask.steps} --rounds {mask.rounds} "
+                f"--round-steps {mask.round_steps} --round-images {mask.round_images} --seed {mask.seed}"
+            )
+        if (self.data / KEY_POINTS).is_file():
+            commands.append(f"boneage-node train registration --steps {points.steps} --seed {points.seed}")
+        whole = f"boneage-node train all --family {self.family} --steps {age.steps} --batch {age.batch}"
+        return [*commands, f"{whole} --seed {age.seed}"]
 
     @property
     def rasters(self) -> Path:

@@ -23,10 +23,10 @@ from boneage_node.bone_age.segmentation import Mask, input_planes, segment, whol
 from boneage_node.bone_age.words import Refusal
 
 from .augment import Warp, vary_tone
-from .data import Example, Outline, data_digest, read_image, share_of
+from .data import DataError, Example, Outline, data_digest, read_image, share_of
 from .evaluation import mask_iou
 from .fitting import Fit, Recipe, autocast, first_alone, world
-from .mining import Mined, contact_sheet, keep, kept, mine
+from .mining import Mined, contact_sheets, keep, kept, mine
 from .provenance import begin, digest, load_network, save_network
 
 HELD_OUT = 16
@@ -143,7 +143,7 @@ class SegmentationRun:
         outlines: All hand-drawn outlines; those held out are not learned from.
         examples: All radiographs; only those of the training split are mined.
         recipe: How.
-        out: ``round-N`` folders with checkpoint, metrics, accepted masks and contact sheet. Ids listed in
+        out: ``round-N`` folders with checkpoint, metrics, accepted masks and contact sheets. Ids listed in
             ``strike.txt``, one a line, are never learned from: write them there after a look at the sheets.
         device: Where to compute.
         processes: For looking at radiographs.
@@ -163,6 +163,29 @@ class SegmentationRun:
             ("hand mask, outlines" if n == 0 else f"hand mask, round {n}", s) for n, s in enumerate(steps)
         ]
 
+    def looked_at(self, number: int) -> list[Example]:
+        """The radiographs whose masks a round judges: more each round, in an order that never changes."""
+        taken = {outline.id for outline in self.outlines}
+        free = [e for e in self.examples if e.split == "train" and e.id not in taken]
+        return sorted(free, key=lambda e: share_of(e.id, "mining"))[: number * self.recipe.round_images]
+
+    def mined(self, number: int, before: HandUNet, progress: Callable[[int], None]) -> list[Mined]:
+        """The masks that a round learns from, accepted now or before; writes contact sheets of all it judged.
+
+        ``progress(done)`` counts the radiographs looked at, ``looked_at(number)`` in all. Other arguments and
+        errors as of ``round``.
+        """
+        folder, pool = self.weights(self.out, number).parent, self.looked_at(number)
+        file = folder / "mined.npz"
+        with first_alone():
+            begin(folder, self._made(number, before))
+            if not file.is_file():
+                mined = mine(before, pool, self.processes, self._struck(), progress)
+                for sheet, image in enumerate(contact_sheets(mined), 1):
+                    image.save(folder / f"contact-sheet-{sheet}.png")
+                keep(mined, file)
+        return [one for one in kept(file, pool) if one.reason is None]
+
     def round(self, number: int, before: HandUNet | None) -> Iterator[tuple[int, float]]:
         """Train one round, yielding (step, loss); writes its weights. A round already there is left alone.
 
@@ -171,7 +194,8 @@ class SegmentationRun:
             before: Network of the round before; None for round 0.
 
         Raises:
-            DataError: Where the round was begun with another recipe, data, strikes or network before.
+            DataError: Where the round was begun with another recipe, data, strikes or network before, or no
+                outline is left to learn from.
         """
         weights = self.weights(self.out, number)
         folder = weights.parent
@@ -184,9 +208,14 @@ class SegmentationRun:
         network = HandUNet()
         recipe, mined = self.recipe, []
         if before is not None:
+            mined = self.mined(number, before, lambda done: None)
             network.load_state_dict(before.state_dict())
-            recipe = replace(recipe, steps=recipe.round_steps, learning_rate=recipe.learning_rate / 10)
-            mined = self._mine(number, before, folder)
+            recipe = replace(
+                recipe,
+                steps=recipe.round_steps,
+                learning_rate=recipe.learning_rate / 10,
+                seed=recipe.seed + number,  # or each round would draw the same batches
+            )
         task = SegmentationTask(self._drawn(), self._squares(mined), self._measured, recipe, self.device)
         fit = Fit(network, task, recipe, folder, self.device, decay=0.99)
         yield from fit.run()
@@ -209,7 +238,7 @@ class SegmentationRun:
         return out / f"round-{number}" / "weights.safetensors"
 
     def _made(self, number: int, before: HandUNet | None) -> dict[str, Any]:
-        struck = self._struck() & {example.id for example in self._looked_at(number)}
+        struck = self._struck() & {example.id for example in self.looked_at(number)}
         return {
             "recipe": asdict(self.recipe),
             "data": data_digest(self.examples, self.outlines),
@@ -226,30 +255,18 @@ class SegmentationRun:
         return overlap_figures(find, self.outlines, self.examples)
 
     def _drawn(self) -> Tensor:
-        train, _ = split_outlines(self.outlines, self.examples)
+        train, held_out = split_outlines(self.outlines, self.examples)
+        if not train:
+            raise DataError(
+                f"{len(held_out)} hand outlines have an image and all are held out, as {HELD_OUT} are at "
+                "least: none is left to learn from. Draw more, of images of the training split"
+            )
         paths = {example.id: example.path for example in self.examples}
         squares = []
         for outline in train:
             image = read_image(paths[outline.id])
             squares.append(_square(image, outline.mask(*image.shape)))
         return torch.from_numpy(np.stack(squares))
-
-    def _mine(self, number: int, network: HandUNet, folder: Path) -> list[Mined]:
-        """The accepted masks of this round's radiographs; the contact sheet shows the rejected ones too."""
-        pool = self._looked_at(number)
-        file = folder / "mined.npz"
-        with first_alone():
-            if not file.is_file():
-                mined = mine(network, pool, self.processes, self._struck())
-                contact_sheet(mined).save(folder / "contact-sheet.png")
-                keep(mined, file)
-        return [one for one in kept(file, pool) if one.reason is None]
-
-    def _looked_at(self, number: int) -> list[Example]:
-        """The radiographs whose masks a round judges: more each round, in an order that never changes."""
-        taken = {outline.id for outline in self.outlines}
-        free = [e for e in self.examples if e.split == "train" and e.id not in taken]
-        return sorted(free, key=lambda e: share_of(e.id, "mining"))[: number * self.recipe.round_images]
 
     def _struck(self) -> set[str]:
         file = self.out / STRIKE_FILE

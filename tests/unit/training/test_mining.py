@@ -18,7 +18,7 @@ from boneage_node.bone_age.predictor import Predictor
 from boneage_node.bone_age.segmentation import largest_component, outline
 from boneage_node.phantom import PhantomHand, draw_hand
 from boneage_node.training.data import DataError, Example, Outline
-from boneage_node.training.mining import Mined, contact_sheet, keep, kept, mine
+from boneage_node.training.mining import Mined, contact_sheets, keep, kept, mine
 from boneage_node.training.segmentation import SegmentationRecipe, SegmentationRun, split_outlines
 
 TILE_PX, COLUMNS = 120, 16
@@ -68,8 +68,11 @@ def test_good_hands_are_learned_from_with_their_masks(
     network: HandUNet, hands: list[PhantomHand], tmp_path: Path
 ) -> None:
     examples = [example(tmp_path, str(k), hand.pixels) for k, hand in enumerate(hands)]
+    counted: list[int] = []
 
-    mined = mine(network, examples, 1, set())
+    mined = mine(network, examples, 1, set(), counted.append)
+
+    assert counted == [1, 2]
 
     assert [one.example for one in mined] == examples
     for one, hand in zip(mined, hands, strict=True):
@@ -82,7 +85,7 @@ def test_a_struck_radiograph_is_rejected_and_no_other(
 ) -> None:
     examples = [example(tmp_path, name, hands[0].pixels) for name in ("1377", "1378", "13")]
 
-    mined = mine(network, examples, 1, {"1378", "no such id"})
+    mined = mine(network, examples, 1, {"1378", "no such id"}, lambda done: None)
 
     assert [one.reason for one in mined] == [None, "struck by hand", None]
 
@@ -98,11 +101,56 @@ def test_what_is_not_one_hand_is_rejected_with_a_reason(
         "two hands": np.concatenate([hands[0].pixels[:, ::-1], hands[0].pixels], axis=1),
     }[name]
 
-    (mined,) = mine(network, [example(tmp_path, "1", pixels)], 1, set())
+    (mined,) = mine(network, [example(tmp_path, "1", pixels)], 1, set(), lambda done: None)
 
     assert mined.reason
     assert mined.reason != "struck by hand"
     assert mined.mask.shape == pixels.shape
+
+
+class Answers(torch.nn.Module):
+    """Says, of the three exposures of a radiograph in turn, which pixels are hand and how surely."""
+
+    def __init__(self, shares: list[np.ndarray]) -> None:
+        super().__init__()
+        self.shares, self.asked = shares, 0
+
+    def forward(self, planes: torch.Tensor) -> torch.Tensor:
+        share = self.shares[self.asked % 3]
+        self.asked += 1
+        return torch.logit(torch.from_numpy(share.astype(np.float32)), eps=1e-6)[None, None]
+
+
+def cross(arm_px: int = 35, reach_px: int = 80) -> np.ndarray:
+    """Two bars, which have about the area and solidity of a hand."""
+    away = np.abs(np.arange(192) - 95.5)
+    narrow, long = away < arm_px, away < reach_px
+    return (narrow[:, None] & long[None]) | (long[:, None] & narrow[None])
+
+
+@pytest.mark.parametrize("criterion", ["none", "area", "solidity", "border", "scraps", "unsure", "agreement"])
+def test_each_criterion_alone_rejects_a_mask(tmp_path: Path, criterion: str) -> None:
+    good = cross().astype(np.float64)
+    shares = [good.copy() for _ in range(3)]
+    for k, share in enumerate(shares):
+        if criterion == "area":
+            share[:] = cross(10, 23)
+        if criterion == "solidity":
+            share[16:176, 16:176] = 1
+        if criterion == "border":
+            share[:] = 1
+            share[40:, 40:152] = 0
+        if criterion == "scraps":
+            share[4:30, 4:30] = 1
+        if criterion == "unsure":
+            share[:, :60] *= 0.7
+        if criterion == "agreement" and k == 1:
+            share[:36] = 0
+    pixels = np.random.default_rng(1).random((192, 192))
+
+    (mined,) = mine(Answers(shares), [example(tmp_path, "1", pixels)], 1, set(), lambda done: None)
+
+    assert (mined.reason or "none").split()[0] == criterion
 
 
 def test_masks_and_reasons_are_kept_exactly(tmp_path: Path) -> None:
@@ -133,7 +181,7 @@ def test_the_contact_sheet_shows_accepted_masks_above_and_rejected_ones_below(
     accepted = [Mined(radiograph, mask, None)] * (COLUMNS + 1)
     rejected = [Mined(radiograph, mask, "scraps 0.40"), Mined(radiograph, np.zeros_like(mask), "area 0.00")]
 
-    sheet = contact_sheet([*rejected, *accepted])
+    (sheet,) = contact_sheets([*rejected, *accepted])
 
     assert sheet.size == (COLUMNS * TILE_PX, 4 * TILE_PX)
     for row, columns, green, red in ((0, COLUMNS, True, False), (1, 1, True, False), (3, 2, False, True)):
@@ -145,6 +193,18 @@ def test_the_contact_sheet_shows_accepted_masks_above_and_rejected_ones_below(
     lime = np.argwhere(is_green(tile(sheet, 0, 0)))
     scale = (TILE_PX - 2) / max(mask.shape)
     assert [*lime.min(axis=0), *lime.max(axis=0)] == pytest.approx(box(mask) * scale, abs=2)
+
+
+def test_every_mask_is_on_a_sheet(hands: list[PhantomHand], tmp_path: Path) -> None:
+    radiograph, mask = example(tmp_path, "1", hands[0].pixels[::4, ::4]), hands[0].mask[::4, ::4]
+    accepted, rejected = Mined(radiograph, mask, None), Mined(radiograph, mask, "scraps 0.40")
+
+    sheets = list(contact_sheets([*[accepted] * 200, *[rejected] * 10]))
+
+    shown = [tile(sheet, row, column) for sheet in sheets for row in range(14) for column in range(COLUMNS)]
+    assert sum(bool(is_green(one).any()) for one in shown) == 200
+    assert sum(bool(is_red(one).any()) for one in shown) == 10
+    assert list(contact_sheets([])) == []
 
 
 def tile(sheet: Image.Image, row: int, column: int) -> np.ndarray:
@@ -234,6 +294,14 @@ def test_each_round_adds_its_share_of_radiographs_to_those_before(
     first, second = (set(verdicts(run.out / f"round-{number}" / "mined.npz")) for number in (1, 2))
     assert (len(first), len(second)) == (4, 8)
     assert first < second
+    seeds = [torch.load(run.out / f"round-{n}" / "checkpoint.pt")["recipe"]["seed"] for n in (1, 2)]
+    assert seeds == [2, 3]  # or all rounds would draw the same batches
+
+
+def test_too_few_outlines_to_learn_from_are_said(hands: list[PhantomHand], tmp_path: Path) -> None:
+    run = small_run(hands, tmp_path)
+    with pytest.raises(DataError, match="Draw more"):
+        next(replace(run, outlines=run.outlines[:16]).round(0, None))
 
 
 def split_examples(held_out_splits: int) -> list[Example]:

@@ -2,51 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from drawn_data import hands, write_data, write_key_points, write_outlines
 from PIL import Image
 
 from boneage_node.bone_age import Sex
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.bone_age.registration import POINT_NAMES
-from boneage_node.bone_age.segmentation import largest_component, outline
-from boneage_node.phantom import PhantomHand, draw_hand
 from boneage_node.training.data import DataError, held_out_digest, read_examples, read_image, read_points
 from boneage_node.training.registration import points_in
-
-
-@cache
-def hands() -> list[PhantomHand]:
-    ages = (24, 60, 96, 132, 24, 60, 96, 132)
-    return [
-        draw_hand(age, Sex.MALE if k < 4 else Sex.FEMALE, seed=k, height_px=140) for k, age in enumerate(ages)
-    ]
-
-
-def write_data(folder: Path, images: int, splits: bool) -> Path:
-    """Thumbnails of eight drawn hands under many numbers; columns as in the challenge's own table."""
-    pictures = folder / "boneage-training-dataset"
-    pictures.mkdir(parents=True)
-    rows, split_rows = [], []
-    for number in range(images):
-        hand = hands()[number % 8]
-        Image.fromarray((hand.pixels * 255).astype(np.uint8)).save(pictures / f"{1000 + number}.png")
-        rows.append([1000 + number, round(hand.age_months), hand.sex is Sex.MALE])
-        split = "calibration" if number < 40 else "validation" if number < 48 else "train"
-        split_rows.append([1000 + number, split])
-    with (folder / "boneage-training-dataset.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([["id", "boneage", "male"], *rows])
-    if splits:
-        with (folder / "splits.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([["id", "split"], *split_rows])
-    return folder
 
 
 def test_the_original_download_is_read_without_a_split_file(tmp_path: Path) -> None:
@@ -70,24 +40,9 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def annotated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Drawn hands with their true outlines and key points, as a person would have marked them."""
     folder = write_data(tmp_path_factory.mktemp("data") / "rsna", 64, splits=True)
-    (folder / "annotations").mkdir()
-    outlines, rows = {}, []
-    for number in range(64):
-        hand = hands()[number % 8]
-        height, width = hand.mask.shape
-        if number >= 40:
-            points = outline(largest_component(hand.mask)).tolist()
-            outlines[str(1000 + number)] = {
-                "width": width, "height": height, "polygons": [{"exterior": points}]
-            }  # fmt: skip
-        places = [value for name in POINT_NAMES for value in hand.key_points_px[name]]
-        rows.append([1000 + number, "manual" if number % 2 else "auto", *places])
-    (folder / "annotations" / "hand_outlines.json").write_text(json.dumps(outlines))
-    with (folder / "annotations" / "keypoints.csv").open("w", newline="") as file:
-        header = [f"{name}_{axis}" for name in POINT_NAMES for axis in "xy"]
-        csv.writer(file).writerows([["id", "source", *header], *rows])
+    write_outlines(folder, range(40, 60))
+    write_key_points(folder, range(64))
     return folder
 
 
@@ -108,7 +63,7 @@ def test_hand_mask_and_key_points_are_trained_from_annotations(annotated: Path, 
         (line,) = (folder / "metrics.jsonl").read_text().splitlines()
         assert json.loads(line)["step"] == steps
         assert (folder / "weights.safetensors").is_file()
-    with Image.open(out / "segmentation" / "round-1" / "contact-sheet.png") as sheet:
+    with Image.open(out / "segmentation" / "round-1" / "contact-sheet-1.png") as sheet:
         assert np.asarray(sheet.convert("L")).std() > 0
 
     done = train("registration", "--data", annotated, "--out", out, "--steps", "2")

@@ -10,10 +10,11 @@ import torch
 from PIL import Image
 
 from boneage_node.bone_age import Sex
-from boneage_node.bone_age.networks import HandUNet
+from boneage_node.bone_age.networks import HandUNet, KeyPointVgg
 from boneage_node.bone_age.registration import POINT_NAMES, SIDE_PX
 from boneage_node.phantom import PhantomHand, draw_hand
 from boneage_node.training.data import Example, Marked
+from boneage_node.training.fitting import Fit
 from boneage_node.training.registration import (
     SQUARE_PX,
     RegistrationRecipe,
@@ -86,6 +87,25 @@ def test_augmentation_turns_and_mirrors_as_the_recipe_says() -> None:
         down, out = capitate - tip, thumb - capitate
         mirrored = float((down[:, 1] * out[:, 0] - down[:, 0] * out[:, 1] < 0).float().mean())
         assert 0.25 < mirrored < 0.75
+
+
+def fit(folder: Path) -> Fit[KeyPointVgg]:
+    recipe = RegistrationRecipe(steps=3, batch=2, widths=(4, 4, 8, 8, 8))
+    torch.manual_seed(recipe.seed)
+    task = RegistrationTask(squares_with_blobs(8), [], HandUNet(), recipe, torch.device("cpu"))
+    return Fit(KeyPointVgg(recipe.widths), task, recipe, folder, torch.device("cpu"))
+
+
+def test_interrupted_key_points_go_on_to_the_same_weights(tmp_path: Path) -> None:
+    whole = fit(tmp_path / "whole")
+    list(whole.run(every=2))
+    for step, _ in fit(tmp_path / "parts").run(every=2):
+        if step == 2:
+            break
+    resumed = fit(tmp_path / "parts")
+    list(resumed.run(every=2))
+    known = whole.average.state_dict()
+    assert all(torch.equal(known[name], tensor) for name, tensor in resumed.average.state_dict().items())
 
 
 @pytest.fixture(scope="module")

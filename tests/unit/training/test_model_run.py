@@ -1,0 +1,132 @@
+"""Which radiographs each network learns from, and what decides its first weights."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_model
+import torch
+from drawn_data import write_data, write_key_points
+
+from boneage_node.bone_age import Assessment, Hand, Refusal, Sex
+from boneage_node.bone_age.predictor import Predictor
+from boneage_node.phantom import draw_hand
+from boneage_node.training import model
+from boneage_node.training.age import FAMILIES, AgeRecipe, AgeTask
+from boneage_node.training.data import DataError, Marked, read_examples
+from boneage_node.training.model import ModelRun
+from boneage_node.training.rasters import Rasters
+from boneage_node.training.registration import SQUARE_PX, RegistrationRecipe, RegistrationTask, Squares
+
+TINY = AgeRecipe(steps=2, batch=4)
+
+
+@contextmanager
+def silent(title: str, total: int) -> Iterator[Any]:
+    yield lambda done, note: None
+
+
+def ids(folder: Path, split: str) -> set[str]:
+    return {example.id for example in read_examples(folder) if example.split == split}
+
+
+class StoppedError(Exception):
+    """In place of a fit."""
+
+
+@pytest.fixture(scope="module")
+def marked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_data(tmp_path_factory.mktemp("marked") / "rsna", 56, splits=True)
+    write_key_points(folder, range(56))
+    return folder
+
+
+class Spied:
+    """What the key-point network is given by a run that is stopped before its fit."""
+
+    def __init__(self, data: Path, out: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(model, "cut_squares", self.cut)
+        monkeypatch.setattr(model, "RegistrationTask", self.task)
+        monkeypatch.setattr(model, "Fit", self.fit)
+        with pytest.raises(StoppedError):
+            ModelRun(
+                data, out, silent, registration=RegistrationRecipe(seed=seed), device="cpu"
+            ).train_registration()
+
+    def cut(self, given: list[Marked], *_: object) -> Squares:
+        self.cut_ids = {one.example.id for one in given}
+        return Squares(
+            torch.zeros(1, 2, SQUARE_PX, SQUARE_PX, dtype=torch.uint8),
+            torch.zeros(1, 3, 2),
+            torch.ones(1) > 0,
+        )
+
+    def task(self, squares: Squares, watch: list[Marked], *rest: Any) -> RegistrationTask:
+        self.watch = watch
+        return RegistrationTask(squares, watch, *rest)
+
+    def fit(self, network: torch.nn.Module, *_: object) -> None:
+        self.weights = torch.cat([tensor.flatten().float() for tensor in network.state_dict().values()])
+        raise StoppedError
+
+
+def test_key_points_are_learned_from_training_images_and_watched_on_calibration_images(
+    marked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spied = Spied(marked, tmp_path, 1, monkeypatch)
+    assert spied.cut_ids == ids(marked, "train")
+    assert spied.watch
+    assert all(one.manual and one.example.split == "calibration" for one in spied.watch)
+
+
+def test_the_seed_alone_decides_the_first_weights_of_the_key_points(
+    marked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, again, other = (
+        Spied(marked, tmp_path / name, seed, monkeypatch).weights
+        for name, seed in (("one", 7), ("again", 7), ("other", 8))
+    )
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+
+
+@pytest.mark.slow
+def test_a_model_of_inception_is_made_from_the_right_splits_and_not_of_moved_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, out = write_data(tmp_path / "rsna", 80, splits=True), tmp_path / "run"
+    given: list[Rasters] = []
+
+    class Spy(AgeTask):
+        def __init__(self, train: Rasters, watch: Rasters, *rest: Any) -> None:
+            given.extend((train, watch))
+            super().__init__(train, watch, *rest)
+
+    monkeypatch.setattr(model, "AgeTask", Spy)
+    monkeypatch.setitem(FAMILIES, "inception", (tiny_model.FAMILIES["inception"],))
+    run = ModelRun(data, out, silent, family="inception", age=TINY, device="cpu")
+
+    predictor = Predictor.load(run.finish(), "cpu")
+
+    learned, watched = ({example.id for example in rasters.examples} for rasters in given)
+    assert learned
+    assert learned <= ids(data, "train")
+    assert watched
+    assert watched <= ids(data, "calibration")
+    assert [member.architecture for member in predictor.manifest.members] == ["inception"]
+    assert predictor.manifest.metrics["figures"]["all"]["images"] == 8
+    told = predictor.manifest.training
+    assert told["commands"] == ["boneage-node train all --family inception --steps 2 --batch 4 --seed 1"]
+    hand = draw_hand(100, Sex.MALE, seed=3, height_px=400)
+    (answer,) = predictor.assess([Hand(hand.pixels, Sex.MALE)])
+    assert isinstance(answer, Assessment | Refusal)
+
+    splits = data / "splits.csv"
+    splits.write_text(re.sub(r"^(1079),train", r"\1,validation", splits.read_text(), flags=re.MULTILINE))
+    with pytest.raises(DataError, match="changed: data"):
+        ModelRun(data, out, silent, family="inception", age=TINY, device="cpu").train_age()
