@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -128,5 +129,10 @@ def test_a_model_of_inception_is_made_from_the_right_splits_and_not_of_moved_one
 
     splits = data / "splits.csv"
     splits.write_text(re.sub(r"^(1079),train", r"\1,validation", splits.read_text(), flags=re.MULTILINE))
-    with pytest.raises(DataError, match="changed: data"):
-        ModelRun(data, out, silent, family="inception", age=TINY, device="cpu").train_age()
+    again = ModelRun(data, out, silent, family="inception", age=TINY, device="cpu")
+    with pytest.raises(DataError, match="rasters-inception was made before these changed: data"):
+        again.train_age()
+    shutil.rmtree(again.rasters)
+    (out / "age-inception-1" / "weights.safetensors").unlink()  # as where the fit was interrupted
+    with pytest.raises(DataError, match="age-inception-1 was made before these changed: data"):
+        again.train_age()
