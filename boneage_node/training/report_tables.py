@@ -24,7 +24,7 @@ _INTERVAL_NOTE = (
     "Each sex and band of the age that is read has its own half width; few images say little of a share."
 )
 _FINDING_NOTE = "Errors of key points are shares of the length from the middle finger's tip to the capitate."
-_ANNOTATED_NOTE = f"{_FINDING_NOTE} A hand that is refused counts as no overlap, and has no key points."
+_ANNOTATED_NOTE = f"{_FINDING_NOTE} Both are of the hands that are not refused."
 _UNTOLD_NOTE = f"'{UNTOLD}': each network is told that sex is unknown, as now and then in training."
 
 

@@ -282,7 +282,7 @@ class SegmentationRun:
 def overlap_figures(
     find: Callable[[Grey], Mask], outlines: list[Outline], examples: list[Example]
 ) -> dict[str, float]:
-    """Overlap with the held-out outlines: how many, mean and least; a refused hand counts as no overlap.
+    """Overlap with the held-out outlines: mean and least of the hands that are not refused, and how many are.
 
     Args:
         find: The hand's mask in the working image of a radiograph; raises ``Refusal``.
@@ -297,9 +297,8 @@ def overlap_figures(
         try:
             shares.append(mask_iou(find(image), outline.mask(*image.shape)))
         except Refusal:
-            shares.append(0.0)
             refused += 1
-    figures: dict[str, float] = {"images": len(shares), "refused": refused}
+    figures: dict[str, float] = {"images": len(held_out), "refused": refused}
     if not shares:
         return figures
     return figures | {"mean_iou": round(float(np.mean(shares)), 3), "least_iou": round(min(shares), 3)}

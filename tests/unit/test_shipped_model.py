@@ -15,6 +15,12 @@ def metrics() -> dict[str, Any]:
     return read_manifest(model_zoo.model_dir()).metrics
 
 
+def test_it_errs_by_no_more_than_eight_months(metrics: dict[str, Any]) -> None:
+    row = metrics["figures"]["high_resolution"]
+    assert row["images"] >= 250
+    assert row["mae_months"] <= 8.0
+
+
 def test_masks_overlap_what_people_drew(metrics: dict[str, Any]) -> None:
     mask = metrics["finding"]["hand_mask"]
     assert mask["images"] >= 16
