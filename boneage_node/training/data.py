@@ -43,7 +43,7 @@ class Example:
         path: PNG file.
         bone_age_months: Label.
         sex: Label.
-        split: ``train``, ``calibration`` (held out of training to set intervals and stop) or ``validation``.
+        split: ``train``, ``calibration`` (not trained on: sets shares and intervals) or ``validation``.
         native_size_px: (width, height) of the original radiograph, for annotations; None where not listed.
     """
 

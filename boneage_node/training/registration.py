@@ -70,7 +70,8 @@ class Squares:
     manual: Tensor
 
 
-def _square(marked: Marked) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+def _square_with_points(marked: Marked) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+    """A radiograph's square, (2, SQUARE_PX, SQUARE_PX) uint8, and its points, (3, 2) in [-1, 1]."""
     torch.set_num_threads(1)
     image, _ = working_image(read_image(marked.example.path))
     points_px = points_in(marked, image)
@@ -93,7 +94,7 @@ def cut_squares(marked: list[Marked], processes: int, progress: Callable[[int], 
     """The squares of all marked radiographs; ``progress(done)`` counts them."""
     cut = []
     with ProcessPoolExecutor(processes) as pool:
-        for done, square in enumerate(pool.map(_square, marked, chunksize=32)):
+        for done, square in enumerate(pool.map(_square_with_points, marked, chunksize=32)):
             cut.append(square)
             progress(done + 1)
     return Squares(
