@@ -100,7 +100,7 @@ def _fhir_result(
     from boneage_node.bone_age import Refusal
     from boneage_node.pipeline import read_study
     from boneage_node.radiograph import read_dataset
-    from boneage_node.report import DeviceIdentity, SourceImage, fhir_bundle, report_instance_uid
+    from boneage_node.report import SourceImage, fhir_bundle, report_instance_uid
 
     try:
         reading = read_study([path], predictor, sex_required=sex_unknown == "refuse")
@@ -108,8 +108,7 @@ def _fhir_result(
         now = datetime.now().astimezone()
         try:
             source = read_dataset(path, pixels=False)
-            device = DeviceIdentity()
-            report = report_instance_uid(SourceImage.of(source), reading.answer, sha256, device)
+            report = report_instance_uid(SourceImage.of(source), reading.answer, sha256)
             bundle = fhir_bundle(source, reading.answer, report_instance_uid=report, created_at=now)
         except (Refusal, ValueError) as error:  # unreadable, or of no study
             return reading.result(), _outcome("invalid", f"{path}: {error}")

@@ -73,9 +73,10 @@ def evaluate(
         phantoms=_phantoms(predictor, phantoms) if phantoms else None,
         doubt=doubt,
     )
+    figures = evaluation.figures()
     if card:
-        _write_card(model, predictor, evaluation.figures())
-    _tell(evaluation, report, as_json)
+        _write_card(model, predictor, figures)
+    _tell(evaluation, figures, report, as_json)
 
 
 def _refuse_options(report: Path | None, card: bool, split: str) -> None:
@@ -100,11 +101,10 @@ def _doubt(predictor: Predictor, every: list[Example], split: str, card: bool) -
     return said
 
 
-def _tell(evaluation: Evaluation, report: Path | None, as_json: bool) -> None:
+def _tell(evaluation: Evaluation, figures: dict[str, Any], report: Path | None, as_json: bool) -> None:
     """Print the figures, and write the report where asked."""
     from boneage_node.training.report_tables import tables
 
-    figures = evaluation.figures()
     if as_json:
         typer.echo(json.dumps(figures))
     else:

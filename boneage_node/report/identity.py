@@ -86,7 +86,7 @@ def report_instance_uid(
     image: SourceImage,
     answer: Assessment | Refusal,
     source_sha256: str,
-    device: DeviceIdentity,
+    device: DeviceIdentity = DEFAULT_DEVICE,
     *,
     sop_class_uid: str = ComprehensiveSRStorage,
     course: Course | None = None,

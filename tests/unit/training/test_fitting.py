@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from fit_help import assert_goes_on_to_the_same_weights, run
 from tiny_model import FAMILIES
 
 from boneage_node.bone_age import Sex
@@ -44,39 +46,29 @@ def fit(folder: Path, recipe: AgeRecipe = RECIPE, family: str = "regions") -> Fi
     return Fit(age_network(member), task, recipe, folder, torch.device("cpu"))
 
 
-def run(fit: Fit[torch.nn.Module], stop_at: int | None = None) -> dict[str, torch.Tensor]:
-    for step, _ in fit.run(every=4):
-        if step == stop_at:
-            break
-    return fit.average.state_dict()
-
-
 @pytest.mark.parametrize("family", list(FAMILIES))
 def test_an_interrupted_fit_goes_on_to_the_same_weights(tmp_path: Path, family: str) -> None:
-    whole = run(fit(tmp_path / "whole", family=family))
-    run(fit(tmp_path / "parts", family=family), stop_at=6)  # the checkpoint is of step 4
-    resumed = run(fit(tmp_path / "parts", family=family))
-    for name, tensor in whole.items():
-        assert torch.equal(tensor, resumed[name]), name
+    begin = partial(fit, family=family)
+    assert_goes_on_to_the_same_weights(begin, tmp_path, every=4, stop_at=6)  # the checkpoint is of step 4
     lines = (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [4, 8]
 
 
 def test_another_seed_gives_other_weights(tmp_path: Path) -> None:
-    one = run(fit(tmp_path / "one"))
-    two = run(fit(tmp_path / "two", replace(RECIPE, seed=2)))
+    one = run(fit(tmp_path / "one"), 4)
+    two = run(fit(tmp_path / "two", replace(RECIPE, seed=2)), 4)
     assert any(not torch.equal(tensor, two[name]) for name, tensor in one.items())
 
 
 def test_a_checkpoint_of_another_recipe_is_not_gone_on_with(tmp_path: Path) -> None:
-    run(fit(tmp_path), stop_at=4)
+    run(fit(tmp_path), 4, stop_at=4)
     with pytest.raises(DataError, match="another recipe"):
         fit(tmp_path, replace(RECIPE, steps=9))
 
 
 def test_a_checkpoint_of_another_number_of_processes_is_not_gone_on_with(tmp_path: Path) -> None:
     """Each process draws its own part of a batch, so the fit would not end with the same weights."""
-    run(fit(tmp_path), stop_at=4)
+    run(fit(tmp_path), 4, stop_at=4)
     checkpoint = tmp_path / "checkpoint.pt"
     torch.save(torch.load(checkpoint) | {"processes": 2}, checkpoint)
     with pytest.raises(DataError, match="begun with 2 processes"):
@@ -102,10 +94,10 @@ def test_a_network_is_not_taken_for_one_of_other_settings(tmp_path: Path) -> Non
 
 
 def test_a_line_of_metrics_without_its_checkpoint_is_written_once(tmp_path: Path) -> None:
-    run(fit(tmp_path), stop_at=6)
+    run(fit(tmp_path), 4, stop_at=6)
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write(json.dumps({"step": 8}) + "\n")
-    run(fit(tmp_path))
+    run(fit(tmp_path), 4)
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [4, 8]
 
@@ -115,7 +107,7 @@ def test_a_fit_learns_the_age_of_rasters_that_show_it(tmp_path: Path, family: st
     longer = replace(RECIPE, steps=100, learning_rate=3e-3, label_sigma_months=10.0)
     trained = fit(tmp_path, longer, family)
     before = error(trained, family)
-    run(trained)
+    run(trained, 4)
     assert error(trained, family) < 0.6 * before
 
 

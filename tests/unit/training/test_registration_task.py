@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fit_help import assert_goes_on_to_the_same_weights
 from PIL import Image
 
 from boneage_node.bone_age import Sex
@@ -97,15 +98,7 @@ def fit(folder: Path) -> Fit[KeyPointVgg]:
 
 
 def test_interrupted_key_points_go_on_to_the_same_weights(tmp_path: Path) -> None:
-    whole = fit(tmp_path / "whole")
-    list(whole.run(every=2))
-    for step, _ in fit(tmp_path / "parts").run(every=2):
-        if step == 2:
-            break
-    resumed = fit(tmp_path / "parts")
-    list(resumed.run(every=2))
-    known = whole.average.state_dict()
-    assert all(torch.equal(known[name], tensor) for name, tensor in resumed.average.state_dict().items())
+    assert_goes_on_to_the_same_weights(fit, tmp_path, every=2, stop_at=2)
 
 
 @pytest.fixture(scope="module")
