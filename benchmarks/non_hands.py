@@ -21,10 +21,10 @@ from rich.progress import track
 from boneage_node.bone_age import Hand, Refusal, Sex, model_zoo
 from boneage_node.bone_age.framing import Grey
 from boneage_node.bone_age.predictor import Predictor
+from boneage_node.datasets.rsna import HIGH_RESOLUTION_PX, read_examples, read_image
 from boneage_node.phantom.chest import draw_chest
 from boneage_node.radiograph.grey import to_grey
 from boneage_node.radiograph.pixels import decode_pixels
-from boneage_node.training.data import HIGH_RESOLUTION_PX, read_examples, read_image
 
 RADIOGRAPHS = {"real chest": "RG1_UNCR.dcm", "real ankle": "RG3_UNCR.dcm"}
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from boneage_node.dimse.receiver import ReceiverSettings, serve
+from boneage_node.dimse.store_scp import ReceiverSettings, serve
 from boneage_node.store import Store
 
 

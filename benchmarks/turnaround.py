@@ -18,9 +18,9 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
-from boneage_node.dimse.pacs import SmallPacs
-from boneage_node.dimse.sender import send
-from boneage_node.rehearsal import TemporaryNode
+from boneage_node.dimse.store_scu import send
+from boneage_node.replay.node import TemporaryNode
+from boneage_node.replay.pacs import SmallPacs
 
 SAMPLE = Path(__file__).parent.parent / "sample_dicom" / "girl-08y-dx.dcm"
 DOCUMENTS = 2

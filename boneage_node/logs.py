@@ -16,11 +16,9 @@ import warnings
 from collections.abc import MutableMapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO, cast
+from typing import Any, Literal, TextIO, cast
 
 import structlog
-
-from .setting_types import LogFormat, LogLevel
 
 _QUOTE_HEADERS = ("pydicom", "highdicom", "PIL", "gdcm", "httpx", "httpcore", "python_multipart")
 """Loggers that may quote header values (those of HTTP as parts of URLs), hence are never heard."""
@@ -170,3 +168,9 @@ def _catch_the_rest() -> None:
     warnings.showwarning = showwarning
     sys.excepthook = excepthook
     threading.excepthook = thread_excepthook
+
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+LogFormat = Literal["auto", "console", "json"]

@@ -11,7 +11,7 @@ import sys
 import typer
 
 from boneage_node import __version__
-from boneage_node.exit_codes import ExitCode, NodeError
+from boneage_node.errors import ExitCode, NodeError
 from boneage_node.logs import configure_logs
 from boneage_node.settings import SettingsError
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from boneage_node.exit_codes import ExitCode
-from boneage_node.setting_types import SexUnknown
+from boneage_node.errors import ExitCode
+from boneage_node.settings.types import SexUnknown
 
 from .common import (
     DeviceOption,
@@ -60,7 +60,7 @@ def assess(
         raise typer.BadParameter("--json or --fhir, not both", param_hint="--fhir")
     paths = dicom_files(files)
     # after the files were found: it takes a while to import
-    from boneage_node.pipeline import load_predictor
+    from boneage_node.reading.study import load_predictor
 
     predictor = load_predictor(model, device)
     results = []
@@ -85,7 +85,7 @@ def assess(
 
 def _result(path: Path, predictor: Predictor, sex_unknown: SexUnknown) -> dict[str, Any]:
     """The answer for one file; a file that breaks the reading has failed, and the others go on."""
-    from boneage_node.pipeline import read_study
+    from boneage_node.reading.study import read_study
 
     try:
         return read_study([path], predictor, sex_required=sex_unknown == "refuse").result()
@@ -98,8 +98,8 @@ def _fhir_result(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The answer for one file, and what a FHIR server would be sent."""
     from boneage_node.bone_age import Refusal
-    from boneage_node.pipeline import read_study
     from boneage_node.radiograph import read_dataset
+    from boneage_node.reading.study import read_study
     from boneage_node.report import SourceImage, fhir_bundle, report_instance_uid
 
     try:
@@ -120,7 +120,7 @@ def _fhir_result(
 
 def _failure(path: Path, error: Exception) -> dict[str, Any]:
     from boneage_node.logs import class_name
-    from boneage_node.pipeline import RESULT_KEYS
+    from boneage_node.reading.result import RESULT_KEYS
 
     failed = {"file": str(path), "status": "failed", "reason": class_name(error)}
     return dict.fromkeys(RESULT_KEYS) | failed

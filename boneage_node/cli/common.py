@@ -19,8 +19,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from boneage_node.exit_codes import ExitCode, NodeError
-from boneage_node.setting_types import SexUnknown
+from boneage_node.errors import ExitCode, NodeError
+from boneage_node.settings.types import SexUnknown
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="Settings file (TOML). Default: the one BONEAGE_CONFIG names.")
@@ -143,6 +143,6 @@ def reason_sentence(code: str | None) -> str:
 
 def years(age_months: float | None) -> str:
     """An age as ``8 y 3 mo``; a question mark where it is unknown."""
-    from boneage_node.report.months import years_and_months
+    from boneage_node.report.wording import years_and_months
 
     return "?" if age_months is None else years_and_months(age_months)

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import json
-import shutil
-import socket
-from collections.abc import Callable, Iterator
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from boneage_node.exit_codes import ExitCode, NodeError
+from boneage_node.errors import ExitCode
+from boneage_node.node.checks import (
+    _examine,
+)
 
 from .common import ConfigOption, DataDirOption, JsonOption, out
 
 if TYPE_CHECKING:
-    from boneage_node.settings import Settings
-
-Finding = tuple[str, bool, str]
-"""What was looked at, whether it is well, and what was found."""
+    pass
 
 
 def doctor(
@@ -48,141 +43,3 @@ def doctor(
         out.print(table)
     if not all(well for _, well, _ in findings):
         raise typer.Exit(ExitCode.FAILED)
-
-
-def _examine(config: Path | None, data_dir: Path | None, send_to: list[str] | None) -> Iterator[Finding]:
-    from boneage_node.settings import SettingsError, load_settings, unknown_variables
-
-    try:
-        settings = load_settings(config, data_dir=data_dir, send_to=send_to)
-    except SettingsError as error:
-        yield "settings", False, str(error)
-        return
-    stray = unknown_variables()
-    unsafe = settings.unsafe_listening()
-    problems = [*stray, *([unsafe] if unsafe else [])]
-    yield "settings", not problems, " ".join(problems) or "every setting is valid"
-    for what, look in (
-        ("spool", _spool),
-        ("disk", _disk),
-        ("database", _database),
-        ("model", _model),
-        ("port", _port),
-        ("TLS", _tls),
-    ):
-        yield _guarded(what, look, settings)
-    for destination in settings.send_to:
-        yield _guarded(f"destination {destination}", partial(_destination, destination=destination), settings)
-    for destination in settings.fhir_to:
-        yield _guarded(f"FHIR {destination}", partial(_fhir_destination, destination=destination), settings)
-    if not settings.send_to and not settings.fhir_to:
-        yield "destinations", True, "none is set: reports stay here. Name one with send_to (--send-to)"
-
-
-def _guarded(what: str, look: Callable[[Settings], str], settings: Settings) -> Finding:
-    try:
-        return what, True, look(settings)
-    except NodeError as error:
-        return what, False, str(error)
-
-
-def _spool(settings: Settings) -> str:
-    folder = settings.data_dir
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = folder / ".doctor"
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        raise NodeError(
-            ExitCode.DATA_DIR, f"{folder} cannot be written: {error.strerror}. Name another with data_dir."
-        ) from error
-    return f"{folder} can be written"
-
-
-def _disk(settings: Settings) -> str:
-    try:
-        free_mib = shutil.disk_usage(settings.data_dir).free // 2**20
-    except OSError as error:
-        raise NodeError(
-            ExitCode.DATA_DIR, f"The disk of {settings.data_dir} cannot be looked at: {error.strerror}."
-        ) from error
-    if free_mib <= settings.spool_reserve_mib:
-        raise NodeError(
-            ExitCode.DATA_DIR,
-            f"{free_mib} MiB are free, not more than the {settings.spool_reserve_mib} MiB kept in reserve: "
-            "images are refused. Make room.",
-        )
-    return f"{free_mib} MiB are free"
-
-
-def _database(settings: Settings) -> str:
-    from boneage_node.node import database_exists, masked, open_store
-
-    if not database_exists(settings):
-        return f"{masked(settings.database)} is not there yet: the first start makes it"
-    with open_store(settings) as store:
-        jobs, deliveries = store.queue.counts(), store.outbox.counts()
-        unanswered = store.commitments.counts()["unanswered"]
-    lost = jobs["dead"] + deliveries["dead"] + unanswered
-    waiting = f"{jobs['todo']} studies and {deliveries['todo']} reports are waiting"
-    if lost:
-        raise NodeError(
-            ExitCode.FAILED,
-            f"{jobs['dead']} studies were set aside, {deliveries['dead']} reports are dead letters and "
-            f"{unanswered} were never committed: see boneage-node studies list, then "
-            "boneage-node studies retry.",
-        )
-    return f"{masked(settings.database)} is there and up to date; {waiting}"
-
-
-def _model(settings: Settings) -> str:
-    from boneage_node.pipeline import load_predictor
-
-    predictors = [load_predictor(settings.model, device) for device in settings.device]
-    devices = ", ".join(str(predictor.device) for predictor in predictors)
-    return f"{predictors[0].identity} loads, and its sha256 is right, on {devices}"
-
-
-def _port(settings: Settings) -> str:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            return f"{settings.host}:{settings.port} is not free ({error.strerror}): the node may be running"
-    return f"{settings.host}:{settings.port} is free"
-
-
-def _tls(settings: Settings) -> str:
-    from boneage_node.tls import RENEW_DAYS, check_files, days_left
-
-    check_files(settings.tls)
-    days = days_left(settings.tls)
-    if days is None:
-        return "no certificate is set: the port speaks DICOM without TLS"
-    if days < RENEW_DAYS:
-        sentence = f"The certificate {settings.tls_certificate} expires in {days} days: have it renewed."
-        raise NodeError(ExitCode.TLS, sentence)
-    who = "with callers that tls_ca vouches for" if settings.tls_ca else "with any caller"
-    return f"the certificate is valid for {days} days more; the port speaks TLS only, {who}"
-
-
-def _destination(settings: Settings, destination: str) -> str:
-    from boneage_node.delivery import probe
-    from boneage_node.sending import Unreachable
-
-    try:
-        return probe(destination, settings)
-    except Unreachable as error:
-        raise NodeError(ExitCode.FAILED, str(error)) from error
-
-
-def _fhir_destination(_: Settings, destination: str) -> str:
-    from boneage_node.delivery import probe_fhir
-    from boneage_node.sending import Unreachable
-
-    try:
-        return probe_fhir(destination)
-    except Unreachable as error:
-        raise NodeError(ExitCode.FAILED, str(error)) from error

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from boneage_node.exit_codes import ExitCode, NodeError
+from boneage_node.errors import ExitCode, NodeError
 
 from .common import ConfigOption, out
 
@@ -33,10 +33,10 @@ def echo(
       boneage-node echo PACS@pacs.example:2762/tls --config /etc/boneage-node.toml
       boneage-node echo https://pacs.example/dicom-web
     """  # noqa: D301 - click reads the backspace
-    from boneage_node.delivery import probe
-    from boneage_node.sending import Unreachable
-    from boneage_node.setting_types import checked_destination
+    from boneage_node.exchange.destinations import probe
+    from boneage_node.net.addresses import checked_destination
     from boneage_node.settings import load_settings
+    from boneage_node.traffic.outcome import Unreachable
 
     settings = load_settings(config, ae_title=ae_title)
     try:

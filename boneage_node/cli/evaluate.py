@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from boneage_node.exit_codes import ExitCode, NodeError
+from boneage_node.errors import ExitCode, NodeError
 
 from .common import DeviceOption, JsonOption, ModelOption, out, plain_table, progress_bar
 
 if TYPE_CHECKING:
     from boneage_node.bone_age.predictor import Predictor
-    from boneage_node.training.data import Example
-    from boneage_node.training.evaluation import Reading
-    from boneage_node.training.evaluation_report import Evaluation
-    from boneage_node.training.phantoms import PhantomReading
-    from boneage_node.training.report_tables import Table
+    from boneage_node.datasets.rsna import Example
+    from boneage_node.evaluation.phantoms import PhantomReading
+    from boneage_node.evaluation.readings import Reading
+    from boneage_node.evaluation.report import Evaluation
+    from boneage_node.evaluation.tables import Table
 
 _SEED = 2017
 
@@ -56,9 +56,9 @@ def evaluate(
     Example: boneage-node evaluate --data ~/rsna --out report --stress --phantoms 200
     """
     _refuse_options(report, card, split)
-    from boneage_node.pipeline import load_predictor
-    from boneage_node.training.annotated import finding_figures
-    from boneage_node.training.evaluation_report import Evaluation
+    from boneage_node.evaluation.finding import finding_figures
+    from boneage_node.evaluation.report import Evaluation
+    from boneage_node.reading.study import load_predictor
 
     every = _examples(data, split)
     predictor = load_predictor(model, device)
@@ -89,7 +89,7 @@ def _refuse_options(report: Path | None, card: bool, split: str) -> None:
 
 def _doubt(predictor: Predictor, every: list[Example], split: str, card: bool) -> str:
     """Why the figures may be too good, said at once; a card is not written from another split of the data."""
-    from boneage_node.training.held_out import doubt, split_differs
+    from boneage_node.datasets.held_out import doubt, split_differs
 
     if split == "train":
         return ""  # nobody takes these for held out
@@ -103,14 +103,14 @@ def _doubt(predictor: Predictor, every: list[Example], split: str, card: bool) -
 
 def _tell(evaluation: Evaluation, figures: dict[str, Any], report: Path | None, as_json: bool) -> None:
     """Print the figures, and write the report where asked."""
-    from boneage_node.training.report_tables import tables
+    from boneage_node.evaluation.tables import tables
 
     if as_json:
         typer.echo(json.dumps(figures))
     else:
         _print(evaluation.model, tables(figures).values())
     if report:
-        from boneage_node.training.report_page import write_page
+        from boneage_node.evaluation.page import write_page
 
         files = evaluation.write_json(report), write_page(evaluation, report, date.today())
         typer.echo(f"Written: {', '.join(map(str, files))}", err=True)
@@ -118,7 +118,7 @@ def _tell(evaluation: Evaluation, figures: dict[str, Any], report: Path | None, 
 
 def _write_card(model: str | None, predictor: Predictor, figures: dict[str, Any]) -> None:
     from boneage_node.bone_age import model_zoo
-    from boneage_node.training.shipping import write_manifest
+    from boneage_node.models.packing import write_manifest
 
     folder = model_zoo.model_dir(model)
     write_manifest(folder, predictor.manifest.model_copy(update={"metrics": figures}))
@@ -127,7 +127,7 @@ def _write_card(model: str | None, predictor: Predictor, figures: dict[str, Any]
 
 def _examples(data: Path, split: str) -> list[Example]:
     """All examples of the data; there is at least one in the split."""
-    from boneage_node.training.data import SPLITS, DataError, read_examples
+    from boneage_node.datasets.rsna import SPLITS, DataError, read_examples
 
     if split not in SPLITS:
         raise NodeError(ExitCode.USAGE, f"--split is one of {', '.join(SPLITS)}.")
@@ -141,7 +141,7 @@ def _examples(data: Path, split: str) -> list[Example]:
 
 
 def _read(predictor: Predictor, every: list[Example], split: str) -> list[Reading]:
-    from boneage_node.training.evaluation import read_all
+    from boneage_node.evaluation.readings import read_all
 
     examples = [example for example in every if example.split == split]
     with progress_bar(split, len(examples)) as advance:
@@ -149,7 +149,7 @@ def _read(predictor: Predictor, every: list[Example], split: str) -> list[Readin
 
 
 def _stress(predictor: Predictor, readings: list[Reading]) -> list[dict[str, Any]]:
-    from boneage_node.training.stress import read_variants, stress_table
+    from boneage_node.evaluation.stress import read_variants, stress_table
 
     sharp = [reading for reading in readings if reading.sharp]
     with progress_bar("stress", len(sharp)) as advance:
@@ -157,8 +157,8 @@ def _stress(predictor: Predictor, readings: list[Reading]) -> list[dict[str, Any
 
 
 def _phantoms(predictor: Predictor, count: int) -> list[PhantomReading]:
+    from boneage_node.evaluation.phantoms import read_phantoms
     from boneage_node.phantom.series import draw_series
-    from boneage_node.training.phantoms import read_phantoms
 
     with progress_bar("drawn hands", count) as advance:
         return read_phantoms(predictor, draw_series(count, _SEED), lambda done: advance(done, ""))

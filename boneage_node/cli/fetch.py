@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from boneage_node.exit_codes import ExitCode, NodeError
+from boneage_node.errors import ExitCode, NodeError
 
 from .common import ConfigOption, progress_bar
 
 if TYPE_CHECKING:
-    from boneage_node.fetching import Plan, Source
-    from boneage_node.found import StudyQuery
+    from boneage_node.exchange.fetching import Plan, Source
+    from boneage_node.traffic.query import StudyQuery
 
 
 def fetch(
@@ -46,11 +46,11 @@ def fetch(
       boneage-node fetch --from PACS@10.0.0.5:104 --study 1.2.840.113619.2.5.1762
       boneage-node fetch --from https://pacs.example/dicom-web --accession A123
     """  # noqa: D301 - click reads the backspace
-    from boneage_node.fetching import open_source, plan, require_node
-    from boneage_node.found import QueryFailed
-    from boneage_node.sending import Unreachable
-    from boneage_node.setting_types import checked_destination
+    from boneage_node.exchange.fetching import open_source, plan, require_node
+    from boneage_node.net.addresses import checked_destination
     from boneage_node.settings import load_settings
+    from boneage_node.traffic.outcome import Unreachable
+    from boneage_node.traffic.query import QueryFailed
 
     settings = load_settings(config)
     query = _query(accession, study)
@@ -74,8 +74,8 @@ def _query(accession: str | None, study: str | None) -> StudyQuery:
     Raises:
         NodeError: Neither or both are given, or it is no such number.
     """
-    from boneage_node.dimse.identifiers import is_uid
-    from boneage_node.found import StudyQuery
+    from boneage_node.dimse.wire.identifiers import is_uid
+    from boneage_node.traffic.query import StudyQuery
 
     if (accession is None) == (study is None):
         raise NodeError(ExitCode.USAGE, "Say which study: either --accession NUMBER or --study UID.")

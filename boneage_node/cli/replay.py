@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from boneage_node.exit_codes import ExitCode, NodeError
-from boneage_node.setting_types import SexUnknown
+from boneage_node.errors import ExitCode, NodeError
+from boneage_node.settings.types import SexUnknown
 
 from .common import (
     DeviceOption,
@@ -27,10 +27,10 @@ from .common import (
 )
 
 if TYPE_CHECKING:
-    from boneage_node.dimse.destination import Destination
-    from boneage_node.gallery import Gallery
-    from boneage_node.sending import Sent
+    from boneage_node.net.addresses import Destination
+    from boneage_node.replay.gallery import Gallery
     from boneage_node.store import StudyDetail
+    from boneage_node.traffic.outcome import Sent
 
 CALLING_AE_TITLE = "REPLAY"
 
@@ -63,7 +63,7 @@ def replay(
       boneage-node replay sample_dicom/
       boneage-node replay hand.dcm --to BONEAGE@127.0.0.1:11112
     """  # noqa: D301 - click reads the backspace
-    from boneage_node.dimse.sender import Destination
+    from boneage_node.dimse.store_scu import Destination
 
     files = dicom_files(paths)
     if to is None:
@@ -106,7 +106,7 @@ def _by_study(files: list[Path]) -> dict[str, list[Path]]:
 
 def _send(studies: dict[str, list[Path]], destination: Destination) -> list[Sent]:
     """Send each study over an association of its own, as a modality does."""
-    from boneage_node.dimse.sender import send
+    from boneage_node.dimse.store_scu import send
     from boneage_node.settings import load_settings
 
     tls = load_settings().tls
@@ -123,9 +123,9 @@ def _play(
     files: list[Path], keep: Path, model: str | None, device: str, sex_unknown: SexUnknown
 ) -> list[dict[str, Any]]:
     """Play the files through a temporary node; gives a row for each file."""
-    from boneage_node.dimse.pacs import SmallPacs
-    from boneage_node.gallery import Gallery
-    from boneage_node.rehearsal import TemporaryNode
+    from boneage_node.replay.gallery import Gallery
+    from boneage_node.replay.node import TemporaryNode
+    from boneage_node.replay.pacs import SmallPacs
 
     studies = _by_study(files)
     with tempfile.TemporaryDirectory(prefix="boneage-replay-") as temporary:
@@ -167,7 +167,7 @@ def _row(file: Path, detail: StudyDetail, gallery: Gallery) -> dict[str, Any]:
 
 
 def _empty_row(file: Path) -> dict[str, Any]:
-    from boneage_node.pipeline import RESULT_KEYS
+    from boneage_node.reading.result import RESULT_KEYS
 
     return dict.fromkeys((*RESULT_KEYS, "report", "picture")) | {"file": str(file)}
 

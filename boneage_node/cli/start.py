@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from boneage_node.exit_codes import ExitCode
+from boneage_node.errors import ExitCode
 
 from .common import ConfigOption, DataDirOption
 
@@ -80,7 +80,8 @@ def start(
     8 certificate, key or CA file.
     """  # noqa: D301 - click reads the backspace
     from boneage_node.logs import configure_logs
-    from boneage_node.node import Role, Supervisor
+    from boneage_node.node.opening import Role
+    from boneage_node.node.supervisor import Supervisor
     from boneage_node.settings import load_settings
 
     if role not in tuple(Role):

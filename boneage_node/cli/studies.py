@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from boneage_node.exit_codes import ExitCode, NodeError
+from boneage_node.errors import ExitCode, NodeError
 
 from .common import (
     READING_COLUMNS,
@@ -46,7 +46,7 @@ StudyArgument = Annotated[
 
 @contextmanager
 def _store(config: Any, data_dir: Any) -> Iterator[Store]:
-    from boneage_node.node import open_store
+    from boneage_node.node.opening import open_store
     from boneage_node.settings import load_settings
     from boneage_node.store import NoSuchStudy
 

@@ -150,8 +150,8 @@ def _recipe(default: Any, **given: Any) -> Any:
 def _run(work: Callable[[ModelRun], Any], **settings: Any) -> Any:
     """Do a part of a training run; what is wrong with the data or a model ends it with a sentence."""
     from boneage_node.bone_age.manifest import ModelError
+    from boneage_node.datasets.rsna import DataError
     from boneage_node.training.age import FAMILIES
-    from boneage_node.training.data import DataError
     from boneage_node.training.fitting import world
     from boneage_node.training.model import ModelRun
 

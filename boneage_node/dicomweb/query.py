@@ -6,10 +6,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from boneage_node.dimse.identifiers import is_uid
-from boneage_node.found import FoundSeries, FoundStudy, QueryFailed, StudyQuery
-from boneage_node.http_client import DEFAULT_TIMEOUT_SECONDS, HttpClient, NoAnswer
-from boneage_node.sending import Unreachable
+from boneage_node.dimse.wire.identifiers import is_uid
+from boneage_node.net.http import DEFAULT_TIMEOUT_SECONDS, HttpClient, NoAnswer
+from boneage_node.traffic.outcome import Unreachable
+from boneage_node.traffic.query import FoundSeries, FoundStudy, QueryFailed, StudyQuery
 
 from .json_model import DICOM_JSON, NotDicomJson, data_sets, text
 

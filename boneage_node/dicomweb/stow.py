@@ -9,9 +9,9 @@ from pathlib import Path
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
-from boneage_node.dimse.status import Status, is_delivered, is_permanent, sentence
-from boneage_node.http_client import DEFAULT_TIMEOUT_SECONDS, Answer, HttpClient, NoAnswer, send_each
-from boneage_node.sending import Sent, unreadable
+from boneage_node.dimse.wire.status import Status, is_delivered, is_permanent, sentence
+from boneage_node.net.http import DEFAULT_TIMEOUT_SECONDS, Answer, HttpClient, NoAnswer, send_each
+from boneage_node.traffic.outcome import Sent, unreadable
 
 from .json_model import DICOM_JSON, data_sets, items, text
 

@@ -9,8 +9,8 @@ from typing import BinaryIO
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
-from boneage_node.found import QueryFailed
-from boneage_node.http_client import Answer, HttpClient, NoAnswer
+from boneage_node.net.http import Answer, HttpClient, NoAnswer
+from boneage_node.traffic.query import QueryFailed
 
 MAX_SERIES_BYTES = 2**31
 """A radiograph is some ten megabytes, and a series of them a few."""

@@ -12,18 +12,19 @@ from pynetdicom.dimse_primitives import N_ACTION, N_EVENT_REPORT
 from pynetdicom.dsutils import decode
 from pynetdicom.presentation import PresentationContext
 
-from boneage_node.store.commitment_requests import (
+from boneage_node.traffic.commitment import (
     MAX_OPEN_REQUESTS,
     CommitmentAnswer,
+    CommitmentReport,
     CommitmentRequest,
     NotKept,
+    RefusedInstance,
 )
-from boneage_node.store.commitments import CommitmentReport, RefusedInstance
 
-from .bounds import BoundedBytes
 from .contexts import STORAGE_COMMITMENT, UNCOMPRESSED
-from .identifiers import is_uid, text
-from .status import RequestError, StatusCode
+from .wire.bounds import BoundedBytes
+from .wire.identifiers import is_uid, text
+from .wire.status import RequestError, StatusCode
 
 STORAGE_COMMITMENT_INSTANCE = uid.UID("1.2.840.10008.1.20.1.1")
 """The well-known SOP Instance to which every request and report refers."""

@@ -14,8 +14,12 @@ from pynetdicom.dimse_primitives import N_ACTION, N_EVENT_REPORT
 from pynetdicom.dsutils import encode
 from pynetdicom.events import Event
 
-from boneage_node.store.commitment_requests import CommitmentAnswer, CommitmentRequest, TooManyRequests
-from boneage_node.store.commitments import CommitmentReport
+from boneage_node.traffic.commitment import (
+    CommitmentAnswer,
+    CommitmentReport,
+    CommitmentRequest,
+    TooManyRequests,
+)
 
 from .commitment import (
     STORAGE_COMMITMENT_INSTANCE,
@@ -26,8 +30,8 @@ from .commitment import (
     to_event_information,
 )
 from .contexts import STORAGE_COMMITMENT
-from .messages import BoundedMessages
-from .server import OpenAssociations
+from .wire.messages import BoundedMessages
+from .wire.server import OpenAssociations
 
 _log = structlog.get_logger(__name__)
 

@@ -14,13 +14,11 @@ from pynetdicom.dimse_messages import DIMSEMessage
 from pynetdicom.dimse_primitives import C_CANCEL, N_EVENT_REPORT
 from pynetdicom.pdu_primitives import P_DATA
 
-from boneage_node.sending import Unreachable
-from boneage_node.store.commitment_requests import CommitmentAnswer
-from boneage_node.store.commitments import CommitmentAsk, CommitmentReport
-from boneage_node.tls import TlsFiles
+from boneage_node.net.addresses import Destination
+from boneage_node.net.tls import TlsFiles
+from boneage_node.traffic.commitment import CommitmentAnswer, CommitmentAsk, CommitmentReport
+from boneage_node.traffic.outcome import Unreachable
 
-from .association import DEFAULT_TIMEOUT_SECONDS, NO_FILES, open_association
-from .bounds import BoundedBytes
 from .commitment import (
     REQUEST_ACTION,
     STORAGE_COMMITMENT_INSTANCE,
@@ -32,8 +30,9 @@ from .commitment import (
     to_event_information,
 )
 from .contexts import STORAGE_COMMITMENT
-from .destination import Destination
-from .status import is_permanent
+from .wire.association import DEFAULT_TIMEOUT_SECONDS, NO_FILES, open_association
+from .wire.bounds import BoundedBytes
+from .wire.status import is_permanent
 
 if TYPE_CHECKING:
     from pynetdicom.dimse_primitives import DimseServiceType

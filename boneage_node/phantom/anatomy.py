@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..bone_age import Sex
+from boneage_node.bone_age import Sex
+
 from .ossification import FINGERS
 
 Point = npt.NDArray[np.float64]

@@ -14,7 +14,8 @@ from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from skimage.draw import polygon2mask
 
-from ..bone_age import Sex
+from boneage_node.bone_age import Sex
+
 from .anatomy import CARPAL_OUTLINES_MM, CARPAL_THICKNESS_MM, LongBone, Skeleton
 from .canvas import Array, Canvas
 from .ossification import CARPALS, Milestones, milestones

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..bone_age import Laterality
+from boneage_node.bone_age import Laterality
 
 Array = npt.NDArray[np.float32]
 

@@ -23,8 +23,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from ..bone_age import Laterality, Sex
-from ..bone_age.course import DAYS_PER_MONTH
+from boneage_node.bone_age import Laterality, Sex
+from boneage_node.bone_age.course import DAYS_PER_MONTH
+
 from .canvas import Array
 from .chest import PhantomChest
 from .hand import PhantomHand

@@ -9,7 +9,8 @@ import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from skimage.draw import disk, polygon
 
-from ..bone_age import Laterality
+from boneage_node.bone_age import Laterality
+
 from .canvas import Array
 
 _LETTERS = {

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
 
-from ..bone_age import Laterality, Sex
+from boneage_node.bone_age import Laterality, Sex
+
 from .anatomy import Skeleton, pose_skeleton
 from .bones import draw_bones
 from .canvas import Array, Canvas, View

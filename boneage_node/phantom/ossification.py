@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..bone_age import Sex
+from boneage_node.bone_age import Sex
 
 FINGERS = (1, 2, 3, 4, 5)
 """Rays of the hand, thumb to little finger."""

@@ -8,7 +8,8 @@ from pathlib import Path
 from pydicom.dataset import FileDataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
-from ..bone_age import Laterality, Sex
+from boneage_node.bone_age import Laterality, Sex
+
 from .chest import draw_chest
 from .dicom import Encoding, Patient, chest_dicom, hand_dicom
 from .hand import draw_hand

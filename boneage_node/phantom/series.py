@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..bone_age import Laterality, Sex
+from boneage_node.bone_age import Laterality, Sex
+
 from .hand import PhantomHand, draw_hand
 
 YOUNGEST_MONTHS, OLDEST_MONTHS = 12.0, 216.0

@@ -1,11 +1,11 @@
 """DICOM in, a radiograph out: pixels in grey, bone bright, spacing, sex, age, laterality; or a refusal."""
 
+from .choice import Candidate, Choice, choose_hand_image, rank_instances
 from .dataset import MAX_FILE_BYTES, read_dataset
 from .eligibility import ADULT_FROM_MONTHS, STORAGE_CLASSES, check_eligibility
 from .header import Header, read_header
-from .patient import Visit, read_visit
 from .radiograph import Radiograph, read_pixels, read_radiograph
-from .study import Candidate, Choice, choose_hand_image, rank_instances
+from .visit import Visit, read_visit
 
 __all__ = [
     "ADULT_FROM_MONTHS",

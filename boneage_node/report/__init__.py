@@ -1,15 +1,15 @@
 """An assessment or a refusal, with the image it came from, as DICOM objects and as pictures."""
 
-from .capture import secondary_capture
-from .document import Predecessor, to_bytes
-from .fhir import fhir_bundle
-from .fhir_types import json_bytes
+from .fhir.bundle import fhir_bundle
+from .fhir.types import json_bytes
 from .identity import DeviceIdentity, Kind, derive_uid, report_instance_uid
-from .months import years_and_months
-from .picture import draw_picture, draw_refusal_picture
-from .refusal import refusal_sr
-from .source import SourceImage
-from .sr import SR_CLASSES, assessment_sr
+from .picture.capture import secondary_capture
+from .picture.page import draw_picture, draw_refusal_picture
+from .sr.assessment import SR_CLASSES, assessment_sr
+from .sr.document import Predecessor, to_bytes
+from .sr.refusal import refusal_sr
+from .sr.source import SourceImage
+from .wording import years_and_months
 
 __all__ = [
     "SR_CLASSES",

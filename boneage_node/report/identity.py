@@ -15,8 +15,8 @@ from pydicom.uid import ComprehensiveSRStorage
 from boneage_node import __version__
 from boneage_node.bone_age import Assessment, Course, Refusal
 
-from .months import course_sentences
-from .source import SourceImage
+from .sr.source import SourceImage
+from .wording import course_sentences
 
 # Random, and never to be changed: all UIDs of all installations are derived under it.
 _NAMESPACE = uuid.UUID("6f0e4d6c-3c1b-4c53-9d0b-6a1d3b0f7c52")

@@ -3,26 +3,30 @@
 SQLAlchemy tables and a folder of files. Knows no DICOM service and no model.
 """
 
-from .backoff import backoff
-from .commitment_requests import (
+from boneage_node.retry import backoff
+from boneage_node.spool.folder import Spool, SpoolFull
+from boneage_node.traffic.commitment import (
     CommitmentAnswer,
+    CommitmentAsk,
+    CommitmentReport,
     CommitmentRequest,
-    CommitmentRequests,
     NotKept,
+    RefusedInstance,
     TooManyRequests,
 )
-from .commitment_tables import CommitmentState
-from .commitments import CommitmentAsk, CommitmentReport, Commitments, RefusedInstance, Reported
+from boneage_node.traffic.received import Accepted, NotAcceptable, Received
+
+from .commitment_requests import CommitmentRequests
+from .commitments import Commitments, Reported
 from .database import SchemaMismatch, check_schema, migrate, open_engine
 from .earlier import EarlierAssessment, Predecessor
-from .intake import Accepted, Intake, NotAcceptable, Received
+from .intake import Intake
 from .outbox import DeliveryTask, Outbox
 from .queue import Job, LeaseLost, Queue, StoredInstance
 from .reports import NewDocument, NewReport, Patient
-from .spool import Spool, SpoolFull
 from .store import Store
 from .studies import NoSuchStudy, ReportDetail, Retried, Studies, StudyDetail, StudySummary
-from .tables import DocumentForm, EventKind, ReportKind, Status, StudyState
+from .tables import CommitmentState, DocumentForm, EventKind, ReportKind, Status, StudyState
 
 __all__ = [
     "Accepted",

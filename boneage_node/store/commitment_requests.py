@@ -3,68 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from sqlalchemy import ColumnElement, and_, delete, func, select
 from sqlalchemy.orm import Session
 
-from .commitment_tables import CommitmentRequestRow
+from boneage_node.spool.folder import Spool
+from boneage_node.traffic.commitment import (
+    MAX_OPEN_REQUESTS,
+    CommitmentAnswer,
+    CommitmentRequest,
+    NotKept,
+    TooManyRequests,
+)
+
 from .database import Transactions
 from .history import record
-from .spool import Spool
-from .tables import EventKind, InstanceRow, Status
+from .tables import CommitmentRequestRow, EventKind, InstanceRow, Status
 
-MAX_OPEN_REQUESTS = 500
-"""Requests that may wait for their answer to be delivered; each is up to a few hundred kilobytes."""
 _KEPT_DAYS = 30
 _QUERY_BATCH = 500
-
-
-class TooManyRequests(RuntimeError):  # noqa: N818 - reads as the sentence it is
-    """So many requests wait for their answers already that no more is taken."""
-
-
-class NotKept(StrEnum):
-    """Why the node does not vouch for an object."""
-
-    NO_SUCH_INSTANCE = "no-such-instance"
-    CLASS_CONFLICT = "class-conflict"
-
-
-@dataclass(frozen=True)
-class CommitmentRequest:
-    """A peer's request.
-
-    Attributes:
-        calling_ae_title: Who asks.
-        transaction_uid: The request's UID, given by the peer.
-        instances: SOP Class UID and SOP Instance UID of each object.
-        id: Its row; 0 before there is one.
-        attempts: Which attempt to answer it this is, from 1; 0 before there was one.
-    """
-
-    calling_ae_title: str
-    transaction_uid: str
-    instances: tuple[tuple[str, str], ...]
-    id: int = 0
-    attempts: int = 0
-
-
-@dataclass(frozen=True)
-class CommitmentAnswer:
-    """What the node answers.
-
-    Attributes:
-        transaction_uid: Of the request.
-        kept: SOP Class UID and SOP Instance UID of each object that the node has in full.
-        not_kept: The same, with the reason, of the others.
-    """
-
-    transaction_uid: str
-    kept: tuple[tuple[str, str], ...]
-    not_kept: tuple[tuple[str, str, NotKept], ...]
 
 
 class CommitmentRequests:

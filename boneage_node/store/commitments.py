@@ -9,55 +9,23 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, delete, func, select
 from sqlalchemy.orm import Session
 
-from .commitment_tables import CommitmentRow, CommitmentState, CommitmentTransactionRow
+from boneage_node.traffic.commitment import CommitmentAsk, CommitmentReport, RefusedInstance
+
 from .database import Transactions
 from .history import record
 from .outbox import fail
-from .tables import DeliveryRow, DocumentRow, EventKind, Status
+from .tables import (
+    CommitmentRow,
+    CommitmentState,
+    CommitmentTransactionRow,
+    DeliveryRow,
+    DocumentRow,
+    EventKind,
+    Status,
+)
 
 KEPT_DAYS = 90
 """How long an answer to an earlier request is still understood."""
-
-
-@dataclass(frozen=True)
-class CommitmentAsk:
-    """What one destination is to be asked, in one request.
-
-    Attributes:
-        transaction_uid: The request's own UID, by which the answer is known.
-        destination: Whom to ask, ``AE@host:port``.
-        instances: SOP Class UID and SOP Instance UID of each object.
-        study_ids: The studies they belong to.
-    """
-
-    transaction_uid: str
-    destination: str
-    instances: tuple[tuple[str, str], ...]
-    study_ids: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class RefusedInstance:
-    """An object for which the destination does not vouch.
-
-    Attributes:
-        sop_instance_uid: Which.
-        reason: Why not, in words.
-        lost: Sending it again may help; else asking again may.
-    """
-
-    sop_instance_uid: str
-    reason: str
-    lost: bool
-
-
-@dataclass(frozen=True)
-class CommitmentReport:
-    """A destination's answer to a request."""
-
-    transaction_uid: str
-    committed: tuple[str, ...]
-    refused: tuple[RefusedInstance, ...]
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from sqlalchemy import and_, exists, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
-from .commitment_tables import CommitmentRow, CommitmentState
+from boneage_node.spool.folder import Spool
+
 from .database import Transactions
 from .history import record
-from .spool import Spool
-from .tables import DeliveryRow, DocumentForm, DocumentRow, EventKind, Status
+from .tables import CommitmentRow, CommitmentState, DeliveryRow, DocumentForm, DocumentRow, EventKind, Status
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from typing import Any
 from sqlalchemy import and_, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
+from boneage_node.spool.folder import Spool
+
 from .database import Transactions, insert_if_new
 from .history import record
 from .reports import NewReport, store_report
-from .spool import Spool
 from .tables import (
     DESTINATION_LENGTH,
     WHERE_TODO,

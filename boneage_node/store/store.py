@@ -11,6 +11,8 @@ from typing import Self
 
 from sqlalchemy import Engine, select
 
+from boneage_node.spool.folder import Spool
+
 from . import database
 from .commitment_requests import CommitmentRequests
 from .commitments import Commitments
@@ -19,7 +21,6 @@ from .history import utc_now
 from .intake import Intake
 from .outbox import Outbox
 from .queue import Queue
-from .spool import Spool
 from .studies import Studies
 from .tables import DocumentRow, InstanceRow
 

@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from boneage_node.spool.folder import Spool
+
 from .commitments import CommitmentDetail, commitments_of, reopen_unanswered
 from .database import Transactions
 from .history import record
 from .outbox import reopen
 from .queue import enqueue
-from .spool import Spool
 from .tables import (
     UID,
     Base,

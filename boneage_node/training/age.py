@@ -15,8 +15,9 @@ from boneage_node.bone_age.networks import AGE_BINS, AgeHeads, months_by_head
 from boneage_node.bone_age.views import read_views
 
 from .augment import Warp, apply, lower_resolution, vary_exposure
-from .fitting import Recipe, autocast
+from .fitting import autocast
 from .rasters import MARGIN, Rasters
+from .recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -23,16 +23,16 @@ from boneage_node.bone_age.manifest import (
 from boneage_node.bone_age.networks import AGE_BINS, HandUNet, KeyPointVgg
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.bone_age.shape import UsualHand
+from boneage_node.datasets.held_out import BORROWED, HELD_OUT, doubt
+from boneage_node.datasets.rsna import Example
+from boneage_node.evaluation import calibration
+from boneage_node.evaluation.finding import KEY_POINTS, OUTLINES, finding_figures
+from boneage_node.evaluation.readings import Reading, read_all
+from boneage_node.evaluation.report import Evaluation
+from boneage_node.models.packing import RSNA_TERMS, write_manifest, write_weights
 
-from . import calibration
 from .age import FAMILIES
-from .annotated import KEY_POINTS, OUTLINES, finding_figures
-from .data import Example
-from .evaluation import Reading, read_all
-from .evaluation_report import Evaluation
-from .held_out import BORROWED, HELD_OUT, doubt
 from .rasters import read_array
-from .shipping import RSNA_TERMS, write_manifest, write_weights
 
 Advance = Callable[[int, str], None]
 Stage = Callable[[str, int], AbstractContextManager[Advance]]

@@ -12,7 +12,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Generic, Protocol
@@ -21,25 +21,10 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from .data import DataError
+from boneage_node.datasets.rsna import DataError
+from boneage_node.training.recipe import Recipe
+
 from .provenance import Network, whole
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained; written into the manifest.
-
-    Attributes:
-        steps: Optimiser steps in all.
-        batch: Images a step, over all processes.
-        learning_rate: Peak of the schedule.
-        seed: Of every random choice.
-    """
-
-    steps: int
-    batch: int = 32
-    learning_rate: float = 2e-3
-    seed: int = 1
 
 
 class Task(Protocol):

@@ -19,8 +19,8 @@ from skimage import measure
 from boneage_node.bone_age.framing import Grey
 from boneage_node.bone_age.networks import HandUNet
 from boneage_node.bone_age.segmentation import Mask, hand_share, largest_component, outline
+from boneage_node.datasets.rsna import Example, read_image
 
-from .data import Example, read_image
 from .provenance import whole
 
 _AREA = (0.06, 0.75)

@@ -17,12 +17,7 @@ from boneage_node.bone_age.finding import HandFinder
 from boneage_node.bone_age.manifest import AgeMember
 from boneage_node.bone_age.networks import HandUNet, KeyPointVgg
 from boneage_node.bone_age.predictor import Predictor, age_network, choose_device
-
-from . import calibration
-from .age import FAMILIES, AgeRecipe, AgeTask
-from .annotated import KEY_POINTS, OUTLINES
-from .assembly import Assembly, Stage
-from .data import (
+from boneage_node.datasets.rsna import (
     SPLITS,
     DataError,
     Example,
@@ -33,6 +28,11 @@ from .data import (
     read_outlines,
     read_points,
 )
+from boneage_node.evaluation import calibration
+from boneage_node.evaluation.finding import KEY_POINTS, OUTLINES
+
+from .age import FAMILIES, AgeRecipe, AgeTask
+from .assembly import Assembly, Stage
 from .fitting import Fit, first_alone, world
 from .provenance import Network, begin, load_network, recipe_of, save_network
 from .rasters import cut_rasters, made_of, read_rasters

@@ -14,10 +14,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from .data import DataError
+from boneage_node.datasets.rsna import DataError
 
 if TYPE_CHECKING:
-    from .fitting import Recipe
+    from .recipe import Recipe
 
 Network = TypeVar("Network", bound=nn.Module)
 GivenRecipe = TypeVar("GivenRecipe", bound="Recipe")

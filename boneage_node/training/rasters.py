@@ -19,8 +19,8 @@ from boneage_node.bone_age.finding import HandFinder
 from boneage_node.bone_age.framing import Grey
 from boneage_node.bone_age.manifest import AgeMember
 from boneage_node.bone_age.shape import cut_off_share, registered_mask
+from boneage_node.datasets.rsna import HIGH_RESOLUTION_PX, Example, data_digest, read_image
 
-from .data import HIGH_RESOLUTION_PX, Example, data_digest, read_image
 from .provenance import begin, digest, whole
 
 MARGIN = 0.2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,21 +16,15 @@ from torch.nn import functional
 from boneage_node.bone_age.finding import HandFinder
 from boneage_node.bone_age.framing import working_image
 from boneage_node.bone_age.networks import HandUNet, KeyPointVgg
-from boneage_node.bone_age.registration import (
-    HAND_LENGTH,
-    NEAR_SIDE,
-    SIDE_PX,
-    Placement,
-    expected_points,
-)
+from boneage_node.bone_age.registration import HAND_LENGTH, NEAR_SIDE, SIDE_PX, Placement, expected_points
 from boneage_node.bone_age.segmentation import input_planes
-from boneage_node.bone_age.words import Refusal
+from boneage_node.datasets.rsna import Marked, points_in, read_image
+from boneage_node.evaluation.finding import point_figures
 
 from .augment import Warp, apply, vary_tone
-from .data import Marked, read_image
-from .evaluation import point_errors
-from .fitting import Recipe, autocast
+from .fitting import autocast
 from .provenance import whole
+from .recipe import Recipe
 
 SQUARE_PX = 224
 _SQUARE_SIDE = 2.6 * HAND_LENGTH
@@ -82,12 +75,6 @@ def _square_with_points(marked: Marked) -> tuple[npt.NDArray[np.uint8], npt.NDAr
     planes = [look.cut(plane, SQUARE_PX, SQUARE_PX) for plane in (image, np.ones_like(image))]
     places = 2 * (look.from_image(points_px) + 0.5) / SQUARE_PX - 1
     return (np.stack(planes) * 255).round().astype(np.uint8), places.astype(np.float32)
-
-
-def points_in(marked: Marked, image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The marked points in an image's pixels, pixel centres at integers, shape (3, 2)."""
-    height, width = image.shape
-    return np.asarray(marked.points * [width, height] - 0.5, dtype=np.float32)
 
 
 def cut_squares(marked: list[Marked], processes: int, progress: Callable[[int], None]) -> Squares:
@@ -175,22 +162,6 @@ def gaussians(points: Tensor, side: int) -> Tensor:
     x = -0.5 * ((places - points[..., :1]) / _SIGMA) ** 2
     y = -0.5 * ((places - points[..., 1:]) / _SIGMA) ** 2
     return (y[..., :, None] + x[..., None, :]).flatten(2).softmax(dim=2)
-
-
-def point_figures(finder: HandFinder, marked: list[Marked]) -> dict[str, float]:
-    """Errors over all three points as shares of the hand's length; none where every hand was refused."""
-    errors = []
-    for one in marked:
-        image = read_image(one.example.path)
-        with suppress(Refusal):
-            errors.append(point_errors(finder.find(image), points_in(one, image)))
-    figures: dict[str, float] = {"images": len(marked), "refused": len(marked) - len(errors)}
-    if not errors:
-        return figures
-    return figures | {
-        "median": round(float(np.median(errors)), 4),
-        "percentile_95": round(float(np.percentile(errors, 95)), 4),
-    }
 
 
 def load_or_cut_squares(file: Path, cut: Callable[[], Squares]) -> Squares:

@@ -20,17 +20,23 @@ from torch.nn import functional
 from boneage_node.bone_age.framing import Grey, working_image
 from boneage_node.bone_age.networks import HandUNet
 from boneage_node.bone_age.segmentation import Mask, input_planes, segment, whole_frame
-from boneage_node.bone_age.words import Refusal
+from boneage_node.datasets.rsna import (
+    HELD_OUT,
+    DataError,
+    Example,
+    Outline,
+    data_digest,
+    read_image,
+    share_of,
+    split_outlines,
+)
+from boneage_node.evaluation.finding import overlap_figures
 
 from .augment import Warp, vary_tone
-from .data import DataError, Example, Outline, data_digest, read_image, share_of
-from .evaluation import mask_iou
-from .fitting import Fit, Recipe, autocast, first_alone, world
+from .fitting import Fit, autocast, first_alone, world
 from .mining import Mined, contact_sheets, keep, kept, mine
 from .provenance import begin, digest, load_network, save_network
-
-HELD_OUT = 16
-"""Outlines kept from training, at least, on which the overlap is reported."""
+from .recipe import Recipe
 
 STRIKE_FILE = "strike.txt"
 
@@ -54,21 +60,6 @@ class SegmentationRecipe(Recipe):
     round_steps: int = 200
     round_images: int = 300
     inverted: float = 0.2
-
-
-def split_outlines(outlines: list[Outline], examples: list[Example]) -> tuple[list[Outline], list[Outline]]:
-    """(training, held out): the same ones every time, whatever order they come in.
-
-    Those of calibration and validation images are held out, and of training images as many as make up
-    ``HELD_OUT``. Outlines without an image are in neither.
-    """
-    splits = {example.id: example.split for example in examples}
-    ordered = sorted(
-        (outline for outline in outlines if outline.id in splits),
-        key=lambda outline: (splits[outline.id] == "train", share_of(outline.id, "outline")),
-    )
-    count = max(HELD_OUT, sum(splits[outline.id] != "train" for outline in ordered))
-    return ordered[count:], ordered[:count]
 
 
 def _square(image: Grey, mask: Mask) -> npt.NDArray[np.float32]:
@@ -277,28 +268,3 @@ class SegmentationRun:
         if not mined:
             return torch.empty(0)
         return torch.from_numpy(np.stack([_square(read_image(m.example.path), m.mask) for m in mined]))
-
-
-def overlap_figures(
-    find: Callable[[Grey], Mask], outlines: list[Outline], examples: list[Example]
-) -> dict[str, float]:
-    """Overlap with the held-out outlines: mean and least of the hands that are not refused, and how many are.
-
-    Args:
-        find: The hand's mask in the working image of a radiograph; raises ``Refusal``.
-        outlines: All hand-drawn outlines.
-        examples: All radiographs.
-    """
-    _, held_out = split_outlines(outlines, examples)
-    paths = {example.id: example.path for example in examples}
-    shares, refused = [], 0
-    for outline in held_out:
-        image = read_image(paths[outline.id])
-        try:
-            shares.append(mask_iou(find(image), outline.mask(*image.shape)))
-        except Refusal:
-            refused += 1
-    figures: dict[str, float] = {"images": len(held_out), "refused": refused}
-    if not shares:
-        return figures
-    return figures | {"mean_iou": round(float(np.mean(shares)), 3), "least_iou": round(min(shares), 3)}

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from acceptance_help import Pacs
 from conftest import REPOSITORY, absent
-from node_process import NodeProcess, eventually, run
-from ohif_peer import Viewer, ohif_site, viewer
-from orthanc_peer import Orthanc
+from support.acceptance import Pacs
+from support.node_process import NodeProcess, eventually, run
+from support.ohif_peer import Viewer, ohif_site, viewer
+from support.orthanc_peer import Orthanc
 
 OHIF = Path(os.environ.get("BONEAGE_OHIF", REPOSITORY / ".cache" / "ohif" / "dist"))
 SCREENSHOTS = REPOSITORY / "test-output" / "screenshots"

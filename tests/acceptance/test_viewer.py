@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from acceptance_help import Pacs
-from ohif_peer import Frame, Graphics, Viewer
 from PIL import Image, ImageDraw
 from pydicom import Dataset, dcmread
-from report_help import read_outline
+from support.acceptance import Pacs
+from support.ohif_peer import Frame, Graphics, Viewer
+from support.report import read_outline
 
 from boneage_node.bone_age import ReasonCode, Refusal
 from boneage_node.phantom.samples import SAMPLES

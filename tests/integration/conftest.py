@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from orthanc_peer import Orthanc
-from peers import PostgreSQL
+from support.orthanc_peer import Orthanc
+from support.peers import PostgreSQL
 
 
 @pytest.fixture(scope="session")

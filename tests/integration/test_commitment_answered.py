@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commitment_help import (
-    PUSH_MODEL,
-    WELL_KNOWN,
-    SmallNode,
-    action_information,
-    small_node,
-)
-from dimse_help import (
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
+from pydicom.uid import ImplicitVRLittleEndian
+from pynetdicom import AE, build_role, evt
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import N_ACTION
+from sqlalchemy.exc import OperationalError
+from support.commitment import PUSH_MODEL, WELL_KNOWN, SmallNode, action_information, small_node
+from support.dimse import (
     CR,
     DATA,
     LAST_COMMAND,
@@ -33,20 +34,13 @@ from dimse_help import (
     p_data,
     store_request,
 )
-from node_process import eventually
-from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
-from pydicom.uid import ImplicitVRLittleEndian
-from pynetdicom import AE, build_role, evt
-from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import N_ACTION
-from sqlalchemy.exc import OperationalError
-from store_help import DX, STUDY, receive
+from support.node_process import eventually
+from support.store import DX, STUDY, receive
 
-from boneage_node.commitments import ANSWER_HERE_SECONDS
 from boneage_node.dimse import commitment_scp
-from boneage_node.dimse.bounds import BoundedBytes
 from boneage_node.dimse.commitment import MAX_REFERENCES
+from boneage_node.dimse.wire.bounds import BoundedBytes
+from boneage_node.exchange.commitment import ANSWER_HERE_SECONDS
 
 INSTANCE = f"{STUDY}.1.1"
 UNCOMPRESSED = [ImplicitVRLittleEndian]

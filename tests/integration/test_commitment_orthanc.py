@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commitment_help import SmallNode, small_node
-from dimse_help import CR, write_radiograph
-from node_process import NodeProcess, eventually, run
-from orthanc_peer import Orthanc, free_port
 from pydicom import dcmread
+from support.commitment import SmallNode, small_node
+from support.dimse import CR, write_radiograph
+from support.node_process import NodeProcess, eventually, run
+from support.orthanc_peer import Orthanc, free_port
 
-from boneage_node.commitments import ANSWER_HERE_SECONDS
+from boneage_node.exchange.commitment import ANSWER_HERE_SECONDS
 
 Send = Callable[..., subprocess.CompletedProcess[str]]
 PROMPT = {"backoff_base_seconds": "0.5", "backoff_cap_seconds": "1", "commitment_wait_seconds": "2"}

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from commitment_help import PUSH_MODEL, WELL_KNOWN, event_information, small_node
-from node_process import eventually
 from pydicom.dataset import Dataset
 from pynetdicom import AE, AllStoragePresentationContexts, build_role, evt
 from pynetdicom.association import Association
+from support.commitment import PUSH_MODEL, WELL_KNOWN, event_information, small_node
+from support.node_process import eventually
 
 WAIT_SECONDS = 3600.0
 """Default of `commitment_wait_seconds`."""
@@ -156,7 +156,7 @@ def test_an_answer_is_taken_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_no_answer_asks_again_and_ends_in_sight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("boneage_node.commitments.LINGER_SECONDS", 0.0)
+    monkeypatch.setattr("boneage_node.exchange.commitment.LINGER_SECONDS", 0.0)
     with (
         running(Pacs()) as pacs,
         small_node(tmp_path / "node", request_commitment=True, commitment_max_attempts=2) as node,

@@ -9,21 +9,21 @@ from typing import Any
 
 import pynetdicom.sop_class
 import pytest
-from commitment_help import small_node
+from conformance import examples
 from conftest import REPOSITORY
 from pydicom.uid import UID, AllTransferSyntaxes, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_context, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import AsynchronousOperationsWindowNegotiation, UserIdentityNegotiation
+from support.commitment import small_node
 
-from boneage_node.conformance import examples
 from boneage_node.dimse.commitment_scu import request_commitment
-from boneage_node.dimse.destination import Destination
-from boneage_node.dimse.query import Pacs
-from boneage_node.dimse.sender import echo, send
-from boneage_node.found import QueryFailed, StudyQuery
+from boneage_node.dimse.query_scu import Pacs
+from boneage_node.dimse.store_scu import echo, send
+from boneage_node.net.addresses import Destination
 from boneage_node.report import to_bytes
 from boneage_node.store import CommitmentAsk
+from boneage_node.traffic.query import QueryFailed, StudyQuery
 
 VERIFICATION = UID("1.2.840.10008.1.1")
 DEFAULT = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]

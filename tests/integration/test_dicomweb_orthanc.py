@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from dimse_help import write_radiograph
-from node_process import NodeProcess, eventually, run
-from orthanc_peer import DICOM_WEB_PLUGIN, Orthanc
 from pydicom import dcmread
+from support.dimse import write_radiograph
+from support.node_process import NodeProcess, eventually, run
+from support.orthanc_peer import DICOM_WEB_PLUGIN, Orthanc
 
 from boneage_node.dicomweb.query import probe
 from boneage_node.dicomweb.stow import send

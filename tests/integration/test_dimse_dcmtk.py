@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from dimse_help import data_set_bytes, make_radiograph, receiving, write_radiograph
-from orthanc_peer import free_port
 from pydicom import dcmread
 from pydicom.uid import (
     ExplicitVRLittleEndian,
@@ -20,9 +18,11 @@ from pydicom.uid import (
     JPEGLosslessSV1,
     RLELossless,
 )
+from support.dimse import data_set_bytes, make_radiograph, receiving, write_radiograph
+from support.orthanc_peer import free_port
 
 from boneage_node.dimse.contexts import RADIOGRAPHS, TRANSFER_SYNTAXES
-from boneage_node.dimse.sender import Destination, Unreachable, echo, send
+from boneage_node.dimse.store_scu import Destination, Unreachable, echo, send
 
 PROPOSE_ONLY = {
     "1.2.840.10008.1.2": "-xi",

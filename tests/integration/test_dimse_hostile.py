@@ -17,7 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from dimse_help import (
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom.pdu import A_ASSOCIATE_AC
+from support.dimse import (
     ABORT,
     COMMAND,
     CR,
@@ -41,13 +43,11 @@ from dimse_help import (
     store_request,
     thread_count,
 )
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom.pdu import A_ASSOCIATE_AC
 
-from boneage_node.dimse import server
-from boneage_node.dimse.bounds import MAX_PDU_BYTES
-from boneage_node.dimse.receiver import Receiver
-from boneage_node.store.intake import NotAcceptable
+from boneage_node.dimse.store_scp import Receiver
+from boneage_node.dimse.wire import server
+from boneage_node.dimse.wire.bounds import MAX_PDU_BYTES
+from boneage_node.traffic.received import NotAcceptable
 
 UNCOMPRESSED = [ImplicitVRLittleEndian]
 RESET = struct.pack("ii", 1, 0)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from dimse_help import receiving, write_radiograph
-from orthanc_peer import Orthanc, free_port
 from pydicom.uid import ImplicitVRLittleEndian, JPEG2000Lossless
+from support.dimse import receiving, write_radiograph
+from support.orthanc_peer import Orthanc, free_port
 
-from boneage_node.dimse.sender import Destination, Unreachable, echo, send
+from boneage_node.dimse.store_scu import Destination, Unreachable, echo, send
 
 
 @pytest.fixture

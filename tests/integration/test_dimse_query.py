@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from dimse_help import CR, make_radiograph
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import AE, evt
+from support.dimse import CR, make_radiograph
 
-from boneage_node.dimse.destination import Destination
-from boneage_node.dimse.query import FIND, MAX_MATCHES, MOVE, Pacs, SubOperations
-from boneage_node.found import FoundSeries, FoundStudy, QueryFailed, StudyQuery
+from boneage_node.dimse.query_scu import FIND, MAX_MATCHES, MOVE, Pacs, SubOperations
+from boneage_node.net.addresses import Destination
+from boneage_node.traffic.query import FoundSeries, FoundStudy, QueryFailed, StudyQuery
 
 Answers = list[tuple[int, Dataset | None]]
 

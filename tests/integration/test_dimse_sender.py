@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dimse_help import CR, receiving, write_radiograph
-from orthanc_peer import free_port
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, evt
+from support.dimse import CR, receiving, write_radiograph
+from support.orthanc_peer import free_port
 
-from boneage_node.dimse.sender import MAX_CONTEXTS, Destination, Unreachable, echo, send
+from boneage_node.dimse.store_scu import MAX_CONTEXTS, Destination, Unreachable, echo, send
 
 Answer = Callable[[evt.Event], int]
 

@@ -15,13 +15,13 @@ from typing import Any
 from urllib.error import HTTPError
 
 import pytest
-from dimse_help import ABORT, Watched, associate_accept, data_set_bytes, receiving, write_radiograph
-from orthanc_peer import Orthanc, free_port
-from tls_help import Authority, Signed, orthanc_tls
+from support.dimse import ABORT, Watched, associate_accept, data_set_bytes, receiving, write_radiograph
+from support.orthanc_peer import Orthanc, free_port
+from support.tls import Authority, Signed, orthanc_tls
 
-from boneage_node.dimse.receiver import Receiver
-from boneage_node.dimse.sender import Destination, Unreachable, echo, send
-from boneage_node.tls import TlsFiles, listening_context
+from boneage_node.dimse.store_scp import Receiver
+from boneage_node.dimse.store_scu import Destination, Unreachable, echo, send
+from boneage_node.net.tls import TlsFiles, listening_context
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

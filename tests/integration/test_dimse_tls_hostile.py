@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from dimse_help import (
+from pydicom.uid import ImplicitVRLittleEndian
+from support.dimse import (
     ABORT,
     CR,
     DATA,
@@ -33,13 +34,12 @@ from dimse_help import (
     store_request,
     thread_count,
 )
-from pydicom.uid import ImplicitVRLittleEndian
-from tls_help import Authority, Signed
+from support.tls import Authority, Signed
 
-from boneage_node.dimse import server
-from boneage_node.dimse.bounds import MAX_PDU_BYTES
-from boneage_node.dimse.receiver import Receiver
-from boneage_node.tls import calling_context, listening_context
+from boneage_node.dimse.store_scp import Receiver
+from boneage_node.dimse.wire import server
+from boneage_node.dimse.wire.bounds import MAX_PDU_BYTES
+from boneage_node.net.tls import calling_context, listening_context
 
 ECHO_ONLY = [(VERIFICATION, [ImplicitVRLittleEndian])]
 RESET = struct.pack("ii", 1, 0)

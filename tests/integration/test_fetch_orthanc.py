@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from node_process import NodeProcess, eventually, run
-from orthanc_peer import DICOM_WEB_PLUGIN, Orthanc, free_port
 from pydicom import Dataset, dcmread
 from pydicom.uid import CTImageStorage, generate_uid
-from tls_help import Authority, orthanc_tls
+from support.node_process import NodeProcess, eventually, run
+from support.orthanc_peer import DICOM_WEB_PLUGIN, Orthanc, free_port
+from support.tls import Authority, orthanc_tls
 
 from boneage_node.store import NoSuchStudy, Store, StudyState
 

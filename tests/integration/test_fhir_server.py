@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fhir_server_peer import FOLDER, INSTALL, FhirServer
-from node_process import NodeProcess, eventually, run
 from pydicom import dcmread
-from report_help import (
+from support.fhir_server_peer import FOLDER, INSTALL, FhirServer
+from support.node_process import NodeProcess, eventually, run
+from support.report import (
     ASSESSMENT,
     BROKEN,
     CREATED_AT,
@@ -25,7 +25,7 @@ from report_help import (
 )
 
 from boneage_node.bone_age import ReasonCode, Refusal
-from boneage_node.fhir.server import send
+from boneage_node.exchange.fhir_server import send
 from boneage_node.report import DeviceIdentity, SourceImage, fhir_bundle, json_bytes, report_instance_uid
 
 Json = dict[str, Any]

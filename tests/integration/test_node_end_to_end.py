@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from node_process import NodeProcess, eventually, run
-from orthanc_peer import Orthanc, free_port
-from peers import PostgreSQL
 from pydicom import Dataset, dcmread
 from pydicom.config import disable_value_validation
 from pydicom.uid import ComprehensiveSRStorage
 from safetensors.torch import load_file, save_file
-from validators import assert_clean_in_dciodvfy, assert_clean_in_dsrdump, assert_clean_in_pixelmed
+from support.node_process import NodeProcess, eventually, run
+from support.orthanc_peer import Orthanc, free_port
+from support.peers import PostgreSQL
+from support.validators import assert_clean_in_dciodvfy, assert_clean_in_dsrdump, assert_clean_in_pixelmed
 
 from boneage_node.bone_age import model_zoo
 from boneage_node.bone_age.manifest import file_sha256

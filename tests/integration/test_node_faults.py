@@ -11,12 +11,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from node_process import COMMAND, NodeProcess, environment, eventually, run
-from orthanc_peer import Orthanc
-from peers import PostgreSQL
 from pydicom import dcmread
+from support.node_process import COMMAND, NodeProcess, environment, eventually, run
+from support.orthanc_peer import Orthanc
+from support.peers import PostgreSQL
 
-from boneage_node.dimse.pacs import SmallPacs
+from boneage_node.replay.pacs import SmallPacs
 from boneage_node.store import Status, Store, StudyState
 
 Send = Callable[..., subprocess.CompletedProcess[str]]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
-from node_process import NodeProcess, eventually, run
-from orthanc_peer import Orthanc, free_port
-from tls_help import Authority, orthanc_tls
+from support.node_process import NodeProcess, eventually, run
+from support.orthanc_peer import Orthanc, free_port
+from support.tls import Authority, orthanc_tls
 
 DOCUMENT = REPOSITORY / "docs" / "tls.md"
 

@@ -2,7 +2,7 @@
 
 import pytest
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
-from report_help import (
+from support.report import (
     ASSESSMENT,
     BROKEN,
     COURSE,
@@ -15,7 +15,7 @@ from report_help import (
     SOUND,
     radiograph,
 )
-from validators import said_by
+from support.validators import said_by
 
 from boneage_node.bone_age import Laterality
 from boneage_node.report import (

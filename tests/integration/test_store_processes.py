@@ -16,7 +16,7 @@ from textwrap import dedent
 
 import pytest
 from sqlalchemy import text
-from store_help import (
+from support.store import (
     STUDY,
     claim_one,
     database_url,
@@ -38,7 +38,7 @@ import os, signal, sys, time
 from datetime import timedelta
 from pathlib import Path
 from sqlalchemy import event
-from store_help import *
+from support.store import *
 from boneage_node.store import *
 
 url, folder, name = sys.argv[1], Path(sys.argv[2]), sys.argv[3]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from blobs import blob, centre
+from support.blobs import blob, centre
 
 from boneage_node.bone_age.framing import Frame, equalise, sample, working_image
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from blobs import blob, centre
 from skimage.transform import rotate
+from support.blobs import blob, centre
 
 from boneage_node.bone_age import Refusal, Sex, model_zoo
 from boneage_node.bone_age.finding import bone_is_dark

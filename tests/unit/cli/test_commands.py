@@ -10,15 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from node_process import run
 from pydicom import dcmread
-from store_help import claim_one, new_report, no_wait, queue_study
+from support.node_process import run
+from support.store import claim_one, new_report, no_wait, queue_study
 
 from boneage_node.bone_age import model_zoo
 from boneage_node.bone_age.manifest import read_manifest
 from boneage_node.cli.studies import COMMITMENT_SENTENCES
-from boneage_node.dimse.pacs import SmallPacs
-from boneage_node.pipeline import RESULT_KEYS
+from boneage_node.reading.result import RESULT_KEYS
+from boneage_node.replay.pacs import SmallPacs
 from boneage_node.report import years_and_months
 from boneage_node.store import CommitmentState, Store
 

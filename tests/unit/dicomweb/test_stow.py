@@ -9,13 +9,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from dimse_help import PATIENT, write_radiograph
-from http_peer import HttpPeer, Reply, Request, http_peer
-from orthanc_peer import free_port
+from support.dimse import PATIENT, write_radiograph
+from support.http_peer import HttpPeer, Reply, Request, http_peer
+from support.orthanc_peer import free_port
 
 from boneage_node.dicomweb.query import probe
 from boneage_node.dicomweb.stow import send
-from boneage_node.sending import Sent, Unreachable
+from boneage_node.traffic.outcome import Sent, Unreachable
 
 JSON = {"Content-Type": "application/dicom+json"}
 

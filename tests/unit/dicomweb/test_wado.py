@@ -9,14 +9,14 @@ import os
 from pathlib import Path
 
 import pytest
-from dimse_help import PATIENT
-from http_peer import Reply, Request, http_peer
+from support.dimse import PATIENT
+from support.http_peer import Reply, Request, http_peer
 
 from boneage_node.dicomweb import wado
 from boneage_node.dicomweb.query import MAX_MATCHES, find_series, find_studies
 from boneage_node.dicomweb.wado import retrieve_series
-from boneage_node.found import FoundSeries, FoundStudy, QueryFailed, StudyQuery
-from boneage_node.http_client import HttpClient
+from boneage_node.net.http import HttpClient
+from boneage_node.traffic.query import FoundSeries, FoundStudy, QueryFailed, StudyQuery
 
 MULTIPART = {"Content-Type": 'multipart/related; type="application/dicom"; boundary="b-1"'}
 IMAGES = [b"first\r\n--b-0\r\n", b"\r\n--b-\r\n" * 20_000, b""]

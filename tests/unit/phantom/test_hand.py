@@ -7,12 +7,7 @@ from scipy.ndimage import label
 from boneage_node.bone_age import Laterality, Sex
 from boneage_node.phantom import draw_hand
 from boneage_node.phantom.anatomy import hand_length_mm
-from boneage_node.phantom.ossification import (
-    centre_names,
-    fused_centres,
-    milestones,
-    visible_centres,
-)
+from boneage_node.phantom.ossification import centre_names, fused_centres, milestones, visible_centres
 
 SIDES = list(Laterality)
 EPIPHYSES = {name for name in centre_names() if milestones(name, Sex.MALE).fused is not None}

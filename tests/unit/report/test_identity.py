@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.uid import Comprehensive3DSRStorage
-from report_help import ASSESSMENT, COURSE, CREATED_AT, REFUSAL, REPORT_UID, radiograph
+from support.report import ASSESSMENT, COURSE, CREATED_AT, REFUSAL, REPORT_UID, radiograph
 
 from boneage_node.bone_age import ReasonCode, Refusal, Sex
 from boneage_node.report import (

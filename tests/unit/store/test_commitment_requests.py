@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from store_help import DX, SR, STUDY, Clock, receive, wait_a_minute
+from support.store import DX, SR, STUDY, Clock, receive, wait_a_minute
 
 from boneage_node.store import CommitmentRequest, NotKept, SpoolFull, Status, Store, TooManyRequests
 from boneage_node.store import commitment_requests as room

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from store_help import SR, STUDY, Clock, claim_one, new_report, no_wait, queue_study
+from support.store import SR, STUDY, Clock, claim_one, new_report, no_wait, queue_study
 
 from boneage_node.store import CommitmentAsk, CommitmentReport, CommitmentState, RefusedInstance, Store
 from boneage_node.store.commitments import CommitmentDetail

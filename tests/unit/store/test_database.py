@@ -13,11 +13,11 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from peers import PostgreSQL
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import Session
-from store_help import claim_one, queue_study, receive
+from support.peers import PostgreSQL
+from support.store import claim_one, queue_study, receive
 
 from boneage_node.store import (
     DocumentForm,

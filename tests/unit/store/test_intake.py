@@ -7,10 +7,10 @@ from datetime import UTC
 from pathlib import Path
 
 import pytest
-from peers import PostgreSQL
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
-from store_help import DX, STUDY, Clock, claim_one, new_report, queue_study, receive
+from support.peers import PostgreSQL
+from support.store import DX, STUDY, Clock, claim_one, new_report, queue_study, receive
 
 from boneage_node.store import NotAcceptable, Spool, SpoolFull, Store, StudyState
 

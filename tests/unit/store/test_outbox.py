@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from store_help import SR, STUDY, Clock, claim_one, new_report, no_wait, queue_study, wait_a_minute
+from support.store import SR, STUDY, Clock, claim_one, new_report, no_wait, queue_study, wait_a_minute
 
 from boneage_node.store import DeliveryTask, Status, Store
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 from sqlalchemy.exc import StatementError
-from store_help import (
+from support.store import (
     SR,
     STUDY,
     Clock,

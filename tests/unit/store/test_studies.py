@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from store_help import STUDY, Clock, claim_one, new_report, no_wait, queue_study, receive
+from support.store import STUDY, Clock, claim_one, new_report, no_wait, queue_study, receive
 
 from boneage_node.store import NoSuchStudy, Retried, Status, Store, StudyState
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_model import FAMILIES
+from support.tiny_model import FAMILIES
 from torch import Tensor
 
 from boneage_node.bone_age import Sex
 from boneage_node.bone_age.networks import AgeHeads
+from boneage_node.datasets.rsna import Example
 from boneage_node.training.age import AgeRecipe, AgeTask
-from boneage_node.training.data import Example
 from boneage_node.training.rasters import MARGIN, Rasters
 
 MEMBER = FAMILIES["regions"]

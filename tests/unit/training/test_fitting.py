@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fit_help import assert_goes_on_to_the_same_weights, run
-from tiny_model import FAMILIES
+from support.fit import assert_goes_on_to_the_same_weights, run
+from support.tiny_model import FAMILIES
 
 from boneage_node.bone_age import Sex
 from boneage_node.bone_age.predictor import age_network
+from boneage_node.datasets.rsna import DataError, Example
 from boneage_node.training import fitting
 from boneage_node.training.age import AgeRecipe, AgeTask, predict
-from boneage_node.training.data import DataError, Example
 from boneage_node.training.fitting import Fit
 from boneage_node.training.provenance import load_network, recipe_of, save_network
 from boneage_node.training.rasters import MARGIN, Rasters

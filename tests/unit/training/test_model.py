@@ -9,14 +9,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_data import hands, write_data, write_key_points, write_outlines
 from PIL import Image
+from support.drawn_data import hands, write_data, write_key_points, write_outlines
 
 from boneage_node.bone_age import Sex
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.bone_age.registration import POINT_NAMES
-from boneage_node.training.data import DataError, held_out_digest, read_examples, read_image, read_points
-from boneage_node.training.registration import points_in
+from boneage_node.datasets.rsna import (
+    DataError,
+    held_out_digest,
+    points_in,
+    read_examples,
+    read_image,
+    read_points,
+)
 
 
 def test_the_original_download_is_read_without_a_split_file(tmp_path: Path) -> None:

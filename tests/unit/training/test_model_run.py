@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny_model
 import torch
-from drawn_data import write_data, write_key_points
+from support import tiny_model
+from support.drawn_data import write_data, write_key_points
 
 from boneage_node.bone_age import Assessment, Hand, Refusal, Sex
 from boneage_node.bone_age.predictor import Predictor
+from boneage_node.datasets.rsna import DataError, Marked, read_examples
 from boneage_node.phantom import draw_hand
 from boneage_node.training import model
 from boneage_node.training.age import FAMILIES, AgeRecipe, AgeTask
-from boneage_node.training.data import DataError, Marked, read_examples
 from boneage_node.training.model import ModelRun
 from boneage_node.training.rasters import Rasters
 from boneage_node.training.registration import SQUARE_PX, RegistrationRecipe, RegistrationTask, Squares

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_model import FAMILIES
+from support.tiny_model import FAMILIES
 
 from boneage_node.bone_age import Sex, model_zoo
 from boneage_node.bone_age.cropping import member_raster
 from boneage_node.bone_age.manifest import AgeMember
 from boneage_node.bone_age.predictor import Predictor
+from boneage_node.datasets.rsna import DataError, Example, read_image
 from boneage_node.phantom import draw_hand
 from boneage_node.training.augment import apply
-from boneage_node.training.data import DataError, Example, read_image
 from boneage_node.training.rasters import MARGIN, cut_rasters, read_rasters
 
 

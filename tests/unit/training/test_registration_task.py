@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fit_help import assert_goes_on_to_the_same_weights
 from PIL import Image
+from support.fit import assert_goes_on_to_the_same_weights
 
 from boneage_node.bone_age import Sex
 from boneage_node.bone_age.networks import HandUNet, KeyPointVgg
 from boneage_node.bone_age.registration import POINT_NAMES, SIDE_PX
+from boneage_node.datasets.rsna import Example, Marked
 from boneage_node.phantom import PhantomHand, draw_hand
-from boneage_node.training.data import Example, Marked
 from boneage_node.training.fitting import Fit
 from boneage_node.training.registration import (
     SQUARE_PX,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fit_help import assert_goes_on_to_the_same_weights
+from support.fit import assert_goes_on_to_the_same_weights
 from torch import Tensor
 
 from boneage_node.bone_age.networks import HandUNet

@@ -1,0 +1,1 @@
+"""Labelled radiographs to learn from and to measure on."""

@@ -1,0 +1,47 @@
+"""Whether figures on held-out images are figures on images that the model never saw."""
+
+from __future__ import annotations
+
+from boneage_node.bone_age.manifest import Manifest
+
+from .rsna import Example, held_out_digest
+
+HELD_OUT = "held_out_sha256"
+"""Key of ``Manifest.training``: ``data.held_out_digest`` of the data that a model was trained on."""
+
+BORROWED = "borrowed"
+"""Key of ``Manifest.training``: parts taken from another model, which, and its ``HELD_OUT``."""
+
+
+def split_differs(manifest: Manifest, examples: list[Example]) -> bool:
+    """Whether the model was trained with other images held out than these; false where it does not say."""
+    own = held_out_digest(examples)
+    return bool(manifest.training.get(HELD_OUT, own) != own)
+
+
+def doubt(manifest: Manifest, examples: list[Example]) -> str:
+    """Why figures on held-out images may be too good, and what to do; empty where there is no reason.
+
+    Args:
+        manifest: The model's.
+        examples: All radiographs of the data that it is measured on.
+    """
+    if HELD_OUT not in manifest.training:
+        return (
+            f"The model's manifest does not say which images were held out of its training ({HELD_OUT}): the "
+            "figures are those of images it did not see only if the data is split as it was then."
+        )
+    if split_differs(manifest, examples):
+        return (
+            "The data is split otherwise than that on which the model was trained: it may have learned from "
+            "images that are held out here, and the figures may be too good. Put the splits.csv that it was "
+            "trained with into the data folder."
+        )
+    borrowed = manifest.training.get(BORROWED)
+    if borrowed and borrowed[HELD_OUT] != held_out_digest(examples):
+        return (
+            f"The networks for {' and '.join(borrowed['parts'])} are those of {borrowed['model']}, which may "
+            "have learned from these images: how well hands are found, and how many are refused, may be told "
+            "too well."
+        )
+    return ""

@@ -1,0 +1,228 @@
+"""The receiver: C-ECHO and C-STORE SCP, and storage commitment by the handlers of :mod:`.commitment_scp`.
+
+Success is answered only after the sink has the instance on disk and in the database. The bytes are kept as
+they came; only the preamble in front of them, in which a file can pretend to be an executable, is the node's
+own zeros.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol, cast
+
+import structlog
+from pydicom.uid import UID
+from pynetdicom import AE, evt
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.events import Event
+
+from boneage_node.about import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from boneage_node.net.listening import ReceiverSettings
+from boneage_node.traffic.received import Accepted, NotAcceptable, Received
+
+from .commitment import commitment_context
+from .commitment_scp import CommitmentDesk, handle_action, handle_report
+from .contexts import accepted_contexts
+from .wire.bounds import MAX_PDU_BYTES, IncomingFile
+from .wire.identifiers import read_uids
+from .wire.server import OpenAssociations, Server
+from .wire.status import Status, StoreError
+from .wire.toolkit import configure_pynetdicom, receiving_process
+
+_log = structlog.get_logger(__name__)
+
+
+class InstanceSink(Protocol):
+    """Where received instances go; the store's intake is one."""
+
+    def accept(self, incoming: Path, received: Received, quiet_seconds: float) -> Accepted:
+        """Keep a received file. When this returns, the instance survives a power cut."""
+
+    def association_released(self, study_ids: Iterable[int]) -> None:
+        """The sender is done with these studies."""
+
+
+class Receiver:
+    """A running receiver; :func:`serve` makes one.
+
+    Attributes:
+        port: The TCP port it listens on.
+    """
+
+    def __init__(self, server: Server, open_associations: OpenAssociations, process: ExitStack) -> None:
+        self.port: int = server.server_address[1]
+        self._server = server
+        self._open_associations = open_associations
+        self._process = process
+        self._thread = threading.Thread(target=server.serve_forever, name="receiver", daemon=True)
+        self._thread.start()
+
+    @property
+    def open_association_count(self) -> int:
+        """How many associations are running."""
+        return len(self._open_associations)
+
+    def is_alive(self) -> bool:
+        """Whether it still accepts connections."""
+        return self._thread.is_alive()
+
+    def shutdown(self, grace_seconds: float = 5.0) -> None:
+        """Stop listening, let running associations end for a short while, then abort what is left."""
+        self._server.shutdown()
+        deadline = time.monotonic() + grace_seconds
+        while len(self._open_associations) and time.monotonic() < deadline:
+            self._server.reap()
+            time.sleep(0.02)
+        for association in self._open_associations:
+            association.abort()
+        for association in self._open_associations:
+            association.join(timeout=1.0)
+        self._server.reap()
+        self._process.close()
+
+
+def serve(
+    settings: ReceiverSettings, sink: InstanceSink, incoming_dir: Path, desk: CommitmentDesk | None = None
+) -> Receiver:
+    """Start the receiver; it runs in threads of its own.
+
+    It configures pynetdicom, pydicom and the folder of temporary files for the whole process (see
+    :mod:`.toolkit`), so give it a process of its own.
+
+    Args:
+        settings: How to listen and whom to let in.
+        sink: Where instances go.
+        incoming_dir: Folder for files on their way in, on the sink's file system.
+        desk: Where requests for storage commitment and answers to the node's own go; without it, none are
+            taken.
+
+    Returns:
+        The running receiver.
+
+    Raises:
+        UnsafeSettingsError: The settings would let in anybody on the network.
+        OSError: The address cannot be listened on.
+    """
+    settings.check()
+    configure_pynetdicom()
+    ae = AE(ae_title=settings.ae_title)
+    ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
+    ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    ae.maximum_pdu_size = MAX_PDU_BYTES
+    ae.network_timeout = settings.idle_timeout_seconds
+    ae.acse_timeout = settings.request_timeout_seconds
+    ae.dimse_timeout = settings.idle_timeout_seconds
+    # The server counts associations, and before any thread is spent on them.
+    ae.maximum_associations = 2**16
+    open_associations = OpenAssociations()
+    contexts = accepted_contexts()
+    handlers: list[evt.EventHandlerType] = [
+        (evt.EVT_ACCEPTED, handle_accepted, [open_associations]),
+        (evt.EVT_C_STORE, handle_store, [settings, sink, open_associations]),
+        (evt.EVT_RELEASED, handle_released, [sink, open_associations]),
+        (evt.EVT_ABORTED, handle_aborted, [open_associations]),
+    ]
+    if desk is not None:
+        contexts.append(commitment_context())
+        handlers.append((evt.EVT_N_ACTION, handle_action, [desk, open_associations]))
+        handlers.append((evt.EVT_N_EVENT_REPORT, handle_report, [desk, open_associations]))
+    server = Server(ae, settings, contexts, handlers, open_associations)
+    process = ExitStack()
+    process.enter_context(receiving_process(incoming_dir))
+    receiver = Receiver(server, open_associations, process)
+    _log.info(
+        "listening",
+        ae_title=settings.ae_title,
+        host=settings.host,
+        port=receiver.port,
+        tls=settings.tls is not None,
+    )
+    return receiver
+
+
+def handle_accepted(event: Event, open_associations: OpenAssociations) -> None:
+    """Log who has come."""
+    _log.info(
+        "association_accepted",
+        association=open_associations[event.assoc].number,
+        calling_ae_title=event.assoc.requestor.ae_title,
+        address=event.assoc.requestor.address,
+    )
+
+
+def handle_store(
+    event: Event, settings: ReceiverSettings, sink: InstanceSink, open_associations: OpenAssociations
+) -> Status | object:
+    """Answer a C-STORE request.
+
+    Returns:
+        Status.SUCCESS when the sink has the instance for good, else a data set with the failure and a
+        comment.
+    """
+    association = open_associations[event.assoc]
+    try:
+        accepted = _store(event, settings, sink)
+    except StoreError as refusal:
+        _log.warning(
+            "instance_refused",
+            association=association.number,
+            status=f"0x{refusal.status:04X}",
+            comment=refusal.comment,
+            cause=type(refusal.__cause__).__name__ if refusal.__cause__ else None,
+        )
+        return refusal.to_dataset()
+    association.study_ids.add(accepted.study_id)
+    _log.info(
+        "instance_received",
+        association=association.number,
+        study=accepted.study_id,
+        instance=accepted.instance_id,
+        new=accepted.new,
+    )
+    return Status.SUCCESS
+
+
+def handle_released(event: Event, sink: InstanceSink, open_associations: OpenAssociations) -> None:
+    """Tell the sink that the sender is done."""
+    association = open_associations[event.assoc]
+    _log.info("association_released", association=association.number, studies=len(association.study_ids))
+    if association.study_ids:
+        try:
+            sink.association_released(association.study_ids)
+        except Exception as error:  # any database error: the quiet time settles the studies all the same
+            _log.warning("release_not_noted", association=association.number, error=type(error).__name__)
+
+
+def handle_aborted(event: Event, open_associations: OpenAssociations) -> None:
+    """Log it. More may come on another association, so the quiet time settles the studies."""
+    _log.warning("association_aborted", association=open_associations[event.assoc].number)
+
+
+def _store(event: Event, settings: ReceiverSettings, sink: InstanceSink) -> Accepted:
+    request = cast(C_STORE, event.request)
+    if request.AffectedSOPClassUID != event.context.abstract_syntax:
+        raise StoreError(Status.SOP_CLASS_NOT_SUPPORTED, "Another SOP class than the presentation context's")
+    path = cast(IncomingFile, request._dataset_file).finish()
+    uids = read_uids(path, ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"))
+    if uids["SOPClassUID"] != request.AffectedSOPClassUID:
+        raise StoreError(Status.DATA_SET_DOES_NOT_MATCH, "SOPClassUID differs from that of the request")
+    if uids["SOPInstanceUID"] != request.AffectedSOPInstanceUID:
+        raise StoreError(Status.CANNOT_UNDERSTAND, "SOPInstanceUID differs from that of the request")
+    received = Received(
+        sop_class_uid=uids["SOPClassUID"],
+        sop_instance_uid=uids["SOPInstanceUID"],
+        study_instance_uid=uids["StudyInstanceUID"],
+        series_instance_uid=uids["SeriesInstanceUID"],
+        transfer_syntax_uid=str(event.context.transfer_syntax),
+        calling_ae_title=event.assoc.requestor.ae_title.strip(),
+    )
+    try:
+        return sink.accept(path, received, settings.quiet_seconds)
+    except NotAcceptable as error:
+        raise StoreError(Status.CANNOT_UNDERSTAND, "The instance cannot be filed") from error
+    except Exception as error:  # disk or database, whichever: the sender keeps the image and tries again
+        raise StoreError(Status.OUT_OF_RESOURCES, "The node cannot store at the moment") from error

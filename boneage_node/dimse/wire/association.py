@@ -1,0 +1,205 @@
+"""Opening an association as its requestor, or saying in a sentence why that failed and what mends it."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from pydicom.uid import UID
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import A_ASSOCIATE, SCP_SCU_RoleSelectionNegotiation
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.transport import AddressInformation, AssociationSocket
+
+from boneage_node.about import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from boneage_node.errors import NodeError
+from boneage_node.net.addresses import Destination
+from boneage_node.net.problems import tls_problem
+from boneage_node.net.tls import TlsFiles, calling_context
+from boneage_node.traffic.outcome import Unreachable
+
+from .toolkit import configure_pynetdicom
+from .transport import ReadAheadSocket, SecureConnection
+
+DEFAULT_TIMEOUT_SECONDS = 30.0
+NO_FILES = TlsFiles()
+_ACCEPTED = 0
+
+
+class _Watched(socket.socket):
+    """A socket that remembers why it could not connect, and what TLS said later; pynetdicom does not tell.
+
+    Of TLS 1.3 a caller learns only when it reads that the peer does not accept its certificate.
+
+    Attributes:
+        problem: What went wrong.
+        of_tls: Whether that went wrong in TLS, the connection beneath it being there.
+        patience_seconds: The longest wait for the peer.
+    """
+
+    problem: OSError | None = None
+    of_tls = False
+    patience_seconds: float | None = None
+
+    def connect(self, address: Any) -> None:
+        try:
+            super().connect(address)
+        except OSError as error:
+            self.problem = error
+            raise
+
+    def recv(self, *args: Any) -> bytes:
+        try:
+            return super().recv(*args)
+        except ssl.SSLWantReadError:
+            raise
+        except ssl.SSLError as error:
+            self.problem = error
+            raise
+
+    def settimeout(self, value: float | None) -> None:
+        """Wait for so many seconds; where pynetdicom would wait for ever, as long as for an answer."""
+        super().settimeout(self.patience_seconds if value is None else value)
+
+
+class _SecureConnection(_Watched, SecureConnection):
+    """The same, of TLS; connecting includes the handshake."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        self.of_tls = True
+        super().do_handshake(block)
+
+
+class _Requestor(AE):
+    """An application entity that makes its connection itself, and keeps it.
+
+    pynetdicom leaves one open that never connected, and would read from one with TLS at the wrong time.
+    """
+
+    def __init__(self, ae_title: str, timeout_seconds: float, tls: tuple[ssl.SSLContext, str] | None) -> None:
+        super().__init__(ae_title=ae_title)
+        self.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
+        self.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+        self.connection_timeout = self.acse_timeout = timeout_seconds
+        self.dimse_timeout = self.network_timeout = timeout_seconds
+        self.connection: _Watched | None = None
+        self._timeout_seconds = timeout_seconds
+        self._tls = tls
+
+    def _create_socket(
+        self, assoc: Association, address: AddressInformation, tls_args: tuple[ssl.SSLContext, str] | None
+    ) -> AssociationSocket:
+        created = ReadAheadSocket(assoc, address=address)
+        assert created.socket is not None, "made for this association"
+        if self._tls is None:
+            connection = _Watched(fileno=created.socket.detach())
+        else:
+            context, host = self._tls
+            context.sslsocket_class = _SecureConnection
+            connection = cast(_SecureConnection, context.wrap_socket(created.socket, server_hostname=host))
+        connection.patience_seconds = self._timeout_seconds
+        created.socket = self.connection = connection
+        return created
+
+
+@contextmanager
+def open_association(
+    destination: Destination,
+    calling_ae_title: str,
+    contexts: list[PresentationContext],
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+    tls: TlsFiles = NO_FILES,
+    roles: list[SCP_SCU_RoleSelectionNegotiation] | None = None,
+) -> Iterator[Association]:
+    """Open an association; it is released when the block ends, and aborted when an exception ends it.
+
+    Args:
+        destination: Whom to call.
+        calling_ae_title: The AE title to call with.
+        contexts: The presentation contexts to propose, at most 128.
+        timeout_seconds: How long to wait for the connection, and for each answer.
+        tls: The certificates to use where the destination is one with TLS.
+        roles: Roles to propose where the node is not the SCU.
+
+    Yields:
+        An association that is established, or one of which the peer accepted no presentation context.
+
+    Raises:
+        Unreachable: There is no association.
+    """
+    configure_pynetdicom()
+    try:
+        secured = (calling_context(tls), destination.host) if destination.tls else None
+    except NodeError as error:
+        raise Unreachable(str(error)) from error
+    ae = _Requestor(calling_ae_title, timeout_seconds, secured)
+    try:
+        try:
+            association = ae.associate(
+                destination.host,
+                destination.port,
+                contexts=contexts,
+                ae_title=destination.ae_title,
+                ext_neg=list(roles or ()),
+            )
+        except OSError as error:  # the name does not resolve, or no local port is left
+            raise Unreachable(_connection_problem(destination, error)) from error
+        if ae.connection is not None and ae.connection.problem is not None:
+            if ae.connection.of_tls:
+                raise Unreachable(tls_problem(destination, tls, ae.connection.problem))
+            raise Unreachable(_connection_problem(destination, ae.connection.problem))
+        _require_answer(association, destination, calling_ae_title)
+        try:
+            yield association
+        except BaseException:
+            association.abort()
+            raise
+        if association.is_established:
+            association.release()
+    finally:
+        if ae.connection is not None:
+            ae.connection.close()
+
+
+def _require_answer(association: Association, destination: Destination, calling_ae_title: str) -> None:
+    answer = association.acceptor.primitive
+    if answer is None:  # pynetdicom misses the answer of a peer that rejects and is gone before it looks
+        answer = association.dul.receive_pdu()
+    if not isinstance(answer, A_ASSOCIATE):
+        check = (
+            "that this node's certificate is trusted there"
+            if destination.tls
+            else "whether it speaks TLS (then write /tls behind the port)"
+        )
+        raise Unreachable(
+            f"{destination.address} takes the connection but does not answer as DICOM: "
+            f"check that this is the station's DICOM port, and {check}, and look into its log."
+        )
+    if answer.result != _ACCEPTED:
+        mend = _rejection(answer, destination, calling_ae_title)
+        raise Unreachable(f"{destination.address} rejects the association: {mend}")
+
+
+def _rejection(answer: A_ASSOCIATE, destination: Destination, calling_ae_title: str) -> str:
+    source, reason = answer.result_source, answer.diagnostic
+    if (source, reason) == (1, 7):
+        return f"it is not called {destination.ae_title}; use the AE title it is configured with."
+    if (source, reason) == (1, 3):
+        return f"it does not know the calling AE title {calling_ae_title}; add it there as a known station."
+    if source == 3:
+        return "it has as many associations as it takes; try again later."
+    return f"{answer.reason_str.lower()}; see its list of known stations (AE title, address) and its log."
+
+
+def _connection_problem(destination: Destination, error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return f"The host name {destination.host} is not known: check its spelling, or use the IP address."
+    if isinstance(error, ConnectionRefusedError):
+        return f"Nothing listens on {destination.address}: start the station there, or correct the port."
+    if isinstance(error, TimeoutError):
+        return f"{destination.address} does not answer: check the address, and firewalls on the way."
+    return f"{destination.address} cannot be reached: {error.strerror or type(error).__name__}."

@@ -1,0 +1,200 @@
+"""A peer's messages put together within bounds, and the responses to those that the node sends on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import BytesIO
+from typing import TYPE_CHECKING, cast
+
+import structlog
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
+from pynetdicom.dimse_primitives import N_EVENT_REPORT
+from pynetdicom.dsutils import decode
+from pynetdicom.pdu_primitives import P_DATA
+
+from boneage_node.dimse.contexts import STORAGE_COMMITMENT
+
+from .bounds import BoundedBytes, IncomingFile, out_of_resources
+from .status import Status, StoreError
+
+if TYPE_CHECKING:
+    from pynetdicom.association import Association
+    from pynetdicom.dimse_primitives import NTF, DimsePrimitiveType, DimseServiceType
+
+MAX_COMMAND_BYTES = 16 * 2**10
+"""A C-STORE command set is some 300 bytes."""
+MAX_WAITING_REQUESTS = 8
+"""Nobody may invoke more than one operation at a time without having negotiated it; some do, a little."""
+MAX_UNANSWERED_REPORTS = 8
+"""Reports on an association that the peer has not responded to; those beyond it are not sent."""
+_C_STORE_RQ, _C_ECHO_RQ = 0x0001, 0x0030
+_N_EVENT_REPORT_RQ, _N_ACTION_RQ, _N_EVENT_REPORT_RSP = 0x0100, 0x0130, 0x8100
+_NO_DATA_SET = 0x0101
+_MESSAGES = {(_C_STORE_RQ, True), (_C_ECHO_RQ, False)}
+"""Command field, and whether a data set follows."""
+_COMMITMENT_COMMANDS = (_N_ACTION_RQ, _N_EVENT_REPORT_RQ, _N_EVENT_REPORT_RSP)
+
+_log = structlog.get_logger(__name__)
+
+
+class ProtocolError(Exception):
+    """A peer does what no DICOM implementation does; the association is aborted."""
+
+
+class BoundedMessages(DIMSEServiceProvider):
+    """Puts a peer's messages together within bounds.
+
+    Only C-ECHO and C-STORE requests are taken, and on the contexts of storage commitment N-ACTION and
+    N-EVENT-REPORT. A data set for which there is no room is swallowed, and its request answered by the
+    handler. Anything that no honest peer does aborts the association.
+
+    Args:
+        association: The association whose messages these are.
+        max_instance_bytes: The largest data set to take in.
+        reserve_bytes: Free space to leave on the file system.
+
+    Attributes:
+        afterwards: What a handler wants done once its response has been sent.
+    """
+
+    def __init__(self, association: Association, max_instance_bytes: int, reserve_bytes: int) -> None:
+        super().__init__(association)
+        self._max_instance_bytes = max_instance_bytes
+        self._reserve_bytes = reserve_bytes
+        self.afterwards: Callable[[], None] | None = None
+        self._reports: dict[int, Callable[[int | None], None]] = {}
+        self._report_count = 0
+
+    def receive_primitive(self, primitive: P_DATA) -> None:
+        """Take in a P-DATA indication, one presentation data value (PDV) at a time."""
+        for context_id, value in primitive.presentation_data_value_list:
+            try:
+                self._check(context_id, value)
+                self._receive_value(context_id, value)
+            except (
+                Exception
+            ) as error:  # whatever it is, the thread must live to abort and close the connection
+                reason = str(error) if isinstance(error, ProtocolError) else type(error).__name__
+                _log.warning("message_invalid", reason=reason)
+                self.dul.event_queue.put("Evt19")
+                return
+
+    def send_msg(self, primitive: DimsePrimitiveType, context_id: int) -> None:
+        """Send a message, and then do what its handler wants done afterwards."""
+        super().send_msg(primitive, context_id)
+        afterwards, self.afterwards = self.afterwards, None
+        if afterwards is not None:
+            afterwards()
+
+    def send_report(
+        self, report: N_EVENT_REPORT, context_id: int, answered: Callable[[int | None], None]
+    ) -> None:
+        """Send an N-EVENT-REPORT request without waiting for the response.
+
+        Args:
+            report: The report; it is given its message id.
+            context_id: The presentation context.
+            answered: Called with the status of the response, should one come.
+        """
+        if len(self._reports) >= MAX_UNANSWERED_REPORTS:
+            return
+        self._report_count += 1
+        report.MessageID = self._report_count % 2**16
+        self._reports[report.MessageID] = answered
+        self.send_msg(report, context_id)
+
+    def get_msg(self, block: bool = False) -> tuple[None, None] | tuple[int, DimseServiceType]:
+        """The next request; responses to reports go to whoever sent them."""
+        item = super().get_msg(block)
+        _, message = item
+        if not isinstance(message, N_EVENT_REPORT) or message.MessageIDBeingRespondedTo is None:
+            return item
+        answered = self._reports.pop(message.MessageIDBeingRespondedTo, None)
+        if answered is not None:
+            answered(message.Status)
+        return None, None
+
+    def discard(self) -> None:
+        """Delete the files of messages that nobody will answer: the one on its way, and those in line."""
+        message, self.message = self.message, None
+        files = [message._data_set_file if message is not None else None]
+        while not self.msg_queue.empty():
+            _, request = self.msg_queue.get_nowait()
+            files.append(getattr(request, "_dataset_file", None))
+        for file in files:
+            if isinstance(file, IncomingFile):
+                file.delete()
+
+    def _check(self, context_id: int, value: bytes) -> None:
+        if not value:
+            raise ProtocolError("empty PDV")
+        if context_id not in self.assoc._accepted_cx:
+            raise ProtocolError("PDV on a presentation context that was not accepted")
+        is_command, is_last = value[0] & 1, value[0] & 2
+        in_data_set = self.message is not None and self.message.context_id is not None
+        if not is_command:
+            if not in_data_set:
+                raise ProtocolError("data set that belongs to no request")
+            return
+        if in_data_set:
+            raise ProtocolError("command set in the middle of a data set")
+        command = (self.message.encoded_command_set.getvalue() if self.message is not None else b"") + value[
+            1:
+        ]
+        if len(command) > MAX_COMMAND_BYTES:
+            raise ProtocolError("command set too long")
+        if is_last:
+            self._check_command(context_id, command)
+
+    def _check_command(self, context_id: int, command: bytes) -> None:
+        if self.msg_queue.qsize() >= MAX_WAITING_REQUESTS:
+            raise ProtocolError("too many requests without waiting for the answers")
+        command_field, has_data_set = _read_command(command)
+        abstract_syntax = self.assoc._accepted_cx[context_id].abstract_syntax
+        if abstract_syntax == STORAGE_COMMITMENT:
+            allowed = command_field in _COMMITMENT_COMMANDS
+        else:
+            allowed = (command_field, has_data_set) in _MESSAGES
+        if not allowed:
+            raise ProtocolError(f"no message for this context (command field 0x{command_field:04X})")
+
+    def _receive_value(self, context_id: int, value: bytes) -> None:
+        single = P_DATA()
+        single.presentation_data_value_list.append((context_id, value))
+        refusal = None
+        if self.message is None:
+            self.message = DIMSEMessage()
+            self.message.data_set = BoundedBytes()
+        message, complete = self.message, False
+        try:
+            complete = message.decode_msg(single, self.assoc)
+        except Exception as error:
+            if not isinstance(message, C_STORE_RQ):
+                raise
+            refusal = (
+                out_of_resources(error)
+                if isinstance(error, OSError)
+                else StoreError(Status.CANNOT_UNDERSTAND, "The request cannot be understood")
+            )
+        if isinstance(message, C_STORE_RQ) and not isinstance(message._data_set_file, IncomingFile):
+            incoming = IncomingFile(
+                message._data_set_file, self._max_instance_bytes, self._reserve_bytes, refusal
+            )
+            message._data_set_file = cast("NTF", incoming)
+        if complete:
+            self._put_in_line(context_id, message)
+            self.message = None
+
+    def _put_in_line(self, context_id: int, message: DIMSEMessage) -> None:
+        """Put a whole message in line; all in one line, while pynetdicom gives each report its own thread."""
+        received = cast("DimseServiceType", message.message_to_primitive())
+        if not (received.is_valid_request or received.is_valid_response):
+            raise ProtocolError("a request or response without all that belongs to it")
+        self.msg_queue.put((context_id, received))
+
+
+def _read_command(command: bytes) -> tuple[int, bool]:
+    """CommandField of an encoded command set, and whether a data set follows it."""
+    elements = decode(BytesIO(command), True, True)
+    return int(elements.CommandField), int(elements.CommandDataSetType) != _NO_DATA_SET

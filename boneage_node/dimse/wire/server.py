@@ -1,0 +1,358 @@
+"""The listening side: connections wait here, without a thread, until their association request is complete.
+
+pynetdicom gives two threads to every connection as soon as it is made. Health checks that connect and close,
+port scans and half-open connections by the hundred would each hold them. Here one loop reads the requests of
+all, decides who may come in (:mod:`.admission`), answers the others, and hands on only what was admitted.
+TLS handshakes are made in the same loop, a step whenever something of them has arrived.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from pynetdicom import AE, evt
+from pynetdicom.association import Association
+from pynetdicom.pdu import A_ASSOCIATE_RQ
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.transport import AssociationServer, RequestHandler
+
+from boneage_node.net.listening import ReceiverSettings
+from boneage_node.net.tls import handshake_problem
+
+from .admission import Rejection, admit
+from .bounds import BoundedSocket
+from .messages import BoundedMessages
+from .transport import SecureConnection
+
+MAX_REQUEST_BYTES = 256 * 2**10
+"""128 presentation contexts with thirty transfer syntaxes each come to less."""
+MAX_WAITING_CONNECTIONS = 256
+"""With so many waiting, a new connection closes the one that has waited longest."""
+_PDU_HEADER_BYTES = 6
+_ASSOCIATE_RQ = 0x01
+_TLS_HANDSHAKE = 0x16
+"""What a TLS connection begins with (RFC 8446, 5.1)."""
+_ABORT_PDU = bytes((7, 0, 0, 0, 0, 4, 0, 0, 2, 0))  # by the service provider, reason not specified
+_POLL_SECONDS = 0.1
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(eq=False)
+class Waiting:
+    """A connection whose association request is not complete yet.
+
+    Attributes:
+        connection: Its socket, of TLS once it has begun to speak that.
+        address: Where it comes from: IP address, port.
+        deadline: When it is closed, on the monotonic clock in seconds.
+        secure: Whether its TLS handshake is done.
+        request: What has come of the association request.
+    """
+
+    connection: socket.socket
+    address: Any
+    deadline: float
+    secure: bool = False
+    request: bytearray = field(default_factory=bytearray)
+
+
+@dataclass(eq=False)
+class OpenAssociation:
+    """What the node keeps of an association while it lasts.
+
+    Attributes:
+        number: Counts associations, for the log.
+        messages: What it has received.
+        connection: Its socket.
+        study_ids: Studies (as the store numbers them) of which it brought an instance.
+    """
+
+    number: int
+    messages: BoundedMessages
+    connection: socket.socket
+    study_ids: set[int] = field(default_factory=set)
+
+
+class OpenAssociations:
+    """The associations that are running now."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[Association, OpenAssociation] = {}
+        self._count = 0
+
+    def add(self, association: Association, messages: BoundedMessages, connection: socket.socket) -> None:
+        """Note a new association."""
+        with self._lock:
+            self._count += 1
+            self._open[association] = OpenAssociation(self._count, messages, connection)
+
+    def __getitem__(self, association: Association) -> OpenAssociation:
+        with self._lock:
+            return self._open[association]
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._open)
+
+    def __iter__(self) -> Iterator[Association]:
+        with self._lock:
+            return iter(list(self._open))
+
+    def remove(self, association: Association) -> None:
+        """Forget an association that has ended."""
+        with self._lock:
+            self._open.pop(association, None)
+
+
+class AdmittedRequestHandler(RequestHandler):
+    """Makes an association, with bounds, of a connection whose request was admitted."""
+
+    server: Server
+
+    def _create_association(self) -> Association:
+        association = super()._create_association()
+        settings = self.server.settings
+        # The stock socket has announced the connection (Evt5); the one that takes its place does so again.
+        association.dul.event_queue.get_nowait()
+        association.dul.socket = BoundedSocket(
+            association, self.request, self.server.request, settings.idle_timeout_seconds
+        )
+        messages = BoundedMessages(association, settings.max_instance_bytes, settings.reserve_bytes)
+        association.dimse = messages
+        self.server.open_associations.add(association, messages, self.request)
+        return association
+
+
+class Server(AssociationServer):
+    """A pynetdicom association server with a waiting room.
+
+    Args:
+        ae: The node's application entity.
+        settings: Where to listen, whom to admit, and the bounds.
+        contexts: The presentation contexts that are accepted.
+        handlers: pynetdicom's event handlers.
+        open_associations: Where running associations are noted.
+
+    Raises:
+        OSError: The address cannot be listened on.
+    """
+
+    request_queue_size = 128
+
+    def __init__(
+        self,
+        ae: AE,
+        settings: ReceiverSettings,
+        contexts: list[PresentationContext],
+        handlers: list[evt.EventHandlerType],
+        open_associations: OpenAssociations,
+    ) -> None:
+        self.settings = settings
+        self.open_associations = open_associations
+        self.request = b""
+        self._stopping = False
+        self._stopped = threading.Event()
+        self._waiting: dict[Waiting, None] = {}  # in their order of arrival
+        if settings.tls is not None:
+            settings.tls.sslsocket_class = SecureConnection
+        super().__init__(
+            ae,
+            (settings.host, settings.port),
+            settings.ae_title,
+            contexts,
+            evt_handlers=handlers,
+            request_handler=AdmittedRequestHandler,
+        )
+
+    def serve_forever(self, poll_interval: float = _POLL_SECONDS) -> None:
+        """Accept connections until :meth:`shutdown` is called."""
+        listener = self._listener
+        try:
+            with selectors.DefaultSelector() as selector:
+                listener.setblocking(False)
+                selector.register(listener, selectors.EVENT_READ)
+                while not self._stopping:
+                    for key, _ in selector.select(poll_interval):
+                        if key.fileobj is listener:
+                            self._accept(selector)
+                        else:
+                            self._attend(selector, key.data)
+                    self._close_overdue(selector)
+                    self.reap()
+                for waiting in list(self._waiting):
+                    self._dismiss(selector, waiting)
+        finally:
+            self._stopped.set()
+
+    def shutdown(self) -> None:
+        """Stop listening. Running associations go on."""
+        self._stopping = True
+        self._stopped.wait()
+        self.server_close()
+
+    @property
+    def _listener(self) -> socket.socket:
+        assert self.socket is not None, "made with the server"
+        return self.socket
+
+    def _accept(self, selector: selectors.BaseSelector) -> None:
+        try:
+            connection, address = self._listener.accept()
+        except OSError as error:
+            _log.warning("accept_failed", error=type(error).__name__, errno=error.errno)
+            time.sleep(0.05)  # out of file descriptors: the connection is still there to be accepted
+            return
+        if len(self._waiting) >= MAX_WAITING_CONNECTIONS:
+            self._dismiss(selector, next(iter(self._waiting)))
+        connection.setblocking(False)
+        deadline = time.monotonic() + self.settings.request_timeout_seconds
+        waiting = Waiting(connection, address, deadline)
+        self._waiting[waiting] = None
+        selector.register(connection, selectors.EVENT_READ, waiting)
+
+    def _attend(self, selector: selectors.BaseSelector, waiting: Waiting) -> None:
+        """Go on with a connection as far as what has come of it goes."""
+        if waiting not in self._waiting:  # pushed out by one that was accepted a moment ago
+            return
+        if self.settings.tls is not None and not waiting.secure:
+            self._shake_hands(selector, waiting, self.settings.tls)
+            if not waiting.secure:
+                return
+        # The rest of a TLS record is inside the connection, where the selector does not see it.
+        while waiting in self._waiting and self._read_request(selector, waiting):
+            pass
+
+    def _shake_hands(
+        self, selector: selectors.BaseSelector, waiting: Waiting, context: ssl.SSLContext
+    ) -> None:
+        """Make the next step of a TLS handshake; what is not TLS costs but a look at its first byte."""
+        try:
+            if not isinstance(waiting.connection, ssl.SSLSocket):
+                first = waiting.connection.recv(1, socket.MSG_PEEK)
+                if first != bytes([_TLS_HANDSHAKE]):
+                    if first:
+                        what = "DICOM without TLS" if first == bytes([_ASSOCIATE_RQ]) else "something else"
+                        _log.warning("not_tls", address=waiting.address[0], received=what)
+                    self._dismiss(selector, waiting, _ABORT_PDU)
+                    return
+                # It has the same file descriptor, by which the selector knows it.
+                waiting.connection = context.wrap_socket(
+                    waiting.connection, server_side=True, do_handshake_on_connect=False
+                )
+            waiting.connection.do_handshake()
+            selector.modify(waiting.connection, selectors.EVENT_READ, waiting)
+            waiting.secure = True
+        except ssl.SSLWantReadError:
+            selector.modify(waiting.connection, selectors.EVENT_READ, waiting)
+        except ssl.SSLWantWriteError:
+            selector.modify(waiting.connection, selectors.EVENT_WRITE, waiting)
+        except OSError as error:
+            _log.warning("tls_handshake_failed", address=waiting.address[0], problem=handshake_problem(error))
+            self._dismiss(selector, waiting)
+
+    def _read_request(self, selector: selectors.BaseSelector, waiting: Waiting) -> bool:
+        """Read on, but nothing behind the request; admit or reject once it is complete.
+
+        Returns:
+            Whether there may be more to read now.
+        """
+        request = waiting.request
+        missing = _PDU_HEADER_BYTES - len(request)
+        if missing <= 0:
+            missing = _length_of(request) - len(request)
+        try:
+            data = waiting.connection.recv(missing)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False
+        except OSError:
+            data = b""
+        request += data
+        if not data:
+            self._dismiss(selector, waiting)
+        elif len(request) >= _PDU_HEADER_BYTES:
+            if request[0] != _ASSOCIATE_RQ or _length_of(request) > MAX_REQUEST_BYTES:
+                tls = self.settings.tls is None and request[0] == _TLS_HANDSHAKE
+                what = "TLS, which this port does not speak" if tls else "something else"
+                _log.warning("not_an_association_request", address=waiting.address[0], received=what)
+                self._dismiss(selector, waiting, _ABORT_PDU)
+            elif len(request) == _length_of(request):
+                self._decide(selector, waiting)
+        return True
+
+    def _decide(self, selector: selectors.BaseSelector, waiting: Waiting) -> None:
+        request = A_ASSOCIATE_RQ()
+        try:
+            request.decode(bytes(waiting.request))
+            self.reap()
+            rejection = admit(self.settings, request, waiting.address[0], len(self.open_associations))
+        except Exception as error:  # pynetdicom raises whatever a malformed item brings about
+            _log.warning(
+                "association_request_malformed", address=waiting.address[0], error=type(error).__name__
+            )
+            self._dismiss(selector, waiting, _ABORT_PDU)
+            return
+        if rejection is not None:
+            _log_rejection(rejection, request, waiting.address[0])
+            self._dismiss(selector, waiting, rejection.to_pdu())
+            return
+        selector.unregister(waiting.connection)
+        del self._waiting[waiting]
+        waiting.connection.setblocking(True)
+        self.request = bytes(waiting.request)
+        try:
+            self.process_request(waiting.connection, waiting.address)
+        except RuntimeError as error:  # no thread to be had: the association is reaped without having run
+            _log.error("association_not_started", reason=str(error))
+
+    def _dismiss(self, selector: selectors.BaseSelector, waiting: Waiting, answer: bytes = b"") -> None:
+        selector.unregister(waiting.connection)
+        del self._waiting[waiting]
+        with suppress(OSError):  # the peer may be gone already
+            if answer:
+                waiting.connection.send(answer)
+            waiting.connection.shutdown(socket.SHUT_RDWR)
+        waiting.connection.close()
+
+    def _close_overdue(self, selector: selectors.BaseSelector) -> None:
+        now = time.monotonic()
+        for waiting in [waiting for waiting in self._waiting if waiting.deadline < now]:
+            _log.info("no_association_request_in_time", address=waiting.address[0])
+            self._dismiss(selector, waiting)
+
+    def reap(self) -> None:
+        """Forget associations that have ended, however they did, and delete what they left half-received."""
+        for association in self.open_associations:
+            if association.is_alive() or association.dul.is_alive():
+                continue
+            ended = self.open_associations[association]
+            ended.messages.discard()
+            ended.connection.close()
+            self.open_associations.remove(association)
+
+
+def _length_of(pdu: bytearray) -> int:
+    """Length of a whole PDU in bytes, from its first six."""
+    length: int = struct.unpack_from(">L", pdu, 2)[0]
+    return _PDU_HEADER_BYTES + length
+
+
+def _log_rejection(rejection: Rejection, request: A_ASSOCIATE_RQ, address: str) -> None:
+    _log.warning(
+        "association_rejected",
+        reason=rejection.name.lower(),
+        address=address,
+        calling_ae_title=request.calling_ae_title,
+        called_ae_title=request.called_ae_title,
+    )

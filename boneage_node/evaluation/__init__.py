@@ -1,0 +1,1 @@
+"""How well a model reads: readings, strata, tables, plots, a page."""

@@ -1,0 +1,215 @@
+"""What is set when the networks are trained.
+
+Ensemble, interval and limit on disagreement are set on calibration images, on which no weight of a network
+depends; the limits on shape and border on training images.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import nnls
+
+from boneage_node.bone_age import Sex
+from boneage_node.bone_age.manifest import AgeMember, Band, Interval, Manifest, Plausibility
+from boneage_node.bone_age.networks import AGE_BINS
+from boneage_node.bone_age.shape import UsualHand
+from boneage_node.datasets.rsna import DataError, Example
+
+from .readings import Reading
+
+Array = npt.NDArray[np.float64]
+
+COVERAGE = 0.95
+BAND_EDGES_MONTHS = (96.0, 132.0, 168.0)
+_LEAST_IN_BAND = 40
+_FOLDS = 5
+_RIDGE = 0.1
+_FALSE_REFUSALS = 0.001
+_USUAL = 0.95
+
+_SECOND_COMPONENT = 0.3
+_SPREAD_MARGIN = 2.0
+"""By how much the spread of networks may exceed all but one in a thousand of the calibration hands.
+
+Among some hundred hands that quantile is about the greatest spread of all, and of as many new hands one will
+exceed it, though nothing is wrong with it. That networks agree less than usual is said of a reading
+(``usual_spread_months``); the limit is to refuse only what they cannot read at all.
+"""
+
+
+def conformal_rank(count: int, coverage: float) -> int:
+    """Which of ``count`` sorted errors is the half width of a split-conformal interval, from 1."""
+    return int(np.ceil((count + 1) * coverage))
+
+
+def refuse_small_calibration(examples: list[Example], coverage: float) -> None:
+    """Say before hours of training, not after them, that the intervals could not be calibrated.
+
+    Raises:
+        DataError: Where a sex has too few calibration images for the coverage.
+    """
+    for sex in Sex:
+        count = sum(e.split == "calibration" and e.sex is sex for e in examples)
+        if conformal_rank(count, coverage) > count:
+            raise DataError(
+                f"{count} calibration images of sex {sex} are too few for a {coverage:.0%} interval: "
+                "name more in splits.csv (id,split) as 'calibration'."
+            )
+
+
+def calibrated(manifest: Manifest, readings: list[Reading]) -> Manifest:
+    """A manifest with the ensemble's shares, intervals, and limits on the members' spread.
+
+    Args:
+        manifest: Of a model whose networks are trained.
+        readings: Of the calibration split.
+
+    Raises:
+        DataError: Where too few were read.
+    """
+    read = [(r, r.assessment) for r in readings if r.assessment]
+    if not read:
+        raise DataError(
+            f"a hand was found in none of {len(readings)} calibration images, so nothing can be calibrated: "
+            "look at the contact sheets of the hand mask, and train it longer"
+        )
+    heads = list(read[0][1].member_months)
+    table = np.array([[assessment.member_months[head] for head in heads] for _, assessment in read])
+    labels = np.array([r.example.bone_age_months for r, _ in read])
+    male = np.array([r.example.sex is Sex.MALE for r, _ in read])
+    sharp = np.array([r.sharp for r, _ in read])
+    shares = fit_shares(table, labels, sharp)
+    ages = cross_fitted(table, labels, sharp)
+    by_sex = {
+        sex: bands(ages[chosen], labels[chosen]) for sex, chosen in ((Sex.FEMALE, ~male), (Sex.MALE, male))
+    }
+    spread = np.sqrt((table - (table @ shares)[:, None]) ** 2 @ shares)
+    spread_limits = {
+        "spread_months": round(_SPREAD_MARGIN * high_limit(spread), 2),
+        "usual_spread_months": usual_limit(spread),
+    }
+    return manifest.model_copy(
+        update={
+            "members": weighted(manifest.members, dict(zip(heads, shares, strict=True))),
+            "interval": Interval(coverage=COVERAGE, bands=by_sex),
+            "plausibility": manifest.plausibility.model_copy(update=spread_limits),
+        }
+    )
+
+
+def limits(usual: UsualHand, masks: npt.NDArray[np.uint8], cut_off: npt.NDArray[np.floating]) -> Plausibility:
+    """Limits that about one in a thousand of the training hands cross, each; none yet on the spread.
+
+    Args:
+        usual: The usual hand.
+        masks: Registered masks of the training hands, shape (n, HEIGHT, WIDTH), uint8 with 255 for hand.
+        cut_off: ``shape.cut_off_share`` of each, shape (n,).
+    """
+    overlaps = [usual.overlap_of(mask / np.float32(255)) for mask in masks]
+    return Plausibility(
+        overlap=low_limit(np.array(overlaps)),
+        second_component=_SECOND_COMPONENT,
+        cut_off=high_limit(cut_off.astype(np.float64)),
+        spread_months=AGE_BINS,
+        usual_spread_months=AGE_BINS,
+    )
+
+
+def fit_shares(read: Array, labels: Array, sharp: npt.NDArray[np.bool_]) -> Array:
+    """Shares of networks and heads in the ensemble: not negative, their sum one.
+
+    Least squares, drawn towards equal shares. High-resolution images, which a node sees and which are few,
+    count together as much as all the others.
+
+    Args:
+        read: Ages in months, shape (n, k).
+        labels: Shape (n,).
+        sharp: Which images are of high resolution, shape (n,).
+
+    Returns:
+        Shape (k,).
+    """
+    count = read.shape[1]
+    weight = np.ones(len(labels))
+    if sharp.any() and not sharp.all():
+        weight[sharp] = (~sharp).sum() / sharp.sum()
+    errors = (read - labels[:, None]) * np.sqrt(weight / weight.sum())[:, None]
+    pull = np.sqrt(_RIDGE * np.trace(errors.T @ errors) / count)
+    heavy = 1e3 * max(1.0, pull)  # holds the sum at one
+    rows = np.vstack([errors, pull * np.eye(count), np.full((1, count), heavy)])
+    targets = np.concatenate([np.zeros(len(labels)), np.full(count, pull / count), [heavy]])
+    shares, _ = nnls(rows, targets)
+    return np.asarray(shares / shares.sum(), dtype=np.float64)
+
+
+def cross_fitted(read: Array, labels: Array, sharp: npt.NDArray[np.bool_]) -> Array:
+    """The ensemble's reading of each image with shares fitted on the other folds, shape (n,)."""
+    folds = np.arange(len(labels)) % _FOLDS
+    ages = np.empty(len(labels))
+    for fold in range(_FOLDS):
+        out = folds == fold
+        ages[out] = read[out] @ fit_shares(read[~out], labels[~out], sharp[~out])
+    return ages
+
+
+def weighted(members: tuple[AgeMember, ...], shares: dict[str, float]) -> tuple[AgeMember, ...]:
+    """The members with their heads' shares, given by ``"<member> <head>"``: four digits that sum to one."""
+    rounded = {name: round(share, 4) for name, share in shares.items()}
+    greatest = max(rounded, key=lambda name: rounded[name])
+    rounded[greatest] = round(rounded[greatest] + 1 - sum(rounded.values()), 4)
+    return tuple(
+        member.model_copy(
+            update={"weights": {head: rounded[f"{member.name} {head}"] for head in member.weights}}
+        )
+        for member in members
+    )
+
+
+def bands(ages: Array, labels: Array, coverage: float = COVERAGE) -> tuple[Band, ...]:
+    """Split-conformal half widths by band of the age read; thin bands are joined with the next.
+
+    The ceil((n + 1) coverage)-th smallest absolute error (Lei et al., J Am Stat Assoc 2018;113:1094-1111).
+
+    Args:
+        ages: Read, in months, shape (n,).
+        labels: Shape (n,).
+        coverage: Nominal.
+
+    Raises:
+        DataError: Where there are too few for the coverage.
+    """
+    edges = [0.0, *BAND_EDGES_MONTHS, np.inf]
+    kept = [0.0]
+    for low, high in pairwise(edges):
+        enough = ((ages >= kept[-1]) & (ages < high)).sum() >= _LEAST_IN_BAND
+        rest = (ages >= high).sum() >= _LEAST_IN_BAND
+        if enough and rest and high > low:
+            kept.append(high)
+    found = []
+    for low, high in pairwise([-np.inf, *kept[1:], np.inf]):
+        errors = np.sort(np.abs(ages - labels)[(ages >= low) & (ages < high)])
+        rank = conformal_rank(len(errors), coverage)
+        if rank > len(errors):
+            raise DataError(f"{len(errors)} calibration images are too few for a {coverage:.0%} interval")
+        below = 240.0 if np.isinf(high) else float(high)
+        found.append(Band(below_months=below, half_width_months=round(float(errors[rank - 1]), 2)))
+    return tuple(found)
+
+
+def low_limit(values: Array) -> float:
+    """A limit below which one in a thousand lie."""
+    return math.floor(1000 * float(np.quantile(values, _FALSE_REFUSALS))) / 1000
+
+
+def usual_limit(values: Array) -> float:
+    """A limit above which one in twenty lie."""
+    return math.ceil(100 * float(np.quantile(values, _USUAL))) / 100
+
+
+def high_limit(values: Array) -> float:
+    """A limit above which one in a thousand lie."""
+    return math.ceil(1000 * float(np.quantile(values, 1 - _FALSE_REFUSALS))) / 1000

@@ -1,0 +1,165 @@
+"""How well a model reads labelled radiographs, through the same door that the node uses."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from boneage_node.bone_age import Assessment, Hand, Refusal, Sex
+from boneage_node.bone_age.cropping import FoundHand, member_raster
+from boneage_node.bone_age.framing import Grey, working_image
+from boneage_node.bone_age.predictor import MALE, Predictor
+from boneage_node.bone_age.registration import Points
+from boneage_node.bone_age.segmentation import Mask
+from boneage_node.datasets.rsna import HIGH_RESOLUTION_PX, Example, read_image
+
+ENSEMBLE = "ensemble"
+_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One labelled radiograph and what the model made of it.
+
+    Attributes:
+        example: The radiograph and its labels.
+        sharp: Whether it is of high resolution.
+        assessment: The reading, or None where it was refused.
+        refusal: Why it was refused, or None.
+        as_both: The reading of a patient of unknown sex; None where that was refused or not asked.
+        untold_months: What each network and head, and the ensemble of them, reads when it is told that sex is
+            not known; None where the image was refused or that was not asked.
+    """
+
+    example: Example
+    sharp: bool
+    assessment: Assessment | None
+    refusal: Refusal | None = None
+    as_both: Assessment | None = None
+    untold_months: Mapping[str, float] | None = None
+
+
+def read_all(
+    predictor: Predictor, examples: list[Example], progress: Callable[[int], None], *, untold: bool = False
+) -> list[Reading]:
+    """Read every example.
+
+    Args:
+        predictor: The model.
+        examples: What to read.
+        progress: Called with how many were read.
+        untold: Read each hand that is found also as if its sex were not known.
+    """
+    readings: list[Reading] = []
+    for start in range(0, len(examples), _BATCH):
+        part = examples[start : start + _BATCH]
+        images = [read_image(example.path) for example in part]
+        found = [predictor.find(image) for image in images]
+        hands = [Hand(image, example.sex) for image, example in zip(images, part, strict=True)]
+        answers = predictor.assess(hands, found)
+        both = _read_as_both(predictor, images, found) if untold else [None] * len(part)
+        members = _read_untold(predictor, found) if untold else [None] * len(part)
+        for example, image, answer, as_both, untold_months in zip(
+            part, images, answers, both, members, strict=True
+        ):
+            sharp = max(image.shape) >= HIGH_RESOLUTION_PX
+            if isinstance(answer, Refusal):
+                readings.append(Reading(example, sharp, None, answer))
+            else:
+                readings.append(Reading(example, sharp, answer, None, as_both, untold_months))
+        progress(len(readings))
+    return readings
+
+
+def _read_as_both(
+    predictor: Predictor, images: Sequence[Grey], found: Sequence[FoundHand | Refusal]
+) -> list[Assessment | None]:
+    answers = predictor.assess([Hand(image, None) for image in images], found)
+    return [answer if isinstance(answer, Assessment) else None for answer in answers]
+
+
+def _read_untold(predictor: Predictor, found: Sequence[FoundHand | Refusal]) -> list[dict[str, float] | None]:
+    """Months by network and head, and of the ensemble, sex not told; None where no hand was found."""
+    hands = [f for f in found if isinstance(f, FoundHand)]
+    if not hands:
+        return [None] * len(found)
+    rasters = {
+        member.name: np.stack([member_raster(member, hand) for hand in hands])
+        for member in predictor.manifest.members
+    }
+    read = predictor.read(rasters, [MALE[None]] * len(hands))
+    rows = ({name: float(months[k]) for name, months in read.items()} for k in range(len(hands)))
+    by_hand = iter([row | {ENSEMBLE: predictor.ensemble(row)[0]} for row in rows])
+    return [next(by_hand) if isinstance(f, FoundHand) else None for f in found]
+
+
+def mask_iou(mask: Mask, true: Mask) -> float:
+    """Intersection over union of a mask of the working image with the true one of the radiograph."""
+    seen = working_image(true.astype(np.float32))[0] >= 0.5
+    return float((mask & seen).sum() / (mask | seen).sum())
+
+
+def point_errors(found: FoundHand, true_px: Points) -> npt.NDArray[np.float64]:
+    """How far each key point is off, as a share of the hand's true length from tip to capitate.
+
+    Args:
+        found: The hand.
+        true_px: Where they are in the radiograph, pixel centres at integers, shape (3, 2).
+
+    Returns:
+        Shape (3,).
+    """
+    length_px = np.linalg.norm(true_px[0] - true_px[2])
+    off_px = np.linalg.norm(found.in_radiograph(found.points_px) - true_px, axis=1)
+    return np.asarray(off_px / length_px, dtype=np.float64)
+
+
+def errors_months(readings: list[Reading]) -> npt.NDArray[np.float64]:
+    """Reading minus label of those that were assessed, shape (n,)."""
+    return np.array(
+        [r.assessment.bone_age_months - r.example.bone_age_months for r in readings if r.assessment]
+    )
+
+
+def holds(assessment: Assessment, label_months: float) -> bool:
+    """Whether the interval holds the label."""
+    low, high = assessment.interval_months
+    return low <= label_months <= high
+
+
+def figures(readings: list[Reading]) -> dict[str, Any]:
+    """Errors in months, refusals and the interval's measured coverage."""
+    errors = errors_months(readings)
+    inside = [holds(r.assessment, r.example.bone_age_months) for r in readings if r.assessment]
+    if not len(errors):
+        return {"images": len(readings), "refused": len(readings)}
+    return {
+        "images": len(readings),
+        "refused": len(readings) - len(errors),
+        "mae_months": round(float(np.abs(errors).mean()), 2),
+        "median_absolute_error_months": round(float(np.median(np.abs(errors))), 2),
+        "rmse_months": round(float(np.sqrt((errors**2).mean())), 2),
+        "bias_months": round(float(errors.mean()), 2),
+        "interval_coverage": round(float(np.mean(inside)), 3),
+    }
+
+
+def summary(readings: list[Reading]) -> dict[str, Any]:
+    """Figures on high-resolution images, the ones a node sees, then on all and on each sex."""
+    sharp = [r for r in readings if r.sharp]
+    return {
+        "high_resolution": figures(sharp),
+        "high_resolution_boys": figures([r for r in sharp if r.example.sex is Sex.MALE]),
+        "high_resolution_girls": figures([r for r in sharp if r.example.sex is Sex.FEMALE]),
+        "all": figures(readings),
+    }
+
+
+def refusals(answers: Iterable[Refusal | None]) -> dict[str, int]:
+    """How often each reason was given, the most frequent first."""
+    return dict(Counter(str(answer.code) for answer in answers if answer).most_common())

@@ -1,0 +1,104 @@
+"""What ``boneage-node evaluate`` found, as one JSON object with a row an image."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from boneage_node import __version__
+from boneage_node.bone_age.manifest import Manifest
+
+from .phantoms import PhantomReading, phantom_table
+from .readings import Reading, refusals, summary
+from .strata import band_table, interval_table, member_table, populations, sex_unknown, stage_table
+
+JSON_FILE = "evaluation.json"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's readings of a split, and of transformed images and phantoms where they were asked for.
+
+    Attributes:
+        manifest: The model's.
+        split: Which images.
+        readings: Of the split's images.
+        finding: ``annotated.finding_figures``.
+        stress: Rows of ``stress.stress_table``.
+        phantoms: Readings of drawn hands.
+        doubt: Why the figures may be too good (``held_out.doubt``).
+    """
+
+    manifest: Manifest
+    split: str
+    readings: list[Reading]
+    finding: Mapping[str, Any] = field(default_factory=dict)
+    stress: list[dict[str, Any]] | None = None
+    phantoms: list[PhantomReading] | None = None
+    doubt: str = ""
+
+    @property
+    def model(self) -> str:
+        """Name, version and sha256 of the weights."""
+        return str(self.manifest.identity)
+
+    def figures(self) -> dict[str, Any]:
+        """All figures, without the single images; each table for every population that has images."""
+        interval = self.manifest.interval
+        parts = {name: part for name, part in populations(self.readings).items() if part}
+        return {
+            "model": self.model,
+            "software": f"boneage-node {__version__}",
+            "split": self.split,
+            "doubt": self.doubt,
+            "nominal_coverage": interval.coverage,
+            "figures": summary(self.readings),
+            "refusals": {name: refusals(r.refusal for r in part) for name, part in parts.items()},
+            "networks": {name: member_table(part) for name, part in parts.items()},
+            "stages": {name: stage_table(part) for name, part in parts.items()},
+            "bands": {name: band_table(part) for name, part in parts.items()},
+            "intervals": {name: interval_table(part, interval) for name, part in parts.items()},
+            "finding": dict(self.finding),
+            "sex_unknown": {name: sex_unknown(part) for name, part in parts.items()},
+            "stress": self.stress,
+            "phantoms": phantom_table(self.phantoms) if self.phantoms is not None else None,
+        }
+
+    def write_json(self, folder: Path) -> Path:
+        """Write the figures and a row an image; gives the file."""
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / JSON_FILE
+        rows = [image_row(reading) for reading in self.readings]
+        file.write_text(json.dumps(self.figures() | {"images": rows}, indent=1) + "\n")
+        return file
+
+
+def image_row(reading: Reading) -> dict[str, Any]:
+    """One image as the JSON has it: labels, the reading or the refusal, what each network read."""
+    example, answer, both = reading.example, reading.assessment, reading.as_both
+    return {
+        "id": example.id,
+        "split": example.split,
+        "sex": str(example.sex),
+        "high_resolution": reading.sharp,
+        "label_months": example.bone_age_months,
+        "bone_age_months": round(answer.bone_age_months, 2) if answer else None,
+        "interval_months": [round(end, 2) for end in answer.interval_months] if answer else None,
+        "refusal": str(reading.refusal.code) if reading.refusal else None,
+        "refusal_detail": reading.refusal.detail if reading.refusal else None,
+        "networks_months": _rounded(answer.member_months) if answer else None,
+        "sex_not_told_months": _rounded(reading.untold_months) if reading.untold_months else None,
+        "read_as_both": {
+            "months_by_sex": _rounded({str(sex): months for sex, months in both.months_by_sex.items()}),
+            "interval_months": [round(end, 2) for end in both.interval_months],
+        }
+        if both
+        else None,
+    }
+
+
+def _rounded(months: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 2) for name, value in months.items()}

@@ -1,0 +1,237 @@
+"""Storage commitment put together: what receiver and control process do about it, with store and network."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from functools import partial
+
+from pydicom.uid import generate_uid
+
+from boneage_node.dimse.commitment_scu import (
+    LINGER_SECONDS,
+    REQUEST_BATCH,
+    NotSupported,
+    NotTaken,
+    report_commitment,
+    request_commitment,
+)
+from boneage_node.logs import get_logger
+from boneage_node.net.addresses import Destination, is_url
+from boneage_node.settings import Settings
+from boneage_node.settings.settings import backoff_of
+from boneage_node.store import (
+    CommitmentAnswer,
+    CommitmentAsk,
+    CommitmentReport,
+    CommitmentRequest,
+    Status,
+    Store,
+)
+from boneage_node.store.outage import Outage
+from boneage_node.traffic.outcome import Unreachable
+
+from .threads import Errands
+
+ANSWER_HERE_SECONDS = 60.0
+"""How long the control process leaves an answer to the association of the request."""
+_LEASE_SECONDS = 300.0
+_MOST_DOUBLINGS = 5
+
+
+def address_of(ae_title: str, settings: Settings) -> Destination | None:
+    """Where a peer is that called with an AE title: among `known_peers`, or else `send_to`."""
+    entries = [*settings.known_peers, *(entry for entry in settings.send_to if not is_url(entry))]
+    stations = map(Destination.parse, entries)
+    return next((station for station in stations if station.ae_title == ae_title), None)
+
+
+class Desk:
+    """What the receiver does with requests of peers, and with their answers to the node's own.
+
+    Args:
+        settings: The node's settings.
+        store: The store.
+    """
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings = settings
+        self._store = store
+        self._log = get_logger()
+
+    def requested(self, request: CommitmentRequest) -> CommitmentRequest:
+        """Keep a request; when this returns, it survives a power cut."""
+        known = address_of(request.calling_ae_title, self._settings) is not None
+        return self._store.commitment_requests.accept(
+            request, answer_in_seconds=0.0 if known else ANSWER_HERE_SECONDS
+        )
+
+    def answer_here(self, request: CommitmentRequest) -> CommitmentAnswer | None:
+        """The answer, where it has to go over the association of the request; None where it need not."""
+        if address_of(request.calling_ae_title, self._settings) is not None:
+            return None
+        return self._store.commitment_requests.answer(request)
+
+    def answered(self, request: CommitmentRequest, answer: CommitmentAnswer) -> None:
+        """The peer has its answer."""
+        note_answered(self._store, request, answer)
+
+    def reported(self, report: CommitmentReport) -> bool:
+        """Keep a peer's answer to a request of the node's own; False where there is no such request."""
+        return keep_report(self._store, self._settings, report)
+
+
+def note_answered(store: Store, request: CommitmentRequest, answer: CommitmentAnswer) -> None:
+    """Note that a peer has its answer."""
+    store.commitment_requests.answered(request.id, answer)
+    get_logger().info(
+        "storage commitment answered",
+        request=request.id,
+        peer=request.calling_ae_title,
+        kept=len(answer.kept),
+        not_kept=len(answer.not_kept),
+    )
+
+
+def keep_report(store: Store, settings: Settings, report: CommitmentReport) -> bool:
+    """Keep a peer's answer to a request of the node's own; False where there is no such request."""
+    reported = store.commitments.reported(
+        report, max_attempts=settings.delivery_max_attempts, backoff=backoff_of(settings)
+    )
+    if reported is None:
+        return False
+    log = get_logger().warning if reported.refused else get_logger().info
+    log(
+        "storage commitment received",
+        destination=reported.destination,
+        committed=reported.committed,
+        refused=reported.refused,
+    )
+    return True
+
+
+class Commitments:
+    """What the control process does: asks destinations, and reports to peers, each by a thread of its own.
+
+    Args:
+        settings: The node's settings.
+        store: The store.
+        stop: Set when no new association should be opened.
+        outage: Told when the database is away.
+    """
+
+    def __init__(self, settings: Settings, store: Store, stop: threading.Event, outage: Outage) -> None:
+        self._settings = settings
+        self._store = store
+        self._stop = stop
+        self._errands = Errands(stop, outage)
+        self._unsupported: set[str] = set()
+        self._log = get_logger()
+
+    def tick(self) -> None:
+        """Start what is due and what nobody is at."""
+        for destination in self._store.commitments.destinations():
+            self._errands.start(f"ask-{destination}", partial(self.ask, destination))
+        for peer in self._store.commitment_requests.peers():
+            self._errands.start(f"report-to-{peer}", partial(self.report, peer))
+
+    def join(self) -> None:
+        """Wait for what is under way."""
+        self._errands.join()
+
+    def ask(self, destination: str) -> None:
+        """Ask a destination for all that is due, a batch a request."""
+        while not self._stop.is_set():
+            ask = self._store.commitments.claim(
+                destination,
+                REQUEST_BATCH,
+                str(generate_uid(prefix=None)),
+                max_attempts=self._settings.commitment_max_attempts,
+                patience=self._patience,
+            )
+            if ask is None:
+                return
+            self._ask(ask)
+
+    def report(self, peer: str) -> None:
+        """Report to a peer all that it asked for and is due, an association a request."""
+        while not self._stop.is_set():
+            request = self._store.commitment_requests.claim(peer, _LEASE_SECONDS)
+            if request is None:
+                return
+            self._report(request)
+
+    def _patience(self, attempt: int) -> timedelta:
+        doublings = min(attempt - 1, _MOST_DOUBLINGS)
+        return timedelta(seconds=self._settings.commitment_wait_seconds * 2**doublings)
+
+    def _ask(self, ask: CommitmentAsk) -> None:
+        def is_done() -> bool:
+            return self._stop.is_set() or self._store.commitments.is_answered(ask.transaction_uid)
+
+        try:
+            request_commitment(
+                Destination.parse(ask.destination),
+                ask,
+                self._settings.ae_title,
+                partial(keep_report, self._store, self._settings),
+                is_done,
+                linger_seconds=LINGER_SECONDS,
+                tls=self._settings.tls,
+            )
+        except NotSupported as error:
+            self._store.commitments.unsupported(ask.transaction_uid, str(error))
+            if ask.destination not in self._unsupported:
+                self._unsupported.add(ask.destination)
+                self._log.warning(
+                    "storage commitment not supported", destination=ask.destination, problem=str(error)
+                )
+        except (NotTaken, Unreachable) as error:
+            self._store.commitments.not_asked(
+                ask.transaction_uid, str(error), max_attempts=self._settings.commitment_max_attempts
+            )
+            self._log.warning(
+                "storage commitment not requested",
+                destination=ask.destination,
+                studies=ask.study_ids,
+                problem=str(error),
+            )
+        else:
+            self._log.info(
+                "storage commitment requested", destination=ask.destination, objects=len(ask.instances)
+            )
+
+    def _report(self, request: CommitmentRequest) -> None:
+        station = address_of(request.calling_ae_title, self._settings)
+        if station is None:
+            name = request.calling_ae_title
+            self._report_failed(
+                request,
+                f"It is not known where {name} listens: name it in known_peers, as {name}@host:port.",
+            )
+            return
+        answer = self._store.commitment_requests.answer(request)
+        try:
+            report_commitment(station, answer, self._settings.ae_title, tls=self._settings.tls)
+        except (NotTaken, Unreachable) as error:
+            permanent = isinstance(error, NotTaken) and error.permanent
+            self._report_failed(request, str(error), permanent=permanent)
+        else:
+            note_answered(self._store, request, answer)
+
+    def _report_failed(self, request: CommitmentRequest, problem: str, *, permanent: bool = False) -> None:
+        status = self._store.commitment_requests.failed(
+            request.id,
+            problem,
+            permanent=permanent,
+            max_attempts=self._settings.delivery_max_attempts,
+            backoff=backoff_of(self._settings),
+        )
+        given_up = status is Status.DEAD
+        self._log.warning(
+            "storage commitment answer given up" if given_up else "storage commitment not answered",
+            request=request.id,
+            peer=request.calling_ae_title,
+            attempt=request.attempts,
+            problem=problem,
+        )

@@ -1,0 +1,88 @@
+"""Sending what is due, each destination by a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+
+from boneage_node.exchange.destinations import deliver, is_by_c_store
+from boneage_node.exchange.threads import Errands
+from boneage_node.logs import get_logger
+from boneage_node.settings import Settings
+from boneage_node.settings.settings import backoff_of
+from boneage_node.store import DeliveryTask, Status, Store
+from boneage_node.store.outage import Outage
+from boneage_node.traffic.outcome import Sent
+
+BATCH = 50
+"""How many reports go over one connection."""
+
+
+class Deliveries:
+    """Sends what is due, each destination by a thread of its own, so that none waits for another.
+
+    Args:
+        settings: The node's settings.
+        store: The store.
+        stop: Set when no new connection should be opened.
+        outage: Told when the database is away.
+    """
+
+    def __init__(self, settings: Settings, store: Store, stop: threading.Event, outage: Outage) -> None:
+        self._settings = settings
+        self._store = store
+        self._stop = stop
+        self._errands = Errands(stop, outage)
+        self._log = get_logger()
+
+    def tick(self) -> None:
+        """Start sending to every destination for which something is due and nobody is at it."""
+        for destination in self._store.outbox.destinations():
+            self._errands.start(f"deliver-{destination}", partial(self.deliver, destination))
+
+    def join(self) -> None:
+        """Wait for what is being sent."""
+        self._errands.join()
+
+    def deliver(self, destination: str) -> None:
+        """Send all that is due to one destination, a batch a connection."""
+        while not self._stop.is_set():
+            tasks = self._store.outbox.claim(
+                destination,
+                BATCH,
+                self._settings.lease_seconds,
+                max_attempts=self._settings.delivery_max_attempts,
+            )
+            if not tasks:
+                return
+            self._send(destination, tasks)
+
+    def _send(self, destination: str, tasks: list[DeliveryTask]) -> None:
+        waiting = {task.path: task for task in tasks}
+        for sent in deliver(destination, tasks, self._settings):
+            task = waiting.pop(sent.path)
+            if sent.error is None:
+                ask = self._settings.request_commitment and is_by_c_store(task)
+                self._store.outbox.delivered([task.id], request_commitment=ask)
+                self._log.info(
+                    "report delivered", study=task.study_id, delivery=task.id, destination=destination
+                )
+            else:
+                self._failed(task, sent.error, sent)
+            if self._stop.is_set() and waiting:
+                self._store.outbox.release([later.id for later in waiting.values()])
+                return
+            self._store.outbox.extend([later.id for later in waiting.values()], self._settings.lease_seconds)
+
+    def _failed(self, task: DeliveryTask, error: str, sent: Sent) -> None:
+        status = self._store.outbox.failed(
+            task.id,
+            f"{error} {sent.remark}" if sent.remark else error,
+            permanent=sent.permanent,
+            max_attempts=self._settings.delivery_max_attempts,
+            backoff=backoff_of(self._settings),
+        )
+        event = "report is a dead letter" if status is Status.DEAD else "report not delivered"
+        self._log.warning(
+            event, study=task.study_id, delivery=task.id, destination=task.destination, problem=error
+        )

@@ -1,0 +1,145 @@
+"""Sending to a FHIR server: each Bundle as a transaction (http.html#transaction)."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from boneage_node.net.http import DEFAULT_TIMEOUT_SECONDS, Answer, HttpClient, NoAnswer, send_each
+from boneage_node.traffic.outcome import Sent, Unreachable, unreadable
+
+FHIR_JSON = "application/fhir+json"
+FHIR_VERSIONS = ("4.0", "4.3")
+"""R4, and R4B, which left our resources as they were."""
+_CONFLICT = 409
+"""Two transactions at once, which may pass."""
+_REMARK_CHARACTERS_MAX = 1000
+
+
+def send(
+    base_url: str, files: Iterable[Path], *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+) -> Iterator[Sent]:
+    """Send Bundles in their order, each by a request of its own, over one connection while it holds.
+
+    Args:
+        base_url: The server's base URL, to which transactions are posted.
+        files: Bundles of type ``transaction`` as JSON, sent as they are.
+        timeout_seconds: How long to wait for the connection, and for each answer.
+
+    Returns:
+        For each file, as soon as it is known, what became of it.
+    """
+    return send_each(base_url, files, _send_one, timeout_seconds)
+
+
+def probe(base_url: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> str:
+    """Ask a server for its CapabilityStatement.
+
+    Returns:
+        What it answered and when, to be read after its name.
+
+    Raises:
+        Unreachable: It is not there, is no FHIR server, or speaks another version than R4.
+    """
+    started = time.monotonic()
+    try:
+        with HttpClient(base_url, timeout_seconds) as client:
+            # a statement of all that a server can do is long: tell the essentials alone
+            answer = client.request(
+                "GET",
+                "/metadata",
+                headers={"Accept": FHIR_JSON},
+                params={"_summary": "true"},
+                max_bytes=16 * 2**20,
+            )
+            if answer.status != 200:
+                raise Unreachable(client.refusal(answer))
+    except NoAnswer as error:
+        raise Unreachable(str(error)) from error
+    statement = _resource(answer)
+    if statement.get("resourceType") != "CapabilityStatement":
+        raise Unreachable(f"{base_url} does not answer as a FHIR server does: check the base URL.")
+    version = str(statement.get("fhirVersion", ""))
+    if not version.startswith(FHIR_VERSIONS):
+        raise Unreachable(
+            f"{base_url} is a FHIR server of another version than R4: name its base URL for R4."
+        )
+    return f"is a FHIR server ({version}), after {1000 * (time.monotonic() - started):.0f} ms"
+
+
+def _send_one(client: HttpClient, path: Path) -> Sent:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return unreadable(path, error)
+    headers = {"Content-Type": f"{FHIR_JSON}; charset=utf-8", "Accept": FHIR_JSON}
+    try:
+        answer = client.request("POST", "", headers=headers, content=content)
+    except NoAnswer as error:
+        return Sent(path, None, str(error))
+    return _judge(client, path, answer)
+
+
+def _judge(client: HttpClient, path: Path, answer: Answer) -> Sent:
+    """What an answer says of the Bundle.
+
+    Only the word of a FHIR server counts: a login page, too, comes with status 200, and the refusal of a
+    proxy says nothing of the Bundle.
+    """
+    resource = _resource(answer)
+    if 200 <= answer.status < 300:
+        if _all_done(resource):
+            return Sent(path, None)
+        return Sent(
+            path,
+            None,
+            f"The answer does not say that the transaction was carried out (HTTP status {answer.status}): "
+            "check that the base URL is that of a FHIR server.",
+        )
+    is_outcome = resource.get("resourceType") == "OperationOutcome"
+    return Sent(
+        path,
+        None,
+        f"Not stored: {client.refusal(answer)}",
+        permanent=is_outcome and answer.is_permanent and answer.status != _CONFLICT,
+        remark=_remark(resource) if is_outcome else None,
+    )
+
+
+def _resource(answer: Answer) -> dict[str, Any]:
+    """The resource in an answer; empty where there is none."""
+    try:
+        resource = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return {}
+    return resource if isinstance(resource, dict) else {}
+
+
+def _all_done(resource: dict[str, Any]) -> bool:
+    """Whether a resource says that every entry of a transaction was carried out."""
+    try:
+        statuses = [str(entry["response"]["status"]) for entry in resource["entry"]]
+    except (LookupError, TypeError):
+        return False
+    is_response = (resource.get("resourceType"), resource.get("type")) == ("Bundle", "transaction-response")
+    return (
+        is_response
+        and bool(statuses)
+        and all(status[:1] == "2" or status[:3] == "304" for status in statuses)
+    )
+
+
+def _remark(outcome: dict[str, Any]) -> str | None:
+    """What an OperationOutcome says, of any quality; it may quote what was sent."""
+    issues = outcome.get("issue")
+    said = []
+    for issue in issues if isinstance(issues, list) else []:
+        if isinstance(issue, dict):
+            details = issue.get("details")
+            text = details.get("text") if isinstance(details, dict) else None
+            said += [str(part) for part in (issue.get("diagnostics"), text) if part]
+    remark = "".join(character if character.isprintable() else " " for character in "; ".join(said))
+    return remark[:_REMARK_CHARACTERS_MAX] or None

@@ -1,0 +1,35 @@
+"""Threads of the control process: an errand of each name at a time, so that no peer waits for another."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from boneage_node.store.outage import Outage
+
+
+class Errands:
+    """Runs work in threads.
+
+    Args:
+        stop: Set when nothing new should be started.
+        outage: Told when the database is away.
+    """
+
+    def __init__(self, stop: threading.Event, outage: Outage) -> None:
+        self._stop = stop
+        self._outage = outage
+        self._threads: dict[str, threading.Thread] = {}
+
+    def start(self, name: str, work: Callable[[], None]) -> None:
+        """Begin an errand, unless the one of that name still runs."""
+        thread = self._threads.get(name)
+        if self._stop.is_set() or (thread is not None and thread.is_alive()):
+            return
+        self._threads[name] = threading.Thread(target=self._outage.surviving(work), name=name)
+        self._threads[name].start()
+
+    def join(self) -> None:
+        """Wait for all that run."""
+        for thread in self._threads.values():
+            thread.join()

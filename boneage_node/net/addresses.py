@@ -1,0 +1,111 @@
+"""Where to send: a peer's AE title, host and port, with TLS or without."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+_DESTINATION = re.compile(
+    r"(?P<ae_title>[\x20-\x3f\x41-\x5b\x5d-\x7e]{1,16})@(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:@\[\]/]+)"
+    r":(?P<port>\d{1,5})(?P<tls>/tls)?"
+)
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A DICOM station that takes C-STORE.
+
+    Attributes:
+        ae_title: The AE title it is called by.
+        host: Host name or IP address.
+        port: TCP port.
+        tls: Connect with TLS.
+    """
+
+    ae_title: str
+    host: str
+    port: int
+    tls: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Destination:
+        """Read ``AE@host:port``, with ``/tls`` behind it for TLS; an IPv6 address stands in square brackets.
+
+        Raises:
+            ValueError: The text is not of that form.
+        """
+        match = _DESTINATION.fullmatch(text.strip())
+        if match is None or not 0 < int(match["port"]) < 2**16 or not match["ae_title"].strip():
+            raise ValueError(
+                f"{text!r} is not a destination such as PACS@10.0.0.5:104 (AE@host:port) or, "
+                "over TLS, PACS@10.0.0.5:2762/tls"
+            )
+        tls = match["tls"] is not None
+        return cls(match["ae_title"].strip(), match["host"].strip("[]"), int(match["port"]), tls)
+
+    @property
+    def address(self) -> str:
+        """``host:port``."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.ae_title}@{self.address}" + ("/tls" if self.tls else "")
+
+
+DESTINATION_CHARACTERS_MAX = 300
+"""The longest destination that the database has room for."""
+
+
+def is_url(destination: str) -> bool:
+    """Whether a destination is a URL rather than a DICOM station."""
+    return destination.lower().startswith(("http://", "https://"))
+
+
+def checked_base_url(value: str) -> str:
+    """Check the base URL of a service, and drop slashes at its end.
+
+    Raises:
+        ValueError: It is no such URL, or holds what does not belong there.
+    """
+    if "@" in value:
+        raise ValueError("a URL must not hold a login or a password: put them into the netrc file")
+    try:
+        parts = urlsplit(value)
+        whole = bool(parts.hostname) and parts.port != 0 and re.fullmatch(r"[\x21-\x7e]+", value)
+    except ValueError:
+        whole = None
+    if not whole or len(value) > DESTINATION_CHARACTERS_MAX:
+        raise ValueError(f"'{value}' is not a URL such as https://pacs.example/dicom-web")
+    if parts.query or parts.fragment:
+        raise ValueError(f"'{value}' must be a base URL, without ? and #")
+    return value.rstrip("/")
+
+
+def checked_destination(value: str) -> str:
+    """Check ``AE@host:port``, ``AE@host:port/tls``, or the base URL of a DICOMweb service.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    value = value.strip()
+    if is_url(value):
+        url = checked_base_url(value)
+        if url.endswith("/studies"):
+            raise ValueError(f"'{value}' must be the base URL: leave /studies out")
+        return url
+    try:
+        return str(Destination.parse(value))
+    except ValueError as error:
+        raise ValueError(f"{error}, nor a URL such as https://pacs.example/dicom-web") from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether every address that a host name stands for is loopback; a name that does not resolve is not."""
+    try:
+        addresses = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
+    except OSError:
+        return False
+    return all(ipaddress.ip_address(address.partition("%")[0]).is_loopback for address in addresses)

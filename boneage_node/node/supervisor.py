@@ -1,0 +1,256 @@
+"""The supervisor: starts the processes of a node, restarts those that crash, stops them together.
+
+receiver, worker(s) and control share nothing but the database and the spool, so each may crash and come back
+on its own. This process imports no torch and opens no association.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
+
+from boneage_node.errors import ExitCode, NodeError
+from boneage_node.logs import get_logger
+from boneage_node.net.tls import check_files
+from boneage_node.node.opening import Role, open_store
+from boneage_node.settings import Settings
+
+from .child import Failed, Ready, child_main
+
+STOP_SECONDS = 25.0
+"""How long the children may take to end their work on SIGTERM; container engines give 30 s in all."""
+RESTART_CAP_SECONDS = 30.0
+STEADY_SECONDS = 60.0
+"""A child that lived so long is not in a crash loop."""
+
+
+@dataclass
+class _Supervised:
+    """One child and what is known of it."""
+
+    name: str
+    entry: str
+    options: dict[str, Any] = field(default_factory=dict)
+    process: SpawnProcess | None = None
+    connection: Connection | None = None
+    started_at: float = 0.0
+    restart_at: float = 0.0
+    crashes: int = 0
+    was_ready: bool = False
+
+
+class Supervisor:
+    """Runs a node until it is told to stop.
+
+    Args:
+        settings: The node's settings.
+        role: Which processes to run.
+    """
+
+    def __init__(self, settings: Settings, role: Role = Role.ALL) -> None:
+        self._settings = settings
+        self._role = role
+        self._stopping = False
+        self._failure: Failed | None = None
+        self._announced = False
+        self._facts: dict[str, Any] = {}
+        self._children: list[_Supervised] = []
+        self._log = get_logger()
+        self._context = multiprocessing.get_context("spawn")
+        if role in (Role.ALL, Role.RECEIVER):
+            self._children.append(_Supervised("receiver", "boneage_node.node.receiver:run"))
+        if role in (Role.ALL, Role.CONTROL):
+            self._children.append(_Supervised("control", "boneage_node.node.control:run"))
+        if role in (Role.ALL, Role.WORKER):
+            for device in settings.device:
+                self._add_worker(device)
+
+    def run(self) -> None:
+        """Start the children and watch them until SIGTERM or SIGINT.
+
+        Raises:
+            NodeError: Where the node cannot start: the settings, the data folder, the database, the port or
+                the model will not do. Everything that had started is stopped by then.
+
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        with prepared(self._settings, self._role):
+            try:
+                while not self._stopping and self._failure is None:
+                    self._start_due()
+                    self._listen()
+                    self._reap()
+                    self._announce()
+            finally:
+                self._stop_all()
+        if self._failure is not None:
+            raise NodeError(self._failure.code, self._failure.sentence)
+        self._log.info("node stopped")
+
+    def _on_signal(self, number: int, _: object) -> None:
+        self._stopping = True
+
+    def _add_worker(self, device: str) -> None:
+        number = sum(child.name.startswith("worker") for child in self._children)
+        options = {"device": device}
+        self._children.append(_Supervised(f"worker-{number}", "boneage_node.node.worker:run", options))
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        for child in self._children:
+            if child.process is None and now >= child.restart_at:
+                self._start(child)
+
+    def _start(self, child: _Supervised) -> None:
+        child.connection, theirs = self._context.Pipe(duplex=False)
+        child.process = self._context.Process(
+            target=child_main,
+            name=child.name,
+            args=(child.name, child.entry, self._settings, child.options, theirs),
+        )
+        # a Ctrl-C while the child's interpreter starts would print its traceback
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            child.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        theirs.close()
+        child.started_at = time.monotonic()
+
+    def _listen(self) -> None:
+        """Wait for a message, a death or half a second, and take the messages."""
+        running = [child for child in self._children if child.process is not None]
+        handles: list[Any] = [child.connection for child in running if child.connection is not None]
+        handles += [child.process.sentinel for child in running if child.process is not None]
+        wait(handles, timeout=0.5)
+        for child in running:
+            self._take_messages(child)
+
+    def _take_messages(self, child: _Supervised) -> None:
+        try:
+            while child.connection is not None and child.connection.poll():
+                message = child.connection.recv()
+                if isinstance(message, Ready):
+                    self._on_ready(child, message.facts)
+                elif isinstance(message, Failed) and not child.was_ready:
+                    self._failure = message
+                elif isinstance(message, Failed):
+                    self._log.error("process cannot start again", child=child.name, problem=message.sentence)
+        except EOFError:
+            child.connection = None
+
+    def _on_ready(self, child: _Supervised, facts: dict[str, Any]) -> None:
+        if "port" in facts:
+            # a free port that was found must be found again after a crash
+            self._settings = self._settings.model_copy(update={"port": facts["port"]})
+            self._facts["port"] = facts["port"]
+        if "device" in facts:
+            child.options = {"device": facts["device"]}
+            if not child.was_ready:
+                for device in facts.get("more_devices", ()):
+                    self._add_worker(device)
+        child.was_ready = True
+        assert child.process is not None
+        self._log.info("process ready", child=child.name, pid=child.process.pid, **facts)
+
+    def _reap(self) -> None:
+        """Note the children that died, and when to start them again."""
+        for child in self._children:
+            if child.process is None or child.process.is_alive():
+                continue
+            self._take_messages(child)
+            lived_seconds = time.monotonic() - child.started_at
+            child.crashes = 1 if lived_seconds > STEADY_SECONDS else child.crashes + 1
+            wait_seconds = min(RESTART_CAP_SECONDS, 0.5 * 2.0**child.crashes)
+            child.restart_at = time.monotonic() + wait_seconds
+            code = child.process.exitcode
+            child.process.close()
+            child.process = None
+            if not self._stopping and self._failure is None:
+                self._log.error(
+                    "process ended", child=child.name, exit_code=code, restart_in_seconds=wait_seconds
+                )
+
+    def _announce(self) -> None:
+        if not self._announced and all(child.was_ready for child in self._children):
+            self._announced = True
+            self._log.info(
+                "node ready", ae_title=self._settings.ae_title, host=self._settings.host, **self._facts
+            )
+
+    def _stop_all(self) -> None:
+        running = [child.process for child in self._children if child.process is not None]
+        for process in running:
+            process.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in running:
+            process.join(max(0.0, deadline - time.monotonic()))
+            if process.is_alive():
+                self._log.error("process does not stop, killing it", child=process.name)
+                process.kill()
+                process.join()
+
+
+@contextmanager
+def prepared(settings: Settings, role: Role) -> Iterator[None]:
+    """Check everything that can be checked before a process is started, and hold the data folder meanwhile.
+
+    One receiver and one control may work on a data folder, and any number of workers.
+
+    Raises:
+        NodeError: With what is wrong.
+
+    """
+    single = [one for one in (Role.RECEIVER, Role.CONTROL) if role in (Role.ALL, one)]
+    problem = settings.unsafe_listening() if Role.RECEIVER in single else None
+    if problem is not None:
+        raise NodeError(ExitCode.UNSAFE, problem)
+    if single:
+        check_files(settings.tls)
+    try:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(settings.data_dir, error) from error
+    with ExitStack() as held:
+        for one in single:
+            held.enter_context(_locked(settings.data_dir / f"{one}.lock", one))
+        open_store(settings, migrate=True).close()
+        yield
+
+
+@contextmanager
+def _locked(file: Path, role: Role) -> Iterator[None]:
+    """Hold a lock on a file of the data folder; the kernel lets go of it when this process dies."""
+    try:
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unusable(file.parent, error) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise NodeError(
+            ExitCode.DATA_DIR,
+            f"Another node's {role} is using the data folder {file.parent}. Stop it, or name another folder "
+            "with --data-dir.",
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _unusable(data_dir: Path, error: OSError) -> NodeError:
+    sentence = f"The data folder {data_dir} cannot be used: {error.strerror}. Name another with --data-dir."
+    return NodeError(ExitCode.DATA_DIR, sentence)

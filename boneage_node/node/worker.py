@@ -1,0 +1,64 @@
+"""The worker process: claims studies, reads them, writes their reports."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import torch
+from sqlalchemy.exc import SQLAlchemyError
+
+from boneage_node.reading.study import load_predictor
+from boneage_node.reading.worker import Worker
+from boneage_node.settings import Settings
+from boneage_node.store.outage import Outage
+
+from .child import Child
+from .opening import open_store
+
+IDLE_SECONDS = 0.25
+"""How often a worker with nothing to do asks for something."""
+DATABASE_AWAY_SECONDS = 2.0
+NICENESS = 5
+"""The receiver goes first where processors are few."""
+THREADS_MAX = 8
+"""One hand is too little work for more."""
+
+
+def run(settings: Settings, child: Child, *, device: str) -> None:
+    """Read studies until told to stop; one that is being read is finished.
+
+    Args:
+        settings: The node's settings.
+        child: This process.
+        device: Where to read; ``auto`` takes the first GPU, and reports the others as ``more_devices``.
+
+    Raises:
+        NodeError: Where the model or the device cannot be used.
+    """
+    os.nice(NICENESS)
+    torch.set_num_threads(min(THREADS_MAX, torch.get_num_threads()))
+    device, more_devices = _resolve(device)
+    predictor = load_predictor(settings.model, device)
+    with open_store(settings) as store:
+        worker = Worker(settings, store, predictor, f"{socket.gethostname()}-{child.name}-{os.getpid()}")
+        child.ready(device=device, more_devices=more_devices, model=str(predictor.identity))
+        outage = Outage()
+        while not child.stop.is_set():
+            try:
+                idle = not worker.work()
+            except SQLAlchemyError as error:
+                outage.began(error)
+                child.stop.wait(DATABASE_AWAY_SECONDS)
+                continue
+            outage.ended()
+            if idle:
+                child.stop.wait(IDLE_SECONDS)
+
+
+def _resolve(device: str) -> tuple[str, list[str]]:
+    """The device to use, and the further ones that ``auto`` stands for."""
+    if device != "auto":
+        return device, []
+    found = [f"cuda:{index}" for index in range(torch.cuda.device_count())] or ["cpu"]
+    return found[0], found[1:]

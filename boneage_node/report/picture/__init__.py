@@ -1,0 +1,1 @@
+"""The picture beside a report, as Secondary Capture."""

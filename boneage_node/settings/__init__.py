@@ -1,0 +1,13 @@
+"""Every setting of the node, once: its type, default and meaning, and where it comes from."""
+
+from .loading import SettingsError, load_settings, unknown_variables
+from .settings import ENVIRONMENT_PREFIX, Settings, backoff_of
+
+__all__ = [
+    "ENVIRONMENT_PREFIX",
+    "Settings",
+    "SettingsError",
+    "backoff_of",
+    "load_settings",
+    "unknown_variables",
+]

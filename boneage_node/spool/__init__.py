@@ -1,0 +1,1 @@
+"""Received and written files, by handle."""

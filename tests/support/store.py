@@ -1,0 +1,145 @@
+"""What the tests of the store share: both engines, a clock that is set by hand, and objects to receive."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from boneage_node.store import (
+    Accepted,
+    DocumentForm,
+    Job,
+    NewDocument,
+    NewReport,
+    Received,
+    ReportKind,
+    Spool,
+    Store,
+    migrate,
+    open_engine,
+)
+
+from .peers import PostgreSQL
+
+STUDY = "1.2.826.0.1.3680043.10.1.1"
+DX = "1.2.840.10008.5.1.4.1.1.1.1"
+SR = "1.2.840.10008.5.1.4.1.1.88.33"
+
+
+class Clock:
+    """A clock that stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 3, 29, 0, 59, 30, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def go_on(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture(scope="session")
+def postgresql(require_peer: Callable[[str], str]) -> Iterator[PostgreSQL]:
+    with PostgreSQL(require_peer("postgresql")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql_url(postgresql: PostgreSQL) -> str:
+    return postgresql.new_database()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of an empty database; the test runs once on each engine."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/boneage.sqlite3"
+    url: str = request.getfixturevalue("postgresql_url")
+    request.getfixturevalue("postgresql").empty(url)
+    return url
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(database_url: str, tmp_path: Path, clock: Clock) -> Iterator[Store]:
+    engine = open_engine(database_url)
+    migrate(engine)
+    with Store(engine, Spool(tmp_path / "spool", reserve_bytes=0), clock) as store:
+        yield store
+
+
+def receive(
+    store: Store,
+    *,
+    study: str = STUDY,
+    instance: str = f"{STUDY}.1.1",
+    data: bytes = b"pixels",
+    quiet_seconds: float = 10.0,
+    calling_ae_title: str = "MODALITY",
+) -> Accepted:
+    """Receive an instance as the receiver does: a file of its own, gone when it is accepted."""
+    incoming = store.spool.incoming_dir / uuid.uuid4().hex
+    incoming.write_bytes(data)
+    received = Received(
+        sop_class_uid=DX,
+        sop_instance_uid=instance,
+        study_instance_uid=study,
+        series_instance_uid=f"{study[:60]}.1",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        calling_ae_title=calling_ae_title,
+    )
+    try:
+        return store.intake.accept(incoming, received, quiet_seconds)
+    finally:
+        incoming.unlink()
+
+
+def queue_study(store: Store, study: str = STUDY, data: bytes = b"pixels") -> int:
+    """Receive a study of one instance and queue it; returns the id of the study."""
+    accepted = receive(store, study=study, instance=f"{study}.1.1", data=data)
+    store.intake.association_released([accepted.study_id])
+    assert store.intake.settle() == 1
+    return accepted.study_id
+
+
+def claim_one(store: Store, worker: str = "worker-1", lease_seconds: float = 60.0) -> Job:
+    """Claim the one job that there is."""
+    (job,) = store.queue.claim(worker, 10, lease_seconds)
+    return job
+
+
+def new_report(
+    store: Store, job: Job, uid: str = "2.25.1", kind: str = "assessment", to: Sequence[str] = ()
+) -> NewReport:
+    """A report of a job's first instance, and its structured report in the spool."""
+    document = NewDocument(
+        form=DocumentForm.SR,
+        file_name=store.spool.write(b"report " + uid.encode()),
+        destinations=to,
+        sop_class_uid=SR,
+        sop_instance_uid=uid,
+    )
+    return NewReport(
+        instance_id=job.instances[0].id,
+        kind=ReportKind(kind),
+        sop_instance_uid=uid,
+        result={"bone_age_months": 120.5, "laterality": None},
+        documents=[document],
+    )
+
+
+def no_wait(_attempt: int) -> timedelta:
+    return timedelta(0)
+
+
+def wait_a_minute(_attempt: int) -> timedelta:
+    return timedelta(minutes=1)

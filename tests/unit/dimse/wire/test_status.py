@@ -1,0 +1,34 @@
+"""What statuses mean."""
+
+from __future__ import annotations
+
+import pytest
+
+from boneage_node.dimse.wire.status import Status, StoreError, is_delivered, is_permanent, sentence
+
+
+@pytest.mark.parametrize("status", [0x0000, 0x0107, 0x0111, 0x0116, 0xB000, 0xB006, 0xB007])
+def test_success_warnings_and_duplicates_are_delivered(status: int) -> None:
+    assert is_delivered(status)
+
+
+@pytest.mark.parametrize("status", [0x0117, 0x0122, 0x0211, 0xA900, 0xA9FF, 0xC000, 0xC123, 0xCFFF])
+def test_failures_that_will_repeat_themselves_are_permanent(status: int) -> None:
+    assert not is_delivered(status)
+    assert is_permanent(status)
+
+
+@pytest.mark.parametrize("status", [0x0110, 0x0124, 0xA700, 0xA7FF, 0xFE00, 0xD000])
+def test_other_failures_may_pass(status: int) -> None:
+    assert not is_delivered(status)
+    assert not is_permanent(status)
+
+
+def test_a_sentence_gives_the_number_too() -> None:
+    assert sentence(0xA701) == "the destination is out of resources (status 0xA701)"
+
+
+def test_the_comment_is_cut_to_what_the_element_holds() -> None:
+    answer = StoreError(Status.CANNOT_UNDERSTAND, "x" * 100).to_dataset()
+    assert answer.Status == 0xC000
+    assert len(answer.ErrorComment) == 64

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.evaluation import BOY, GIRL, a_manifest, a_reading, an_assessment
+
+from boneage_node.bone_age import ReasonCode
+from boneage_node.bone_age.manifest import Manifest
+from boneage_node.bone_age.shape import HEIGHT, WIDTH, UsualHand
+from boneage_node.datasets.rsna import DataError
+from boneage_node.evaluation import calibration
+from boneage_node.evaluation.readings import Reading
+from boneage_node.training import assembly
+
+
+def readings(deviations: list[float], count: int = 400) -> tuple[np.ndarray, np.ndarray]:
+    """Readings of networks with independent errors of these deviations, and the labels."""
+    random = np.random.default_rng(5)
+    labels = random.uniform(20, 220, count)
+    return labels[:, None] + random.normal(0, deviations, (count, len(deviations))), labels
+
+
+def test_shares_are_those_of_a_mean_and_favour_the_better_network() -> None:
+    read, labels = readings([4.0, 12.0])
+    shares = calibration.fit_shares(read, labels, np.zeros(len(labels), dtype=bool))
+    assert shares.sum() == pytest.approx(1)
+    assert shares.min() >= 0
+    assert shares[0] > 0.7
+
+
+def test_a_network_that_only_harms_has_no_share() -> None:
+    read, labels = readings([4.0, 4.0])
+    read = np.column_stack([read, labels + 60])
+    shares = calibration.fit_shares(read, labels, np.zeros(len(labels), dtype=bool))
+    assert shares[2] < 0.05
+
+
+def test_sharp_images_count_as_much_as_the_others() -> None:
+    read, labels = readings([5.0, 5.0])
+    sharp = np.arange(len(labels)) < 20
+    read[sharp, 1] += 40  # the second network fails on what a node sees
+    shares = calibration.fit_shares(read, labels, sharp)
+    assert shares[0] > 0.8
+
+
+def test_cross_fitted_readings_do_not_see_their_own_label() -> None:
+    read, labels = readings([5.0, 5.0], count=50)
+    before = calibration.cross_fitted(read, labels, np.zeros(50, dtype=bool))
+    labels[7] += 500
+    after = calibration.cross_fitted(read, labels, np.zeros(50, dtype=bool))
+    assert after[7] == pytest.approx(before[7])
+
+
+def test_bands_hold_the_share_of_errors_that_they_promise() -> None:
+    random = np.random.default_rng(1)
+    ages = random.uniform(10, 220, 4000)
+    labels = ages + random.normal(0, 4 + ages / 20)
+    bands = calibration.bands(ages, labels)
+    assert [band.below_months for band in bands] == [96, 132, 168, 240]
+    widths = [band.half_width_months for band in bands]
+    assert widths == sorted(widths)
+    low = 0.0
+    for band in bands:
+        inside = (ages >= low) & (ages < band.below_months)
+        covered = np.abs(ages - labels)[inside] <= band.half_width_months
+        assert covered.mean() == pytest.approx(0.95, abs=0.01)
+        low = band.below_months
+
+
+def test_thin_bands_are_joined() -> None:
+    ages = np.concatenate([np.full(10, 50.0), np.full(60, 120.0), np.full(60, 150.0)])
+    bands = calibration.bands(ages, ages + np.linspace(-9, 9, len(ages)))
+    assert [band.below_months for band in bands] == [132, 240]
+
+
+def test_too_few_images_for_the_coverage_are_said() -> None:
+    with pytest.raises(DataError, match="too few"):
+        calibration.bands(np.full(10, 100.0), np.full(10, 101.0))
+
+
+def calibration_readings(count: int, girls_off: float = 1.0) -> list[Reading]:
+    """Of boys and girls in turn, by six networks and heads with errors of their own; every tenth is sharp.
+
+    Girls' errors are ``girls_off`` times those of boys. Between them is one that was refused.
+    """
+    random = np.random.default_rng(8)
+    readings = [a_reading(1, ReasonCode.NO_HAND_FOUND)]
+    heads = [f"{m.name} {head}" for m in a_manifest().members for head in m.weights]
+    for number in range(count):
+        sex = GIRL if number % 2 else BOY
+        label = random.uniform(20, 220)
+        off = random.normal(0, [6, 7, 8, 9, 10, 11]) * (girls_off if sex is GIRL else 1)
+        members = dict(zip(heads, (label + off).tolist(), strict=True))
+        readings.append(
+            a_reading(label, an_assessment(label, sex, members=members), sex, sharp=number % 10 == 0)
+        )
+    return readings
+
+
+def table_of(readings: list[Reading]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What networks and heads read, labels, whether sharp, whether a boy, of those not refused."""
+    read = [(r, r.assessment) for r in readings if r.assessment]
+    return (
+        np.array([list(assessment.member_months.values()) for _, assessment in read]),
+        np.array([r.example.bone_age_months for r, _ in read]),
+        np.array([r.sharp for r, _ in read]),
+        np.array([r.example.sex is BOY for r, _ in read]),
+    )
+
+
+def test_intervals_are_calibrated_on_readings_by_shares_that_did_not_see_them() -> None:
+    readings = calibration_readings(90)
+    table, labels, sharp, boys = table_of(readings)
+    apart = calibration.cross_fitted(table, labels, sharp)
+    within = table @ calibration.fit_shares(table, labels, sharp)
+
+    made = calibration.calibrated(a_manifest(), readings)
+
+    for sex, chosen in ((BOY, boys), (GIRL, ~boys)):
+        expected = calibration.bands(apart[chosen], labels[chosen])
+        assert made.interval.bands[sex] == expected
+        assert expected != calibration.bands(within[chosen], labels[chosen])
+    assert made.interval.coverage == 0.95
+
+
+def test_each_sex_has_the_intervals_of_its_own_errors() -> None:
+    made = calibration.calibrated(a_manifest(), calibration_readings(90, girls_off=4))
+    widths = {sex: max(b.half_width_months for b in made.interval.bands[sex]) for sex in (BOY, GIRL)}
+    assert widths[GIRL] > 2 * widths[BOY]
+
+
+def test_the_ensemble_and_the_limits_on_its_spread_come_from_calibration() -> None:
+    readings = calibration_readings(90)
+    table, labels, sharp, _ = table_of(readings)
+    shares = calibration.fit_shares(table, labels, sharp)
+
+    made = calibration.calibrated(a_manifest(), readings)
+
+    own = np.array([share for member in made.members for share in member.weights.values()])
+    assert own == pytest.approx(shares, abs=1e-4)
+    assert own[0] > 1.5 * own[5]
+    spread = np.sqrt((table - (table @ shares)[:, None]) ** 2 @ shares)
+    assert made.plausibility.spread_months == pytest.approx(2 * np.quantile(spread, 0.999), abs=0.02)
+    assert made.plausibility.usual_spread_months == pytest.approx(np.quantile(spread, 0.95), abs=0.02)
+    assert made.plausibility.overlap == a_manifest().plausibility.overlap
+
+
+def test_a_manifest_that_was_calibrated_is_valid() -> None:
+    made = calibration.calibrated(a_manifest(), calibration_readings(90))
+    assert Manifest.model_validate_json(made.model_dump_json()) == made
+
+
+def test_shares_have_four_digits_and_sum_to_one() -> None:
+    random = np.random.default_rng(3)
+    members = a_manifest().members
+    for _ in range(50):
+        shares = random.dirichlet([0.5] * 6)
+        names = [f"{m.name} {head}" for m in members for head in m.weights]
+        made = calibration.weighted(members, dict(zip(names, shares.tolist(), strict=True)))
+        own = [share for member in made for share in member.weights.values()]
+        assert sum(own) == pytest.approx(1, abs=1e-12)
+        assert own == pytest.approx(shares, abs=5e-4)
+        assert own == [round(share, 4) for share in own]
+
+
+def test_a_model_that_finds_no_hand_cannot_be_calibrated() -> None:
+    refused = [a_reading(100, ReasonCode.NO_HAND_FOUND, sex) for sex in (BOY, GIRL)]
+    with pytest.raises(DataError, match="none of 2 calibration images"):
+        calibration.calibrated(a_manifest(), refused)
+
+
+def test_limits_are_crossed_by_one_training_hand_in_a_thousand() -> None:
+    usual = UsualHand()
+    usual.learn(np.full((1, HEIGHT, WIDTH), 255, dtype=np.uint8))
+    masks = np.full((2001, HEIGHT, WIDTH), 255, dtype=np.uint8)
+    masks[:2] = 0
+    masks[2:4, : HEIGHT // 2] = 0
+    cut_off = np.linspace(0, 2, 2001, dtype=np.float32)
+
+    limits = calibration.limits(usual, masks, cut_off)
+
+    assert limits.overlap == pytest.approx(0.5)
+    assert limits.cut_off == pytest.approx(1.998, abs=0.002)
+
+
+def test_limits_and_usual_hand_are_those_of_training_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    splits = ["train", "validation", "calibration", "train"]
+    examples = [
+        replace(a_reading(100, ReasonCode.NO_HAND_FOUND).example, id=str(number), split=split)
+        for number, split in enumerate(splits)
+    ]
+    kept = {"ids": np.array(["3", "2", "1", "0"]), "cut_off": np.array([0.3, 0.2, 0.1, 0.0])}
+    monkeypatch.setattr(assembly, "read_array", lambda folder, name: kept[name])
+    assert assembly.of_training("cut_off", Path("rasters"), examples).tolist() == [0.3, 0.0]

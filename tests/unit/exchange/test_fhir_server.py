@@ -1,0 +1,173 @@
+"""Transactions to a server that answers what a test tells it to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.http_peer import Reply, Request, http_peer
+from support.orthanc_peer import free_port
+
+from boneage_node.exchange.fhir_server import probe, send
+from boneage_node.traffic.outcome import Sent, Unreachable
+
+JSON = {"Content-Type": "application/fhir+json;charset=utf-8"}
+MAX_ATTEMPTS_SECONDS = 20
+
+
+@pytest.fixture(autouse=True)
+def no_netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("NETRC", raising=False)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / f"{number}.json" for number in range(3)]
+    for path in paths:
+        path.write_text(f'{{"resourceType":"Bundle","id":"{path.stem}-Ä"}}', encoding="utf-8")
+    return paths
+
+
+def response(*statuses: object, kind: str = "transaction-response") -> bytes:
+    entries = [{"response": {"status": status}} for status in statuses]
+    return json.dumps({"resourceType": "Bundle", "type": kind, "entry": entries}).encode()
+
+
+def outcome(*issues: Any) -> bytes:
+    return json.dumps({"resourceType": "OperationOutcome", "issue": list(issues)}).encode()
+
+
+def send_one(files: list[Path], reply: Reply) -> Sent:
+    with http_peer(lambda _: reply) as peer:
+        (sent,) = send(peer.url, files[:1], timeout_seconds=MAX_ATTEMPTS_SECONDS)
+    return sent
+
+
+def test_bundles_go_as_they_are_in_order_to_the_base_url(files: list[Path]) -> None:
+    with http_peer(lambda _: Reply(200, response("201 Created", "200"), JSON)) as peer:
+        sent = list(send(f"{peer.url}/fhir", files))
+    assert sent == [Sent(path, None) for path in files]
+    for path, request in zip(files, peer.requests, strict=True):
+        assert (request.method, request.path) == ("POST", "/fhir")
+        assert request.headers["Content-Type"] == "application/fhir+json; charset=utf-8"
+        assert request.headers["Accept"] == "application/fhir+json"
+        assert request.body == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>Please log in</html>",
+        b"[]",
+        b'"Bundle"',
+        b"[" * 100_000,
+        b'{"resourceType":"Bundle"}',
+        response("201", kind="batch-response"),
+        response(),
+        response("201", "400 Bad Request"),
+        response(None),
+        b'{"resourceType":"Bundle","type":"transaction-response","entry":[{}]}',
+        b'{"resourceType":"Bundle","type":"transaction-response","entry":3}',
+        b'{"resourceType":"Bundle","type":"transaction-response","entry":["x"]}',
+    ],
+)
+def test_success_is_what_a_fhir_server_says_it_is(files: list[Path], body: bytes) -> None:
+    sent = send_one(files, Reply(200, body, JSON))
+    assert sent.error is not None
+    assert "check that the base URL is that of a FHIR server" in sent.error
+    assert not sent.permanent
+
+
+@pytest.mark.parametrize("status", [400, 409, 412, 413, 422, 403, 408, 500, 502, 507])
+@pytest.mark.parametrize("by_fhir_server", [True, False])
+def test_what_a_server_refuses_is_permanent_where_it_speaks_of_the_bundle(
+    files: list[Path], status: int, by_fhir_server: bool
+) -> None:
+    said = outcome({"severity": "error", "diagnostics": "Doe^John"}) if by_fhir_server else b"nginx"
+    sent = send_one(files, Reply(status, said, JSON))
+    assert sent.error is not None
+    assert f"(HTTP status {status})" in sent.error
+    assert sent.permanent == (by_fhir_server and status in (400, 412, 422))
+    assert "Doe" not in sent.error
+    assert sent.remark == ("Doe^John" if by_fhir_server else None)
+
+
+@pytest.mark.parametrize("status", [301, 401, 404, 429, 503])
+def test_what_any_request_would_get_is_said_of_all_that_wait(files: list[Path], status: int) -> None:
+    body = outcome({"severity": "error", "diagnostics": "no"})
+    with http_peer(lambda _: Reply(status, body, JSON)) as peer:
+        sent = list(send(peer.url, files))
+    assert len(peer.requests) == 1
+    assert [one.path for one in sent] == files
+    assert all(one.error and not one.permanent for one in sent)
+
+
+@pytest.mark.parametrize(
+    ("body", "remark"),
+    [
+        (outcome({"details": {"text": "a"}, "diagnostics": "b\x00\nc"}, {"diagnostics": "d"}), "b  c; a; d"),
+        (outcome({"diagnostics": "x" * 5000}), "x" * 1000),
+        (outcome({"details": "a"}, 3, {"details": {"text": None}}), None),
+        (b'{"resourceType":"OperationOutcome","issue":{"diagnostics":"a"}}', None),
+        (b'{"resourceType":"OperationOutcome"}', None),
+    ],
+)
+def test_an_outcome_of_any_quality_is_a_remark(files: list[Path], body: bytes, remark: str | None) -> None:
+    sent = send_one(files, Reply(422, body, JSON))
+    assert sent.permanent
+    assert sent.remark == remark
+
+
+def test_nobody_there_is_said_of_all(files: list[Path]) -> None:
+    sent = list(send(f"http://127.0.0.1:{free_port()}/fhir", files))
+    assert [one.path for one in sent] == files
+    assert all(one.error and "Nothing listens on 127.0.0.1" in one.error for one in sent)
+
+
+def test_an_answer_that_breaks_off_leaves_the_rest_their_chance(files: list[Path]) -> None:
+    def reply(request: Request) -> Reply:
+        broken = b"0-" in request.body
+        return Reply(200, response("201"), JSON | ({"Content-Length": "5000"} if broken else {}))
+
+    with http_peer(reply) as peer:
+        sent = list(send(peer.url, files, timeout_seconds=2))
+    assert [one.delivered for one in sent] == [False, True, True]
+    assert not sent[0].permanent
+
+
+def test_a_file_that_is_gone_is_not_sent(files: list[Path]) -> None:
+    files[0].unlink()
+    with http_peer(lambda _: Reply(200, response("201"), JSON)) as peer:
+        sent = list(send(peer.url, files))
+    assert [one.permanent for one in sent] == [True, False, False]
+    assert [one.delivered for one in sent] == [False, True, True]
+
+
+def statement(version: str) -> bytes:
+    return json.dumps({"resourceType": "CapabilityStatement", "fhirVersion": version}).encode()
+
+
+def test_a_server_says_that_it_speaks_r4() -> None:
+    with http_peer(lambda _: Reply(200, statement("4.0.1"), JSON)) as peer:
+        assert probe(f"{peer.url}/fhir").startswith("is a FHIR server (4.0.1), after ")
+    assert peer.requests[0].path == "/fhir/metadata?_summary=true"
+
+
+@pytest.mark.parametrize(
+    ("reply", "problem"),
+    [
+        (Reply(200, statement("5.0.0"), JSON), "of another version than R4"),
+        (Reply(200, statement("3.0.2"), JSON), "of another version than R4"),
+        (Reply(200, b"<html>", {}), "does not answer as a FHIR server does"),
+        (Reply(500, b"", {}), "failed"),
+        (Reply(404, b"", {}), "has nothing at this address"),
+        (Reply(200, b"{", {"Content-Length": "50"}), "did not answer in time"),
+    ],
+)
+def test_what_is_no_r4_server_is_told(reply: Reply, problem: str) -> None:
+    with http_peer(lambda _: reply) as peer, pytest.raises(Unreachable, match=problem):
+        probe(peer.url, timeout_seconds=2)

@@ -1,0 +1,47 @@
+"""Destinations as people write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from boneage_node.net.addresses import Destination
+
+
+@pytest.mark.parametrize(
+    ("text", "destination"),
+    [
+        ("PACS@10.0.0.5:104", Destination("PACS", "10.0.0.5", 104)),
+        ("MY PACS@pacs.example:11112", Destination("MY PACS", "pacs.example", 11112)),
+        ("A@[fd00::5]:104", Destination("A", "fd00::5", 104)),
+        ("PACS@pacs.example:2762/tls", Destination("PACS", "pacs.example", 2762, tls=True)),
+        ("A@[fd00::5]:2762/tls", Destination("A", "fd00::5", 2762, tls=True)),
+    ],
+)
+def test_a_destination_reads_back_as_it_is_written(text: str, destination: Destination) -> None:
+    assert Destination.parse(f" {text}\n") == destination
+    assert str(destination) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "PACS",
+        "10.0.0.5:104",
+        "PACS@10.0.0.5",
+        "PACS@10.0.0.5:0",
+        "PACS@10.0.0.5:65536",
+        "P\\Q@h:1",
+        "SEVENTEEN-LETTERS@h:1",
+        "A@fd00::5:104",
+        "@h:1",
+        " @h:1",
+        "A@h/x:1",
+        "A@h:1/",
+        "A@h:1/ssl",
+        "A@h/tls:1",
+    ],
+)
+def test_anything_else_is_no_destination(text: str) -> None:
+    with pytest.raises(ValueError, match="AE@host:port"):
+        Destination.parse(text)

@@ -1,0 +1,356 @@
+from dataclasses import replace
+from datetime import date, timedelta, timezone
+from io import BytesIO
+
+import highdicom as hd
+import numpy as np
+import pydicom
+import pytest
+from pydicom.sr.coding import Code
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, ExplicitVRLittleEndian
+from support.report import (
+    ASSESSMENT,
+    COLUMNS,
+    COURSE,
+    CREATED_AT,
+    NOTHING_KNOWN,
+    READ_AS_BOTH,
+    REFUSAL,
+    REPORT_UID,
+    RIGHT_HAND,
+    ROWS,
+    SOUND,
+    radiograph,
+    read_outline,
+)
+
+from boneage_node.bone_age import Agreement
+from boneage_node.report import DeviceIdentity, Kind, Predecessor, assessment_sr, refusal_sr, to_bytes
+
+BONE_AGE = Code("85151-9", "LN", "XR Bone age")
+UNCERTAINTY = Code("371884006", "SCT", "+/-, range of measurement uncertainty")
+SUBJECT_AGE = Code("121033", "DCM", "Subject Age")
+SKELETAL_AGE = Code("RDE123", "RADELEMENT", "Skeletal age")
+DERIVATION, EQUIVALENT_MEANING = "121401", "121050"
+Z_SCORE = Code("121416", "DCM", "Z-Score of measurement")
+
+
+def file_of(source, assessment=ASSESSMENT, **arguments):
+    arguments = {"sop_instance_uid": REPORT_UID, "created_at": CREATED_AT, **arguments}
+    return to_bytes(assessment_sr(source, assessment, **arguments))
+
+
+def read(source, assessment=ASSESSMENT, **arguments):
+    return hd.sr.srread(BytesIO(file_of(source, assessment, **arguments)))
+
+
+def only_group(report):
+    (group,) = report.content.get_planar_roi_measurement_groups()
+    assert not report.content.get_image_measurement_groups()
+    assert not report.content.get_volumetric_roi_measurement_groups()
+    return group
+
+
+def numbers(report):
+    return {m.name.value: (m.value, m.unit.value) for m in only_group(report).get_measurements()}
+
+
+def test_the_header_says_what_the_report_is():
+    report = read(radiograph())
+    assert report.SOPClassUID == ComprehensiveSRStorage == report.file_meta.MediaStorageSOPClassUID
+    assert report.file_meta.MediaStorageSOPInstanceUID == report.SOPInstanceUID
+    assert report.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert report.Modality == "SR"
+    assert report.SeriesDescription == "Bone age (AI)"
+    assert (report.Manufacturer, report.ManufacturerModelName) == ("boneage-node", "boneage-node")
+    assert report.SoftwareVersions
+    assert (report.SeriesNumber, report.InstanceNumber) == (9001, 1)
+    assert (report.CompletionFlag, report.VerificationFlag, report.PreliminaryFlag) == (
+        "COMPLETE",
+        "UNVERIFIED",
+        "PRELIMINARY",
+    )
+
+
+def test_the_evidence_is_the_image():
+    source = radiograph()
+    assert read(source).get_evidence() == [
+        (source.StudyInstanceUID, source.SeriesInstanceUID, source.SOPInstanceUID, source.SOPClassUID)
+    ]
+
+
+def test_the_content_tree_is_a_measurement_report_in_the_agreed_order():
+    report = read(radiograph())
+    assert report.ContentTemplateSequence[0].TemplateIdentifier == "1500"
+    root = [(item.name.value, item.ValueType) for item in report.content[0].ContentSequence]
+    assert root == [
+        ("121049", "CODE"),
+        ("121005", "CODE"),
+        ("121012", "UIDREF"),
+        ("121013", "TEXT"),
+        ("121014", "TEXT"),
+        ("121015", "TEXT"),
+        ("121058", "CODE"),
+        ("111028", "CONTAINER"),
+        ("126010", "CONTAINER"),
+        ("C0034375", "CONTAINER"),
+    ]
+    library, measurements = report.content[0].ContentSequence[-3:-1]
+    assert library.ContentSequence[0].name.value == "126200"
+    image = library.ContentSequence[0].ContentSequence[0]
+    assert image.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == radiograph().SOPInstanceUID
+    assert len(measurements.ContentSequence) == 1
+    assert measurements.ContentSequence[0].ContentTemplateSequence[0].TemplateIdentifier == "1410"
+
+
+def test_the_device_observes():
+    report = read(radiograph(), device=DeviceIdentity("HAND1"))
+    texts = {item.name.value: item.get("TextValue") for item in report.content[0].ContentSequence}
+    uids = {item.name.value: item.get("UID") for item in report.content[0].ContentSequence}
+    assert texts["121013"] == "HAND1" == report.StationName
+    assert uids["121012"] == DeviceIdentity("HAND1").uid
+
+
+def test_all_numbers_are_in_the_one_group():
+    report = read(radiograph())
+    group = only_group(report)
+    assert numbers(report) == {
+        BONE_AGE.value: (98.44, "mo"),
+        UNCERTAINTY.value: (14.56, "mo"),  # the wider side of the interval
+        SUBJECT_AGE.value: (92.3, "mo"),
+        Z_SCORE.value: (0.71, "{SD}"),
+    }
+    assert group.get_measurements(BONE_AGE)[0].method.value == "252956001"
+    assert group.finding_type == BONE_AGE
+    assert group.tracking_identifier == "Bone age"
+    assert group.tracking_uid.startswith("2.25.")
+
+
+def test_what_is_not_known_is_not_said():
+    report = read(radiograph(PatientSex="", PatientBirthDate=""), NOTHING_KNOWN)
+    assert set(numbers(report)) == {BONE_AGE.value, UNCERTAINTY.value}
+    (site,) = only_group(report).finding_sites
+    assert site.value.value == "85562004"
+    assert site.laterality is None
+
+
+def modifiers(measurement):
+    """What the items below a number say, by the code of their concept."""
+    return {
+        item.name.value: item.TextValue if item.ValueType == "TEXT" else item.value.value
+        for item in measurement[0].ContentSequence
+    }
+
+
+def test_a_patient_of_unknown_sex_has_both_readings_and_their_mean():
+    group = only_group(read(radiograph(PatientSex="O"), READ_AS_BOTH))
+    said = [(m.name.meaning, m.value, m.unit.value) for m in group.get_measurements()]
+    # in this order: OHIF prints five of them, older versions three
+    assert said == [
+        ("XR Bone age", 100.81, "mo"),
+        ("Skeletal age", 98.19, "mo{girl}"),
+        ("Skeletal age", 103.44, "mo{boy}"),
+        (UNCERTAINTY.meaning, 24.44, "mo"),
+        ("Subject Age", 92.3, "mo"),
+    ]
+    (mean,), readings = group.get_measurements(BONE_AGE), group.get_measurements(SKELETAL_AGE)
+    assert modifiers(mean)[DERIVATION] == "373098007"
+    assert [modifiers(reading)[EQUIVALENT_MEANING] for reading in readings] == [
+        "Bone age, read as a girl",
+        "Bone age, read as a boy",
+    ]
+
+
+def test_a_patient_of_unknown_sex_is_nowhere_said_to_be_of_one():
+    report = read(radiograph(PatientSex="O"), READ_AS_BOTH)
+    assert report.PatientSex == "O"
+    texts = [item.TextValue for item in only_group(report)[0].ContentSequence if item.ValueType == "TEXT"]
+    assert [text for text in texts if text.startswith("sex=")] == ["sex=unknown"]
+
+
+def test_a_known_sex_has_one_reading_that_is_no_mean():
+    group = only_group(read(radiograph()))
+    assert not group.get_measurements(SKELETAL_AGE)
+    assert DERIVATION not in modifiers(group.get_measurements(BONE_AGE)[0])
+
+
+@pytest.mark.parametrize(("assessment", "code"), [(ASSESSMENT, "7771000"), (RIGHT_HAND, "24028007")])
+def test_the_finding_site_is_the_hand_that_was_read(assessment, code):
+    (site,) = only_group(read(radiograph(), assessment)).finding_sites
+    assert site.laterality.value == code
+
+
+def test_the_algorithm_is_identified():
+    group = only_group(read(radiograph()))
+    texts = [item.TextValue for item in group[0].ContentSequence if item.ValueType == "TEXT"]
+    assert texts[1:] == [
+        "boneage-node",
+        read(radiograph()).SoftwareVersions,
+        "model=hand-vgg 1.0",
+        f"weights_sha256={'ab' * 32}",
+        "sex=M",
+        "interval_coverage=0.90",
+    ]
+
+
+def test_the_outline_is_drawn_on_the_image():
+    roi = only_group(read(radiograph())).roi
+    assert roi.graphic_type == hd.sr.GraphicTypeValues.POLYLINE
+    polyline = roi.value
+    assert 20 < len(polyline) <= 200
+    assert (polyline[0] == polyline[-1]).all()
+    assert polyline.min() >= 0
+    assert (polyline.max(axis=0) <= (COLUMNS, ROWS)).all()
+    (image,) = roi.ContentSequence
+    assert image.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == radiograph().SOPInstanceUID
+
+
+def test_the_outline_can_be_read_back():
+    outline = read_outline(pydicom.dcmread(BytesIO(file_of(radiograph()))))
+    polyline = only_group(read(radiograph())).roi.value
+    assert outline.dtype == np.float32
+    assert outline == pytest.approx(polyline[:-1] - 0.5, abs=0.01)
+
+
+def test_a_refusal_has_no_outline_to_read_back():
+    with pytest.raises(ValueError, match="no outline"):
+        read_outline(refusal_sr(radiograph(), REFUSAL, sop_instance_uid=REPORT_UID, created_at=CREATED_AT))
+
+
+def test_spacing_is_described_only_where_the_image_has_it():
+    def described(**changes):
+        library = read(radiograph(**changes)).content[0].ContentSequence[-3]
+        image = library.ContentSequence[0].ContentSequence[0]
+        return [item.name.meaning for item in image.ContentSequence]
+
+    assert "Vertical Pixel Spacing" in described()
+    assert described(PatientOrientation="") == ["Modality", "Pixel Data Rows", "Pixel Data Columns"]
+
+
+def test_all_times_are_those_of_the_reading_in_the_zone_of_the_image():
+    report = read(radiograph(TimezoneOffsetFromUTC="+0930"))
+    assert report.ContentDate == report.SeriesDate == report.InstanceCreationDate == "20260305"
+    assert report.ContentTime == report.SeriesTime == report.InstanceCreationTime == "004617.250000"
+    assert report.TimezoneOffsetFromUTC == "+0930"
+
+
+def test_without_a_zone_the_times_are_local():
+    local = CREATED_AT.astimezone()
+    elsewhere = CREATED_AT.astimezone(timezone(timedelta(hours=-7)))
+    report = read(radiograph(), created_at=elsewhere)
+    assert (report.ContentDate, report.ContentTime[:6]) == (
+        local.strftime("%Y%m%d"),
+        local.strftime("%H%M%S"),
+    )
+    assert "TimezoneOffsetFromUTC" not in report
+
+
+def evaluations(report):
+    """Concept and value of what is said about the numbers, in order."""
+    (section,) = [
+        item
+        for item in report.content[0].ContentSequence
+        if item.ConceptNameCodeSequence[0].CodeMeaning == "Qualitative Evaluations"
+    ]
+    return [
+        (
+            item.ConceptNameCodeSequence[0].CodeMeaning,
+            item.TextValue if item.ValueType == "TEXT" else item.ConceptCodeSequence[0].CodeMeaning,
+        )
+        for item in section.ContentSequence
+    ]
+
+
+@pytest.mark.parametrize(
+    ("z_score", "determination"),
+    [(-2.01, "Delayed"), (-2.0, "Normal"), (2.0, "Normal"), (2.01, "Advanced"), (None, "Indeterminate")],
+)
+def test_the_determination_is_by_two_standard_deviations(z_score, determination):
+    report = read(radiograph(), replace(ASSESSMENT, z_score=z_score))
+    assert evaluations(report)[0] == ("Determination", determination)
+
+
+@pytest.mark.parametrize(
+    ("agreement", "meaning", "words"),
+    [
+        (Agreement.USUAL, "Usable - Meets the quality control standard", "as on most hands"),
+        (Agreement.LOW, "Usable - Does not meet the quality control standard", "less than on most hands"),
+    ],
+)
+def test_how_well_the_networks_agree_is_said_by_code_and_in_words(agreement, meaning, words):
+    report = read(radiograph(), replace(ASSESSMENT, agreement=agreement))
+    assert evaluations(report)[1:] == [
+        ("Quality Assessment", meaning),
+        ("Comment", f"The networks agree {words} (standard deviation 4.5 months)."),
+    ]
+
+
+def test_the_course_is_told_latest_first_with_the_rate_since():
+    said = [text for name, text in evaluations(read(radiograph(), course=COURSE)) if name == "Comment"]
+    assert said[1:] == [
+        "Since 2025-03-01: +13.4 months of bone age in 12.0 months, 1.12 a month.",
+        "2025-03-01: bone age 85.0 months at 6 y 8 mo.",
+        "2024-03-01: bone age 70.0 months at 5 y 8 mo.",
+    ]
+
+
+@pytest.mark.parametrize(
+    "change", [{"model": "hand-vgg 0.9 (cdcdcdcdcdcd)"}, {"study_date": date(2025, 10, 1)}]
+)
+def test_no_rate_between_models_or_within_half_a_year(change):
+    course = replace(COURSE, earlier=[replace(COURSE.earlier[-1], **change)])
+    *_, (_, agreement), (_, only) = evaluations(read(radiograph(), course=course))
+    assert "networks" in agreement
+    assert "bone age 85.0 months" in only
+
+
+def test_a_report_names_the_one_it_follows():
+    first = read(radiograph())
+    assert "PredecessorDocumentsSequence" not in first
+    earlier = Predecessor(first.SOPClassUID, first.SOPInstanceUID, Kind.ASSESSMENT, 1)
+    other_model = replace(ASSESSMENT, model=replace(ASSESSMENT.model, sha256="cd" * 32))
+    second = read(radiograph(), other_model, predecessor=earlier)
+    assert second.SeriesInstanceUID == first.SeriesInstanceUID
+    assert second.InstanceNumber == first.InstanceNumber + 1
+    (study,) = second.PredecessorDocumentsSequence
+    assert study.StudyInstanceUID == first.StudyInstanceUID
+    (series,) = study.ReferencedSeriesSequence
+    assert series.SeriesInstanceUID == first.SeriesInstanceUID
+    assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
+
+
+def test_comprehensive_3d_is_made_when_asked_for():
+    report = read(radiograph(), sop_class_uid=Comprehensive3DSRStorage)
+    assert report.SOPClassUID == Comprehensive3DSRStorage == report.file_meta.MediaStorageSOPClassUID
+    assert only_group(report)
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_the_same_arguments_make_the_same_bytes(name):
+    assert file_of(radiograph(**SOUND[name])) == file_of(radiograph(**SOUND[name]))
+
+
+def test_the_image_is_left_as_it_was():
+    source = radiograph(StudyID=None)
+    before = source.to_json()
+    file_of(source)
+    assert source.to_json() == before
+
+
+@pytest.mark.parametrize(
+    "keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"]
+)
+def test_an_image_that_cannot_be_referred_to_has_no_report(keyword):
+    source = pydicom.dcmread(BytesIO(file_of(radiograph())))  # any data set that can then lose its UIDs
+    source.Rows, source.Columns = ROWS, COLUMNS
+    del source[keyword]
+    with pytest.raises(ValueError, match="UID"):
+        file_of(source)
+
+
+@pytest.mark.parametrize(
+    "sop_class_uid", [ComprehensiveSRStorage, "1.2.3.4.5"], ids=["report", "nobody knows"]
+)
+def test_an_object_that_is_no_image_has_no_assessment(sop_class_uid):
+    with pytest.raises(ValueError, match="no image"):
+        file_of(radiograph(SOPClassUID=sop_class_uid))

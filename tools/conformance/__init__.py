@@ -1,0 +1,5 @@
+"""The DICOM conformance statement (PS3.2), written from the code: ``PYTHONPATH=tools python -m conformance``."""
+
+from .statement import conformance_markdown
+
+__all__ = ["conformance_markdown"]
