@@ -1,8 +1,12 @@
-"""What an exit status of ``boneage-node`` means, and the error that leads to one."""
+"""The base of all errors, the exit statuses of ``boneage-node``, and the error that leads to one."""
 
 from __future__ import annotations
 
 from enum import IntEnum
+
+
+class BoneAgeError(Exception):
+    """Base of every exception that this package defines."""
 
 
 class ExitCode(IntEnum):
@@ -28,7 +32,7 @@ class ExitCode(IntEnum):
     """A certificate, key or CA file is missing, cannot be read, does not fit, or has expired."""
 
 
-class NodeError(Exception):
+class NodeError(BoneAgeError):
     """Something a person has to mend before the node can do what was asked.
 
     Args:

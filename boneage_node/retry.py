@@ -1,22 +1,40 @@
-"""How long to wait before trying again."""
+"""How often something is tried again, and after what wait."""
 
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from datetime import timedelta
 
 
-def backoff(attempt: int, *, base_seconds: float, cap_seconds: float) -> timedelta:
-    """A random wait whose limit doubles with every attempt: exponential backoff with full jitter.
+@dataclass(frozen=True)
+class RetryPolicy:
+    """Exponential backoff with full jitter: a random wait whose limit doubles with every attempt.
 
     Full jitter spreads the callers evenly, so that what failed together is not tried again together
     (M. Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015).
 
-    Args:
-        attempt: How many attempts have failed, 1 or more.
-        base_seconds: Longest wait after the first.
+    Attributes:
+        max_attempts: After so many failed attempts nothing is tried any more.
+        base_seconds: Longest wait after the first failed attempt.
         cap_seconds: Longest wait after any.
     """
-    doublings = min(attempt - 1, 60)
-    longest_seconds = min(cap_seconds, base_seconds * 2**doublings)
-    return timedelta(seconds=random.uniform(0.0, longest_seconds))  # noqa: S311 - no secret
+
+    max_attempts: int
+    base_seconds: float
+    cap_seconds: float
+
+    def wait(self, attempt: int) -> timedelta:
+        """The wait after a failed attempt, of which the first is 1."""
+        doublings = min(attempt - 1, 60)
+        longest_seconds = min(self.cap_seconds, self.base_seconds * 2**doublings)
+        return timedelta(seconds=random.uniform(0.0, longest_seconds))  # noqa: S311 - no secret
+
+    def is_last(self, attempt: int) -> bool:
+        """Whether nothing is tried after this attempt, of which the first is 1."""
+        return attempt >= self.max_attempts
+
+
+def backoff(attempt: int, *, base_seconds: float, cap_seconds: float) -> timedelta:
+    """The wait after a failed attempt, of which the first is 1, as `RetryPolicy.wait` has it."""
+    return RetryPolicy(1, base_seconds, cap_seconds).wait(attempt)

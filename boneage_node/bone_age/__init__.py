@@ -1,11 +1,12 @@
 """The science: arrays in, an assessment out. Knows no DICOM, no database, no network."""
 
-from .assessment import Assessment, Attention, Hand, ModelIdentity
+from .assessment import Answer, Assessment, Attention, Hand, ModelIdentity
 from .course import Course, EarlierReading
 from .words import Agreement, Determination, Laterality, ReasonCode, Refusal, Sex
 
 __all__ = [
     "Agreement",
+    "Answer",
     "Assessment",
     "Attention",
     "Course",

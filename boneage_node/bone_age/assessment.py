@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .reference import determination
-from .words import Agreement, Determination, Laterality, Sex
+from .words import Agreement, Determination, Laterality, Refusal, Sex
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,10 @@ class Assessment:
     def determination(self) -> Determination:
         """Delayed, normal or advanced; indeterminate without a z-score."""
         return determination(self.z_score)
+
+
+Answer = Assessment | Refusal
+"""What a reading comes to: a bone age, or why there is none."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from boneage_node.errors import BoneAgeError
+
 from .assessment import ModelIdentity
 from .words import Sex
 
@@ -27,7 +29,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Pixels = Annotated[int, Field(gt=0)]
 
 
-class ModelError(Exception):
+class ModelError(BoneAgeError):
     """A model that cannot be used; the text says why."""
 
 

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from .assessment import Assessment, Attention, Hand
+from .assessment import Answer, Assessment, Attention, Hand
 from .attention import occlude
 from .cropping import FoundHand, member_raster, region_corners
 from .finding import HandFinder
@@ -122,7 +122,7 @@ class Predictor:
 
     def assess(
         self, hands: Sequence[Hand], found: Sequence[FoundHand | Refusal] | None = None
-    ) -> list[Assessment | Refusal]:
+    ) -> list[Answer]:
         """Read each hand, all in one pass of each age network.
 
         Args:
@@ -186,9 +186,7 @@ class Predictor:
         mean = float(weights @ values)
         return float(np.clip(mean, 0, AGE_BINS)), float(np.sqrt(weights @ (values - mean) ** 2))
 
-    def _answer(
-        self, hand: Hand, found: FoundHand, read: dict[Sex, dict[str, float]]
-    ) -> Assessment | Refusal:
+    def _answer(self, hand: Hand, found: FoundHand, read: dict[Sex, dict[str, float]]) -> Answer:
         months_by_sex, ends, spreads = {}, [], []
         for sex, member_months in read.items():
             months, spread = self.ensemble(member_months)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from boneage_node.errors import BoneAgeError
+
 
 class Sex(StrEnum):
     """Patient's sex as DICOM's PatientSex writes it; ``O`` and empty are unknown, hence no member."""
@@ -70,7 +72,7 @@ _SENTENCES = {
 }
 
 
-class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error
+class Refusal(BoneAgeError):  # noqa: N818 - a refusal is an answer, not an error
     """A radiograph that must not be read, with the reason.
 
     Args:

@@ -27,7 +27,7 @@ from .common import (
 )
 
 if TYPE_CHECKING:
-    from boneage_node.net.addresses import Destination
+    from boneage_node.net.addresses import Station
     from boneage_node.replay.gallery import Gallery
     from boneage_node.store import StudyDetail
     from boneage_node.traffic.outcome import Sent
@@ -63,7 +63,7 @@ def replay(
       boneage-node replay sample_dicom/
       boneage-node replay hand.dcm --to BONEAGE@127.0.0.1:11112
     """  # noqa: D301 - click reads the backspace
-    from boneage_node.dimse.store_scu import Destination
+    from boneage_node.net.addresses import Station
 
     files = dicom_files(paths)
     if to is None:
@@ -72,7 +72,7 @@ def replay(
         failed = any(row["status"] == "failed" for row in rows)
     else:
         try:
-            destination = Destination.parse(to)
+            destination = Station.parse(to)
         except ValueError as error:
             raise NodeError(ExitCode.USAGE, str(error)) from error
         sent = _send(_by_study(files), destination)
@@ -104,7 +104,7 @@ def _by_study(files: list[Path]) -> dict[str, list[Path]]:
     return studies
 
 
-def _send(studies: dict[str, list[Path]], destination: Destination) -> list[Sent]:
+def _send(studies: dict[str, list[Path]], destination: Station) -> list[Sent]:
     """Send each study over an association of its own, as a modality does."""
     from boneage_node.dimse.store_scu import send
     from boneage_node.settings import load_settings

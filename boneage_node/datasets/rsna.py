@@ -23,6 +23,7 @@ from boneage_node.bone_age import Sex
 from boneage_node.bone_age.registration import (
     POINT_NAMES,
 )
+from boneage_node.errors import BoneAgeError
 
 HIGH_RESOLUTION_PX = 400
 """An image whose longer side reaches this is reported as high resolution."""
@@ -32,7 +33,7 @@ SPLITS = ("train", "calibration", "validation")
 HELD_OUT_SPLITS = SPLITS[1:]
 
 
-class DataError(Exception):
+class DataError(BoneAgeError):
     """The folder is not what training expects; the text says how to mend it."""
 
 

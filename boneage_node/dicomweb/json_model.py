@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from boneage_node.errors import BoneAgeError
+
 DICOM_JSON = "application/dicom+json"
 
 
-class NotDicomJson(ValueError):  # noqa: N818 - reads as what it says
+class NotDicomJson(BoneAgeError):  # noqa: N818 - reads as what it says
     """The text is not DICOM JSON."""
 
 

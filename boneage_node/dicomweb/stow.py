@@ -13,7 +13,7 @@ from boneage_node.dimse.wire.status import Status, is_delivered, is_permanent, s
 from boneage_node.net.http import DEFAULT_TIMEOUT_SECONDS, Answer, HttpClient, NoAnswer, send_each
 from boneage_node.traffic.outcome import Sent, unreadable
 
-from .json_model import DICOM_JSON, data_sets, items, text
+from .json_model import DICOM_JSON, NotDicomJson, data_sets, items, text
 
 _PIECE_BYTES = 2**16
 _TELLS_OF_INSTANCES = (200, 202, 409)
@@ -108,6 +108,6 @@ def _outcome(sop_instance_uid: str, body: bytes) -> int | None:
             for item in items(data_set, _REFERENCED_SOP_SEQUENCE):
                 if text(item, _REFERENCED_SOP_INSTANCE_UID) == sop_instance_uid:
                     return Status.SUCCESS
-    except ValueError:  # not DICOM JSON
+    except NotDicomJson:
         return None
     return None

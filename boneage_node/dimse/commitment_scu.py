@@ -14,7 +14,8 @@ from pynetdicom.dimse_messages import DIMSEMessage
 from pynetdicom.dimse_primitives import C_CANCEL, N_EVENT_REPORT
 from pynetdicom.pdu_primitives import P_DATA
 
-from boneage_node.net.addresses import Destination
+from boneage_node.errors import BoneAgeError
+from boneage_node.net.addresses import Station
 from boneage_node.net.tls import TlsFiles
 from boneage_node.traffic.commitment import CommitmentAnswer, CommitmentAsk, CommitmentReport
 from boneage_node.traffic.outcome import Unreachable
@@ -47,11 +48,11 @@ TakeReport = Callable[[CommitmentReport], bool]
 """Keeps an answer for good; False where the node made no such request."""
 
 
-class NotSupported(Exception):  # noqa: N818 - reads as the sentence it is
+class NotSupported(BoneAgeError):  # noqa: N818 - reads as the sentence it is
     """The peer does not take the SOP class; the text says so."""
 
 
-class NotTaken(Exception):  # noqa: N818 - reads as the sentence it is
+class NotTaken(BoneAgeError):  # noqa: N818 - reads as the sentence it is
     """The peer was reached and answered with a failure.
 
     Args:
@@ -65,7 +66,7 @@ class NotTaken(Exception):  # noqa: N818 - reads as the sentence it is
 
 
 def request_commitment(
-    destination: Destination,
+    destination: Station,
     ask: CommitmentAsk,
     calling_ae_title: str,
     take: TakeReport,
@@ -113,7 +114,7 @@ def request_commitment(
 
 
 def report_commitment(
-    destination: Destination,
+    destination: Station,
     answer: CommitmentAnswer,
     calling_ae_title: str,
     *,
@@ -141,7 +142,7 @@ def report_commitment(
         _require_success(status.Status, destination, "the storage commitment report")
 
 
-def _require_success(status: int, destination: Destination, what: str) -> None:
+def _require_success(status: int, destination: Station, what: str) -> None:
     if status != CommitmentStatus.SUCCESS and not 0xB000 <= status <= 0xBFFF:
         raise NotTaken(
             f"{destination} does not take {what} (status 0x{status:04X}); see its log.",

@@ -18,7 +18,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
     StudyRootQueryRetrieveInformationModelMove,
 )
 
-from boneage_node.net.addresses import Destination
+from boneage_node.net.addresses import Station
 from boneage_node.net.tls import TlsFiles
 from boneage_node.traffic.query import FoundSeries, FoundStudy, QueryFailed, StudyQuery
 
@@ -65,7 +65,7 @@ class Pacs:
         tls: The certificates to use where the PACS is one with TLS.
     """
 
-    def __init__(self, station: Destination, calling_ae_title: str, tls: TlsFiles = NO_FILES) -> None:
+    def __init__(self, station: Station, calling_ae_title: str, tls: TlsFiles = NO_FILES) -> None:
         self._station = station
         self._calling_ae_title = calling_ae_title
         self._tls = tls

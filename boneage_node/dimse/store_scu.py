@@ -14,15 +14,13 @@ from pynetdicom import build_context
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
-from boneage_node.net.addresses import Destination
+from boneage_node.net.addresses import Station
 from boneage_node.net.tls import TlsFiles
 from boneage_node.traffic.outcome import Sent, Unreachable, unreadable
 
 from .contexts import UNCOMPRESSED, VERIFICATION, proposed_syntaxes
 from .wire.association import DEFAULT_TIMEOUT_SECONDS, NO_FILES, open_association
 from .wire.status import Status, is_delivered, is_permanent, sentence
-
-__all__ = ["Destination", "Sent", "Unreachable", "echo", "send"]
 
 MAX_CONTEXTS = 128
 
@@ -40,7 +38,7 @@ class _Instance:
 
 
 def send(
-    destination: Destination,
+    destination: Station,
     files: Iterable[Path],
     calling_ae_title: str,
     *,
@@ -91,7 +89,7 @@ def send(
 
 
 def echo(
-    destination: Destination,
+    destination: Station,
     calling_ae_title: str,
     *,
     tls: TlsFiles = NO_FILES,
@@ -138,9 +136,7 @@ def _propose(batch: list[_Instance]) -> list[PresentationContext]:
     return [build_context(sop_class, list(syntaxes)) for sop_class, syntaxes in proposals]
 
 
-def _send_one(
-    association: Association, destination: Destination, instance: _Instance, message_id: int
-) -> Sent:
+def _send_one(association: Association, destination: Station, instance: _Instance, message_id: int) -> Sent:
     accepted = {
         context.transfer_syntax[0]
         for context in association.accepted_contexts

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from boneage_node.bone_age import Assessment, Hand, Refusal, Sex
+from boneage_node.bone_age import Answer, Assessment, Hand, Refusal, Sex
 from boneage_node.bone_age.cropping import FoundHand
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.bone_age.registration import POINT_NAMES, Points
@@ -33,7 +33,7 @@ class PhantomReading:
 
     sex: Sex
     age_months: float
-    answer: Assessment | Refusal
+    answer: Answer
     mask_iou: float | None
     point_errors: npt.NDArray[np.float64] | None
 

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from skimage.transform import rescale, rotate
 
-from boneage_node.bone_age import Assessment, Hand, Refusal
+from boneage_node.bone_age import Answer, Assessment, Hand, Refusal
 from boneage_node.bone_age.framing import Grey
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.datasets.rsna import read_image
@@ -112,7 +112,7 @@ VARIANTS = (
     Variant("resolution", "1/4", partial(reduce, 1 / 4)),
 )
 
-Answers = Mapping[str, list[Assessment | Refusal]]
+Answers = Mapping[str, list[Answer]]
 """What the model says of each image, by ``key`` of the variant."""
 
 
@@ -123,9 +123,9 @@ def key(variant: Variant) -> str:
 
 def read_variants(
     predictor: Predictor, readings: list[Reading], progress: Callable[[int], None]
-) -> dict[str, list[Assessment | Refusal]]:
+) -> dict[str, list[Answer]]:
     """Read every variant of the images; ``progress(done)`` counts images."""
-    answers: dict[str, list[Assessment | Refusal]] = {key(variant): [] for variant in VARIANTS}
+    answers: dict[str, list[Answer]] = {key(variant): [] for variant in VARIANTS}
     for done, reading in enumerate(readings, 1):
         image = read_image(reading.example.path)
         hands = [Hand(variant.apply(image), reading.example.sex) for variant in VARIANTS]
@@ -159,7 +159,7 @@ def stress_table(readings: list[Reading], answers: Answers) -> list[dict[str, An
     return rows
 
 
-def _changes(pairs: list[tuple[Reading, Assessment | Refusal]]) -> dict[str, float | None]:
+def _changes(pairs: list[tuple[Reading, Answer]]) -> dict[str, float | None]:
     both = [
         (reading.example.bone_age_months, reading.assessment.bone_age_months, answer.bone_age_months)
         for reading, answer in pairs

@@ -17,7 +17,7 @@ from boneage_node.dimse.commitment_scu import (
     request_commitment,
 )
 from boneage_node.logs import get_logger
-from boneage_node.net.addresses import Destination, is_url
+from boneage_node.net.addresses import Station, is_url
 from boneage_node.settings import Settings
 from boneage_node.settings.settings import backoff_of
 from boneage_node.store import (
@@ -39,10 +39,10 @@ _LEASE_SECONDS = 300.0
 _MOST_DOUBLINGS = 5
 
 
-def address_of(ae_title: str, settings: Settings) -> Destination | None:
+def address_of(ae_title: str, settings: Settings) -> Station | None:
     """Where a peer is that called with an AE title: among `known_peers`, or else `send_to`."""
     entries = [*settings.known_peers, *(entry for entry in settings.send_to if not is_url(entry))]
-    stations = map(Destination.parse, entries)
+    stations = map(Station.parse, entries)
     return next((station for station in stations if station.ae_title == ae_title), None)
 
 
@@ -171,7 +171,7 @@ class Commitments:
 
         try:
             request_commitment(
-                Destination.parse(ask.destination),
+                Station.parse(ask.destination),
                 ask,
                 self._settings.ae_title,
                 partial(keep_report, self._store, self._settings),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from boneage_node.dicomweb import query, stow
 from boneage_node.dimse import store_scu
-from boneage_node.net.addresses import Destination, is_url
+from boneage_node.net.addresses import Station, is_url
 from boneage_node.settings import Settings
 from boneage_node.store import DeliveryTask, DocumentForm
 from boneage_node.traffic.outcome import Sent
@@ -46,7 +46,7 @@ def is_by_c_store(task: DeliveryTask) -> bool:
 def _deliver_dicom(destination: str, files: Sequence[Path], settings: Settings) -> Iterator[Sent]:
     if is_url(destination):
         return stow.send(destination, files)
-    return store_scu.send(Destination.parse(destination), files, settings.ae_title, tls=settings.tls)
+    return store_scu.send(Station.parse(destination), files, settings.ae_title, tls=settings.tls)
 
 
 def _deliver_fhir(destination: str, bundles: Sequence[Path]) -> Iterator[Sent]:
@@ -66,7 +66,7 @@ def probe(destination: str, settings: Settings) -> str:
     """
     if is_url(destination):
         return f"answers QIDO-RS, after {1000 * query.probe(destination):.0f} ms"
-    seconds = store_scu.echo(Destination.parse(destination), settings.ae_title, tls=settings.tls)
+    seconds = store_scu.echo(Station.parse(destination), settings.ae_title, tls=settings.tls)
     return f"answers C-ECHO, after {1000 * seconds:.0f} ms"
 
 

@@ -17,7 +17,7 @@ from boneage_node.dicomweb.wado import retrieve_series
 from boneage_node.dimse.query_scu import Pacs
 from boneage_node.dimse.store_scu import send
 from boneage_node.errors import ExitCode, NodeError
-from boneage_node.net.addresses import Destination, is_url
+from boneage_node.net.addresses import Station, is_url
 from boneage_node.net.http import HttpClient
 from boneage_node.radiograph.eligibility import MODALITIES
 from boneage_node.settings import Settings
@@ -102,7 +102,7 @@ def plan(source: Source, query: StudyQuery) -> list[Plan]:
     return plans
 
 
-def require_node(settings: Settings) -> Destination:
+def require_node(settings: Settings) -> Station:
     """Where the running node takes images.
 
     Raises:
@@ -116,7 +116,7 @@ def require_node(settings: Settings) -> Destination:
         raise NodeError(
             ExitCode.USAGE, "The node's port is 0, any free one: set port to the one that it listens on."
         )
-    node = Destination(settings.ae_title, host, settings.port, secure)
+    node = Station(settings.ae_title, host, settings.port, secure)
     try:
         socket.create_connection((host, settings.port), CONNECT_SECONDS).close()
     except OSError as error:
@@ -132,7 +132,7 @@ class _DimseSource:
     """A PACS that is asked by C-FIND, and sends to the node on C-MOVE."""
 
     def __init__(self, source: str, settings: Settings) -> None:
-        self._pacs = Pacs(Destination.parse(source), settings.ae_title, settings.tls)
+        self._pacs = Pacs(Station.parse(source), settings.ae_title, settings.tls)
         self._ae_title = settings.ae_title
         self.studies = self._pacs.studies
         self.series = self._pacs.series

@@ -1,4 +1,4 @@
-"""Where to send: a peer's AE title, host and port, with TLS or without."""
+"""Addresses of peers: DICOM stations and base URLs."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-_DESTINATION = re.compile(
+_STATION = re.compile(
     r"(?P<ae_title>[\x20-\x3f\x41-\x5b\x5d-\x7e]{1,16})@(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:@\[\]/]+)"
     r":(?P<port>\d{1,5})(?P<tls>/tls)?"
 )
 
 
 @dataclass(frozen=True)
-class Destination:
-    """A DICOM station that takes C-STORE.
+class Station:
+    """A DICOM station: AE title, host and port, with TLS or without.
 
     Attributes:
         ae_title: The AE title it is called by.
@@ -31,13 +31,13 @@ class Destination:
     tls: bool = False
 
     @classmethod
-    def parse(cls, text: str) -> Destination:
+    def parse(cls, text: str) -> Station:
         """Read ``AE@host:port``, with ``/tls`` behind it for TLS; an IPv6 address stands in square brackets.
 
         Raises:
             ValueError: The text is not of that form.
         """
-        match = _DESTINATION.fullmatch(text.strip())
+        match = _STATION.fullmatch(text.strip())
         if match is None or not 0 < int(match["port"]) < 2**16 or not match["ae_title"].strip():
             raise ValueError(
                 f"{text!r} is not a destination such as PACS@10.0.0.5:104 (AE@host:port) or, "
@@ -97,7 +97,7 @@ def checked_destination(value: str) -> str:
             raise ValueError(f"'{value}' must be the base URL: leave /studies out")
         return url
     try:
-        return str(Destination.parse(value))
+        return str(Station.parse(value))
     except ValueError as error:
         raise ValueError(f"{error}, nor a URL such as https://pacs.example/dicom-web") from None
 

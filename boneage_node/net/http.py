@@ -22,6 +22,7 @@ from typing import Self
 import httpx
 
 from boneage_node import __version__
+from boneage_node.errors import BoneAgeError
 from boneage_node.traffic.outcome import Sent, Unreachable
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
@@ -34,7 +35,7 @@ _MAY_PASS = (401, 403, 404, 405, 407, 408, 413, 421, 425, 429)
 """The statuses of 400 to 499 that time or an administrator mends; the others are about what was sent."""
 
 
-class NoAnswer(Exception):  # noqa: N818 - reads as the sentence it is
+class NoAnswer(BoneAgeError):  # noqa: N818 - reads as the sentence it is
     """A request went out and no whole answer came back; another request may do better."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 
-from .addresses import Destination
+from .addresses import Station
 from .tls import TlsFiles, handshake_problem
 
 # Verification results of OpenSSL (openssl-verification-options(1)).
@@ -28,7 +28,7 @@ _NO_TLS = ("", "WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNEXPECTED_EOF_W
 _OLD_VERSION = ("TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL")
 
 
-def tls_problem(destination: Destination, files: TlsFiles, error: OSError) -> str:
+def tls_problem(destination: Station, files: TlsFiles, error: OSError) -> str:
     """What a peer's TLS, or ours with it, came to grief on.
 
     Args:
@@ -58,7 +58,7 @@ def tls_problem(destination: Destination, files: TlsFiles, error: OSError) -> st
 
 
 def _peer_certificate_problem(
-    destination: Destination, files: TlsFiles, error: ssl.SSLCertVerificationError
+    destination: Station, files: TlsFiles, error: ssl.SSLCertVerificationError
 ) -> str:
     whose = f"The certificate of {destination.address}"
     if error.verify_code == _EXPIRED:

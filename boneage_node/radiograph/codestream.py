@@ -16,6 +16,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from boneage_node.errors import BoneAgeError
+
 _SOI = b"\xff\xd8"
 _JPEG_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
 _JPEG_LS_FRAME = frozenset({0xF7})
@@ -23,7 +25,7 @@ _J2K_START = b"\xff\x4f\xff\x51"
 _JP2_SIGNATURE = b"\x00\x00\x00\x0cjP  "
 
 
-class DamagedStreamError(Exception):
+class DamagedStreamError(BoneAgeError):
     """A stream that is cut short or is not what its transfer syntax says."""
 
 

@@ -13,6 +13,7 @@ from pydicom.sr.coding import Code
 
 from boneage_node.bone_age import Laterality, Sex
 from boneage_node.bone_age.course import DAYS_PER_MONTH
+from boneage_node.errors import BoneAgeError
 
 from .anatomy import BodyPart, View, mentions_hand, read_body_part, read_view
 from .dataset import Attributes, quiet_pydicom
@@ -139,7 +140,7 @@ def _chronological_age_months(attributes: Attributes) -> float | None:
     return _plausible(attributes, months)
 
 
-class _Contradiction(ValueError):  # noqa: N818 - reads as the sentence it is
+class _Contradiction(BoneAgeError):  # noqa: N818 - reads as the sentence it is
     """Dates that cannot all be true."""
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 from pydicom import Dataset
 
-from boneage_node.bone_age import Assessment, Attention, Course, EarlierReading, Refusal
+from boneage_node.bone_age import Answer, Assessment, Attention, Course, EarlierReading, Refusal
 from boneage_node.radiograph import Choice, read_dataset, read_visit
 from boneage_node.report import (
     SR_CLASSES,
@@ -77,7 +77,7 @@ class Reporter:
         self,
         job: Job,
         choice: Choice,
-        answer: Assessment | Refusal,
+        answer: Answer,
         attention: Attention | None = None,
     ) -> NewReport:
         """The report of a reading; without documents where nothing is to be sent, or it was said before.
@@ -117,7 +117,7 @@ class Reporter:
             patient=patient,
         )
 
-    def _documents(self, occasion: _Occasion, answer: Assessment | Refusal) -> list[NewDocument]:
+    def _documents(self, occasion: _Occasion, answer: Answer) -> list[NewDocument]:
         documents = []
         if self._settings.send_to:
             structured = self._structured(occasion, answer)
@@ -129,7 +129,7 @@ class Reporter:
             documents.append(self._spooled_fhir(occasion, answer))
         return documents
 
-    def _structured(self, occasion: _Occasion, answer: Assessment | Refusal) -> Dataset:
+    def _structured(self, occasion: _Occasion, answer: Answer) -> Dataset:
         """The structured report."""
         if isinstance(answer, Refusal):
             return refusal_sr(
@@ -151,7 +151,7 @@ class Reporter:
             predecessor=occasion.predecessor,
         )
 
-    def _picture(self, occasion: _Occasion, answer: Assessment | Refusal, number: int) -> Dataset:
+    def _picture(self, occasion: _Occasion, answer: Answer, number: int) -> Dataset:
         """The picture beside the structured report of that InstanceNumber."""
         return secondary_capture(
             occasion.source,
@@ -164,7 +164,7 @@ class Reporter:
             number=number,
         )
 
-    def _drawn(self, occasion: _Occasion, answer: Assessment | Refusal) -> Image.Image:
+    def _drawn(self, occasion: _Occasion, answer: Answer) -> Image.Image:
         if isinstance(answer, Refusal):
             return draw_refusal_picture(occasion.pixels, answer, self._device)
         assert occasion.pixels is not None, "what was assessed was decoded"
@@ -179,7 +179,7 @@ class Reporter:
             sop_instance_uid=document.SOPInstanceUID,
         )
 
-    def _spooled_fhir(self, occasion: _Occasion, answer: Assessment | Refusal) -> NewDocument:
+    def _spooled_fhir(self, occasion: _Occasion, answer: Answer) -> NewDocument:
         bundle = fhir_bundle(
             occasion.source,
             answer,
@@ -204,7 +204,7 @@ class Reporter:
         self,
         known: Sequence[str],
         source: Dataset,
-        answer: Assessment | Refusal,
+        answer: Answer,
         sha256: str,
         course: Course | None,
     ) -> str:
@@ -228,7 +228,7 @@ class Reporter:
         )
         return next(uid for uid in uids if uid not in overtaken)
 
-    def _course(self, patient: Patient, study_id: int, answer: Assessment | Refusal) -> Course | None:
+    def _course(self, patient: Patient, study_id: int, answer: Answer) -> Course | None:
         """Earlier readings of the patient as the same sex; another sex is a mistake, here or there."""
         if isinstance(answer, Refusal) or answer.sex is None or patient.study_date is None:
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from boneage_node.bone_age import Assessment, Course, Refusal
+from boneage_node.bone_age import Answer, Assessment, Course
 from boneage_node.radiograph import Choice
 
 RESULT_KEYS = (
@@ -30,7 +30,7 @@ RESULT_KEYS = (
 
 def result(
     choice: Choice,
-    answer: Assessment | Refusal,
+    answer: Answer,
     elapsed_ms: float | None = None,
     course: Course | None = None,
 ) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from boneage_node.bone_age import Assessment, Refusal, model_zoo
+from boneage_node.bone_age import Answer, model_zoo
 from boneage_node.bone_age.manifest import ModelError
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.errors import ExitCode, NodeError
@@ -27,7 +27,7 @@ class Reading:
     """
 
     choice: Choice
-    answer: Assessment | Refusal
+    answer: Answer
     elapsed_ms: float
 
     def result(self) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def read_study(paths: Sequence[Path], predictor: Predictor, *, sex_required: boo
     return Reading(choice, answer, 1000 * (time.perf_counter() - started))
 
 
-def answers(choices: Sequence[Choice], predictor: Predictor) -> list[Assessment | Refusal]:
+def answers(choices: Sequence[Choice], predictor: Predictor) -> list[Answer]:
     """Assess the chosen images, in one batch, in order; a choice that was refused keeps its refusal."""
     assessed = iter(predictor.assess([c.radiograph.hand for c in choices if c.radiograph is not None]))
     return [next(assessed) if choice.refusal is None else choice.refusal for choice in choices]

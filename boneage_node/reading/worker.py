@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from boneage_node.bone_age import Assessment, Attention, Refusal
+from boneage_node.bone_age import Answer, Attention, Refusal
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.errors import ExitCode
 from boneage_node.logs import class_name, get_logger
@@ -99,7 +99,7 @@ class Worker:
             sex_required=self._settings.sex_unknown == "refuse",
         )
 
-    def _finish(self, job: Job, choice: Choice, answer: Assessment | Refusal) -> None:
+    def _finish(self, job: Job, choice: Choice, answer: Answer) -> None:
         """Write the report and end the job."""
         try:
             report = self._reporter.report(job, choice, answer, self._attention(choice, answer))
@@ -117,7 +117,7 @@ class Worker:
                 reason=report.result["reason"],
             )
 
-    def _attention(self, choice: Choice, answer: Assessment | Refusal) -> Attention | None:
+    def _attention(self, choice: Choice, answer: Answer) -> Attention | None:
         """Where the networks looked, where that is asked for and will be seen."""
         settings = self._settings
         wanted = settings.attention_map and settings.send_pictures and settings.send_to

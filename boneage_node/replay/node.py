@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from boneage_node.dimse.store_scu import Destination
 from boneage_node.errors import ExitCode, NodeError
+from boneage_node.net.addresses import Station
 from boneage_node.settings import ENVIRONMENT_PREFIX
 from boneage_node.settings.types import SexUnknown
 from boneage_node.store import NoSuchStudy, Status, Store, StudyDetail, StudyState
@@ -39,7 +39,7 @@ class TemporaryNode:
     def __init__(
         self,
         folder: Path,
-        send_to: Destination,
+        send_to: Station,
         model: str | None,
         device: str,
         sex_unknown: SexUnknown = "refuse",
@@ -61,7 +61,7 @@ class TemporaryNode:
         flags += ["--device", device, *(["--model", model] if model else [])]
         self._command = [sys.executable, "-m", "boneage_node", "start", *flags]
         self._process: subprocess.Popen[bytes] | None = None
-        self.destination = Destination("BONEAGE", "127.0.0.1", 0)
+        self.destination = Station("BONEAGE", "127.0.0.1", 0)
 
     def __enter__(self) -> Self:
         # The settings of the real node must not reach this one.
@@ -73,7 +73,7 @@ class TemporaryNode:
         except BaseException:
             self._stop()
             raise
-        self.destination = Destination("BONEAGE", "127.0.0.1", port)
+        self.destination = Station("BONEAGE", "127.0.0.1", port)
         return self
 
     def __exit__(

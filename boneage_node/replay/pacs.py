@@ -14,7 +14,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 from boneage_node.dimse.contexts import VERIFICATION
 from boneage_node.dimse.wire.status import Status
 from boneage_node.dimse.wire.toolkit import configure_pynetdicom
-from boneage_node.net.addresses import Destination
+from boneage_node.net.addresses import Station
 
 
 class SmallPacs:
@@ -48,10 +48,10 @@ class SmallPacs:
         self._ae.shutdown()
 
     @property
-    def destination(self) -> Destination:
+    def destination(self) -> Station:
         """Where to send to."""
         assert self._server is not None
-        return Destination(str(self._ae.ae_title), "127.0.0.1", int(self._server.server_address[1]))
+        return Station(str(self._ae.ae_title), "127.0.0.1", int(self._server.server_address[1]))
 
 
 def _keep(event: Event, folder: Path) -> int:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pydicom.uid import ComprehensiveSRStorage
 
 from boneage_node import __version__
-from boneage_node.bone_age import Assessment, Course, Refusal
+from boneage_node.bone_age import Answer, Assessment, Course
 
 from .sr.source import SourceImage
 from .wording import course_sentences
@@ -84,7 +84,7 @@ def report_series_uid(study_instance_uid: str, kind: Kind) -> str:
 
 def report_instance_uid(
     image: SourceImage,
-    answer: Assessment | Refusal,
+    answer: Answer,
     source_sha256: str,
     device: DeviceIdentity = DEFAULT_DEVICE,
     *,

@@ -13,6 +13,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource
 
+from boneage_node.errors import BoneAgeError
+
 from .settings import ENVIRONMENT_PREFIX, Settings
 
 CONFIG_VARIABLE = "BONEAGE_CONFIG"
@@ -22,7 +24,7 @@ _NOT_SETTINGS = {CONFIG_VARIABLE, "BONEAGE_REQUIRE_PEERS"}
 """Variables with our prefix that are no settings: where the file is, and what the tests insist on."""
 
 
-class SettingsError(Exception):
+class SettingsError(BoneAgeError):
     """Settings that cannot be used; the text is one sentence (or more) for the person who wrote them."""
 
 

@@ -14,7 +14,7 @@ from pydantic_settings import NoDecode
 
 from boneage_node.net.addresses import (
     DESTINATION_CHARACTERS_MAX,
-    Destination,
+    Station,
     checked_base_url,
     checked_destination,
     is_url,
@@ -44,7 +44,7 @@ def _fhir_destination(value: str) -> str:
 
 def _station(value: str) -> str:
     """Check ``AE@host:port`` or ``AE@host:port/tls``."""
-    return str(Destination.parse(value))
+    return str(Station.parse(value))
 
 
 def _network(value: str) -> str:

@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from boneage_node.errors import BoneAgeError
+
 _NAME = re.compile(r"[0-9a-f]{32}\.(dcm|json)")
 _SHARD = re.compile(r"[0-9a-f]{2}")
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
-class SpoolFull(OSError):  # noqa: N818 - reads as the sentence it is
+class SpoolFull(BoneAgeError, OSError):  # noqa: N818 - reads as the sentence it is
     """There is no room; an OSError with errno ENOSPC, so that a caller need not know this room."""
 
     def __init__(self, message: str) -> None:

@@ -22,6 +22,8 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from boneage_node.errors import BoneAgeError
+
 from .tables import Base
 
 _BUSY_SECONDS = 60.0
@@ -33,7 +35,7 @@ _MIGRATION_LOCK = 0x626F6E65
 """Key of PostgreSQL's advisory lock under which the schema is changed (the bytes of "bone")."""
 
 
-class SchemaMismatch(RuntimeError):  # noqa: N818 - reads as the sentence it is
+class SchemaMismatch(BoneAgeError):  # noqa: N818 - reads as the sentence it is
     """The database does not fit this program; the message says what to do."""
 
 

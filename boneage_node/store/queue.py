@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import and_, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
+from boneage_node.errors import BoneAgeError
 from boneage_node.spool.folder import Spool
 
 from .database import Transactions, insert_if_new
@@ -29,7 +30,7 @@ from .tables import (
 )
 
 
-class LeaseLost(RuntimeError):  # noqa: N818 - reads as the sentence it is
+class LeaseLost(BoneAgeError):  # noqa: N818 - reads as the sentence it is
     """The job is no longer this worker's: its lease ran out and another one has it, or it has ended."""
 
 

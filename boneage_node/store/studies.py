@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from boneage_node.errors import BoneAgeError
 from boneage_node.spool.folder import Spool
 
 from .commitments import CommitmentDetail, commitments_of, reopen_unanswered
@@ -40,7 +41,7 @@ _LARGEST_ID = 2**31 - 1
 Row = TypeVar("Row", InstanceRow, JobRow, ReportRow, DocumentRow, DeliveryRow, EventRow)
 
 
-class NoSuchStudy(LookupError):  # noqa: N818 - reads as the sentence it is
+class NoSuchStudy(BoneAgeError):  # noqa: N818 - reads as the sentence it is
     """No study has that id or Study Instance UID."""
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from boneage_node.errors import BoneAgeError
+
 
 @dataclass(frozen=True)
 class CommitmentAsk:
@@ -51,7 +53,7 @@ MAX_OPEN_REQUESTS = 500
 """Requests that may wait for their answer to be delivered; each is up to a few hundred kilobytes."""
 
 
-class TooManyRequests(RuntimeError):  # noqa: N818 - reads as the sentence it is
+class TooManyRequests(BoneAgeError):  # noqa: N818 - reads as the sentence it is
     """So many requests wait for their answers already that no more is taken."""
 
 

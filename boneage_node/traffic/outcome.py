@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from boneage_node.errors import BoneAgeError
 
-class Unreachable(Exception):  # noqa: N818 - reads as the sentence it is
+
+class Unreachable(BoneAgeError):  # noqa: N818 - reads as the sentence it is
     """The other side is not there, or takes nothing now; the text says why, for whoever can mend it."""
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from boneage_node.errors import BoneAgeError
 
-class QueryFailed(Exception):  # noqa: N818 - reads as the sentence it is
+
+class QueryFailed(BoneAgeError):  # noqa: N818 - reads as the sentence it is
     """The PACS did not do what was asked; the text says why and what mends it, without patient data."""
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from boneage_node.errors import BoneAgeError
 
-class NotAcceptable(ValueError):  # noqa: N818 - reads as the sentence it is
+
+class NotAcceptable(BoneAgeError):  # noqa: N818 - reads as the sentence it is
     """What was received cannot be filed; the message says why, without the value."""
 
 

@@ -20,7 +20,7 @@ from support.commitment import small_node
 from boneage_node.dimse.commitment_scu import request_commitment
 from boneage_node.dimse.query_scu import Pacs
 from boneage_node.dimse.store_scu import echo, send
-from boneage_node.net.addresses import Destination
+from boneage_node.net.addresses import Station
 from boneage_node.report import to_bytes
 from boneage_node.store import CommitmentAsk
 from boneage_node.traffic.query import QueryFailed, StudyQuery
@@ -157,7 +157,7 @@ def test_the_node_proposes_what_is_said_and_nothing_else(tmp_path: Path) -> None
 
 
 @contextmanager
-def pacs(sop_classes: Sequence[UID], note: Callable[[evt.Event], None]) -> Iterator[Destination]:
+def pacs(sop_classes: Sequence[UID], note: Callable[[evt.Event], None]) -> Iterator[Station]:
     """A station that takes everything, finds nothing, and knows no destination to move to."""
     ae = AE("PACS")
     for sop_class in sop_classes:
@@ -171,6 +171,6 @@ def pacs(sop_classes: Sequence[UID], note: Callable[[evt.Event], None]) -> Itera
     ]
     server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
     try:
-        yield Destination("PACS", "127.0.0.1", server.server_address[1])
+        yield Station("PACS", "127.0.0.1", server.server_address[1])
     finally:
         server.shutdown()

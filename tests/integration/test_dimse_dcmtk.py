@@ -22,7 +22,9 @@ from support.dimse import data_set_bytes, make_radiograph, receiving, write_radi
 from support.orthanc_peer import free_port
 
 from boneage_node.dimse.contexts import RADIOGRAPHS, TRANSFER_SYNTAXES
-from boneage_node.dimse.store_scu import Destination, Unreachable, echo, send
+from boneage_node.dimse.store_scu import echo, send
+from boneage_node.net.addresses import Station
+from boneage_node.traffic.outcome import Unreachable
 
 PROPOSE_ONLY = {
     "1.2.840.10008.1.2": "-xi",
@@ -67,12 +69,12 @@ def dcmtk(require_peer: Callable[[str], str]) -> Run:
 
 
 @contextmanager
-def storescp(folder: Path, *options: str) -> Iterator[Destination]:
+def storescp(folder: Path, *options: str) -> Iterator[Station]:
     """DCMTK's storage SCP, writing into a folder."""
     folder.mkdir()
     port = free_port()
     process = subprocess.Popen(["storescp", *options, "-od", str(folder), str(port)])
-    destination = Destination("STORESCP", "127.0.0.1", port)
+    destination = Station("STORESCP", "127.0.0.1", port)
     try:
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
@@ -227,7 +229,7 @@ def test_a_peer_that_refuses_everybody_says_so(tmp_path: Path, require_peer: Cal
         message = ""
         while "rejects the association" not in message and time.monotonic() < deadline:
             with pytest.raises(Unreachable) as caught:
-                echo(Destination("STORESCP", "127.0.0.1", port), "BONEAGE")
+                echo(Station("STORESCP", "127.0.0.1", port), "BONEAGE")
             message = str(caught.value)
             time.sleep(0.05)
         assert f"127.0.0.1:{port} rejects the association" in message

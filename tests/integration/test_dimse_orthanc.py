@@ -10,7 +10,9 @@ from pydicom.uid import ImplicitVRLittleEndian, JPEG2000Lossless
 from support.dimse import receiving, write_radiograph
 from support.orthanc_peer import Orthanc, free_port
 
-from boneage_node.dimse.store_scu import Destination, Unreachable, echo, send
+from boneage_node.dimse.store_scu import echo, send
+from boneage_node.net.addresses import Station
+from boneage_node.traffic.outcome import Unreachable
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def test_orthanc_sends_and_gets_back(tmp_path: Path, orthanc_program: str) -> No
         )
         assert {received.calling_ae_title for received in sink.accepted} == {"ORTHANC"}
         pacs.delete_all()
-        sent = list(send(Destination.parse(pacs.destination), sink.files(), "BONEAGE"))
+        sent = list(send(Station.parse(pacs.destination), sink.files(), "BONEAGE"))
         assert [one.error for one in sent] == [None] * 3
         for image in images:
             found = pacs.find(image.SOPInstanceUID)
@@ -47,16 +49,16 @@ def test_orthanc_sends_and_gets_back(tmp_path: Path, orthanc_program: str) -> No
 
 def test_orthanc_that_knows_its_name_rejects_another(tmp_path: Path, orthanc_program: str) -> None:
     with Orthanc(orthanc_program, tmp_path / "orthanc", DicomCheckCalledAet=True) as pacs:
-        assert echo(Destination.parse(pacs.destination), "BONEAGE") > 0
+        assert echo(Station.parse(pacs.destination), "BONEAGE") > 0
         with pytest.raises(Unreachable, match="it is not called PACS; use the AE title"):
-            echo(Destination("PACS", "127.0.0.1", pacs.dicom_port), "BONEAGE")
+            echo(Station("PACS", "127.0.0.1", pacs.dicom_port), "BONEAGE")
 
 
 def test_orthanc_that_was_down_takes_the_same_file_later(tmp_path: Path, orthanc_program: str) -> None:
     file = tmp_path / "image.dcm"
     image = write_radiograph(file)
     pacs = Orthanc(orthanc_program, tmp_path / "orthanc")
-    destination = Destination.parse(pacs.destination)
+    destination = Station.parse(pacs.destination)
     (sent,) = send(destination, [file], "BONEAGE")
     assert (sent.delivered, sent.permanent, sent.status) == (False, False, None)
     assert sent.error == (

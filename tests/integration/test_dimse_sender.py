@@ -15,13 +15,15 @@ from pynetdicom import AE, evt
 from support.dimse import CR, receiving, write_radiograph
 from support.orthanc_peer import free_port
 
-from boneage_node.dimse.store_scu import MAX_CONTEXTS, Destination, Unreachable, echo, send
+from boneage_node.dimse.store_scu import MAX_CONTEXTS, echo, send
+from boneage_node.net.addresses import Station
+from boneage_node.traffic.outcome import Unreachable
 
 Answer = Callable[[evt.Event], int]
 
 
 @contextmanager
-def peer(answer: Answer, sop_classes: list[str] | None = None, **settings: Any) -> Iterator[Destination]:
+def peer(answer: Answer, sop_classes: list[str] | None = None, **settings: Any) -> Iterator[Station]:
     """A storage SCP that answers each C-STORE as told."""
     ae = AE(ae_title="PEER")
     for name, value in settings.items():
@@ -30,7 +32,7 @@ def peer(answer: Answer, sop_classes: list[str] | None = None, **settings: Any) 
         ae.add_supported_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
     server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, answer)])
     try:
-        yield Destination("PEER", "127.0.0.1", server.server_address[1])
+        yield Station("PEER", "127.0.0.1", server.server_address[1])
     finally:
         server.shutdown()
 
@@ -139,7 +141,7 @@ def test_a_peer_of_one_byte_pdus_does_no_harm(files: list[Path]) -> None:
 
 def test_nobody_there_is_said_in_a_sentence(files: list[Path]) -> None:
     def problem(host: str, port: int) -> str:
-        destination = Destination("PEER", host, port)
+        destination = Station("PEER", host, port)
         with pytest.raises(Unreachable) as caught:
             echo(destination, "BONEAGE", timeout_seconds=1.0)
         (sent,) = send(destination, files[:1], "BONEAGE", timeout_seconds=1.0)
@@ -157,7 +159,7 @@ def test_nobody_there_is_said_in_a_sentence(files: list[Path]) -> None:
 
 def test_a_peer_that_knows_neither_name_says_which(files: list[Path]) -> None:
     with peer(lambda _: 0, require_called_aet=True) as destination:
-        stranger = Destination("OTHER", destination.host, destination.port)
+        stranger = Station("OTHER", destination.host, destination.port)
         with pytest.raises(Unreachable, match="it is not called OTHER"):
             echo(stranger, "BONEAGE")
     with (
@@ -169,7 +171,7 @@ def test_a_peer_that_knows_neither_name_says_which(files: list[Path]) -> None:
 
 def test_a_peer_that_is_full_may_take_it_later(tmp_path: Path, files: list[Path]) -> None:
     with receiving(tmp_path, max_associations=0) as (receiver, _):
-        (sent,) = send(Destination("BONEAGE", "127.0.0.1", receiver.port), files[:1], "PEER")
+        (sent,) = send(Station("BONEAGE", "127.0.0.1", receiver.port), files[:1], "PEER")
     assert (sent.status, sent.permanent) == (None, False)
     assert sent.error is not None
     assert "as many associations as it takes" in sent.error

@@ -20,8 +20,10 @@ from support.orthanc_peer import Orthanc, free_port
 from support.tls import Authority, Signed, orthanc_tls
 
 from boneage_node.dimse.store_scp import Receiver
-from boneage_node.dimse.store_scu import Destination, Unreachable, echo, send
+from boneage_node.dimse.store_scu import echo, send
+from boneage_node.net.addresses import Station
 from boneage_node.net.tls import TlsFiles, listening_context
+from boneage_node.traffic.outcome import Unreachable
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -67,10 +69,10 @@ def secure_node(folder: Path, files: TlsFiles, **settings: Any) -> Iterator[tupl
 
 
 @contextmanager
-def storescp(folder: Path, station: Signed) -> Iterator[Destination]:
+def storescp(folder: Path, station: Signed) -> Iterator[Station]:
     """DCMTK's storage SCP over TLS, which wants a certificate of the same authority."""
     folder.mkdir()
-    destination = Destination("STORESCP", "127.0.0.1", free_port(), tls=True)
+    destination = Station("STORESCP", "127.0.0.1", free_port(), tls=True)
     options = ["+tls", station.key, station.certificate, "+cf", station.ca, "-od", folder, destination.port]
     process = subprocess.Popen(["storescp", *map(str, options)])
     try:
@@ -90,7 +92,7 @@ def as_dcmtk(station: Signed) -> list[Path | str]:
     return ["+tls", station.key, station.certificate, "+cf", station.ca]
 
 
-def problem(destination: Destination, tls: TlsFiles, timeout_seconds: float = 30.0) -> str:
+def problem(destination: Station, tls: TlsFiles, timeout_seconds: float = 30.0) -> str:
     with pytest.raises(Unreachable) as caught:
         echo(destination, "BONEAGE", tls=tls, timeout_seconds=timeout_seconds)
     return str(caught.value)
@@ -215,7 +217,7 @@ def test_a_peer_without_tls_is_told(tmp_path: Path, node: Signed) -> None:
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen()
-        silent = Destination("PEER", "127.0.0.1", mute.getsockname()[1], tls=True)
+        silent = Station("PEER", "127.0.0.1", mute.getsockname()[1], tls=True)
         assert "does not answer as TLS" in problem(silent, node.files, timeout_seconds=1.0)
     gone = replace(silent, port=free_port())
     assert problem(gone, node.files).startswith(f"Nothing listens on {gone.address}")
@@ -225,7 +227,7 @@ def test_files_that_will_not_do_are_told_for_each_report(tmp_path: Path, node: S
     file = tmp_path / "image.dcm"
     write_radiograph(file)
     files = replace(node.files, ca=tmp_path / "gone.pem")
-    (sent,) = send(Destination("PACS", "127.0.0.1", 1, tls=True), [file], "BONEAGE", tls=files)
+    (sent,) = send(Station("PACS", "127.0.0.1", 1, tls=True), [file], "BONEAGE", tls=files)
     assert sent.error == f"{tmp_path / 'gone.pem'} (tls_ca) cannot be read: No such file or directory."
     assert not sent.permanent
 
@@ -263,7 +265,7 @@ def test_half_a_record_does_not_keep_the_request_back(node: Signed, pacs: Signed
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=answer, args=(listener,), daemon=True)
         thread.start()
-        destination = Destination("PEER", "127.0.0.1", listener.getsockname()[1], tls=True)
+        destination = Station("PEER", "127.0.0.1", listener.getsockname()[1], tls=True)
         assert "did not answer the C-ECHO" in problem(destination, node.files)
         thread.join(30)
     assert said[:1] == b"\x04", "it sent a message before the rest of the record came"
@@ -283,7 +285,7 @@ def test_orthanc_sends_over_tls_and_takes_over_tls(
         peer.store("node", [peer.upload(file)])
         (kept,) = sink.files()
         peer.delete_all()
-        destination = Destination.parse(f"{peer.destination}/tls")
+        destination = Station.parse(f"{peer.destination}/tls")
         (sent,) = send(destination, [kept], "BONEAGE", tls=node.files)
         assert sent.error is None
         assert peer.find(image.SOPInstanceUID) is not None
@@ -305,12 +307,12 @@ def test_orthanc_of_another_authority_neither_sends_nor_takes(
         with pytest.raises(HTTPError):
             peer.store("node", [identifier])
         assert sink.files() == []
-        destination = Destination.parse(f"{peer.destination}/tls")
+        destination = Station.parse(f"{peer.destination}/tls")
         assert "is signed by an authority that is not in" in problem(destination, node.files)
 
 
-def _of(receiver: Receiver) -> Destination:
-    return Destination("BONEAGE", "127.0.0.1", receiver.port, tls=True)
+def _of(receiver: Receiver) -> Station:
+    return Station("BONEAGE", "127.0.0.1", receiver.port, tls=True)
 
 
 def _met(folder: Path, station: Signed, node: Signed) -> str:

@@ -1,4 +1,4 @@
-"""The DICOM conformance statement (PS3.2), written from the code: ``PYTHONPATH=tools python -m conformance``."""
+"""The DICOM conformance statement (PS3.2), written from the code by ``make docs``."""
 
 from .statement import conformance_markdown
 

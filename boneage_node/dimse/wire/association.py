@@ -17,7 +17,7 @@ from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from boneage_node.about import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from boneage_node.errors import NodeError
-from boneage_node.net.addresses import Destination
+from boneage_node.net.addresses import Station
 from boneage_node.net.problems import tls_problem
 from boneage_node.net.tls import TlsFiles, calling_context
 from boneage_node.traffic.outcome import Unreachable
@@ -108,7 +108,7 @@ class _Requestor(AE):
 
 @contextmanager
 def open_association(
-    destination: Destination,
+    destination: Station,
     calling_ae_title: str,
     contexts: list[PresentationContext],
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
@@ -165,7 +165,7 @@ def open_association(
             ae.connection.close()
 
 
-def _require_answer(association: Association, destination: Destination, calling_ae_title: str) -> None:
+def _require_answer(association: Association, destination: Station, calling_ae_title: str) -> None:
     answer = association.acceptor.primitive
     if answer is None:  # pynetdicom misses the answer of a peer that rejects and is gone before it looks
         answer = association.dul.receive_pdu()
@@ -184,7 +184,7 @@ def _require_answer(association: Association, destination: Destination, calling_
         raise Unreachable(f"{destination.address} rejects the association: {mend}")
 
 
-def _rejection(answer: A_ASSOCIATE, destination: Destination, calling_ae_title: str) -> str:
+def _rejection(answer: A_ASSOCIATE, destination: Station, calling_ae_title: str) -> str:
     source, reason = answer.result_source, answer.diagnostic
     if (source, reason) == (1, 7):
         return f"it is not called {destination.ae_title}; use the AE title it is configured with."
@@ -195,7 +195,7 @@ def _rejection(answer: A_ASSOCIATE, destination: Destination, calling_ae_title: 
     return f"{answer.reason_str.lower()}; see its list of known stations (AE title, address) and its log."
 
 
-def _connection_problem(destination: Destination, error: OSError) -> str:
+def _connection_problem(destination: Station, error: OSError) -> str:
     if isinstance(error, socket.gaierror):
         return f"The host name {destination.host} is not known: check its spelling, or use the IP address."
     if isinstance(error, ConnectionRefusedError):

@@ -14,6 +14,7 @@ from pynetdicom.dsutils import decode
 from pynetdicom.pdu_primitives import P_DATA
 
 from boneage_node.dimse.contexts import STORAGE_COMMITMENT
+from boneage_node.errors import BoneAgeError
 
 from .bounds import BoundedBytes, IncomingFile, out_of_resources
 from .status import Status, StoreError
@@ -38,7 +39,7 @@ _COMMITMENT_COMMANDS = (_N_ACTION_RQ, _N_EVENT_REPORT_RQ, _N_EVENT_REPORT_RSP)
 _log = structlog.get_logger(__name__)
 
 
-class ProtocolError(Exception):
+class ProtocolError(BoneAgeError):
     """A peer does what no DICOM implementation does; the association is aborted."""
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
-from boneage_node.bone_age import Assessment, Course, Determination, ReasonCode, Refusal
+from boneage_node.bone_age import Answer, Assessment, Course, Determination, ReasonCode, Refusal
 from boneage_node.report.identity import DEFAULT_DEVICE, DeviceIdentity, derive_uid
 from boneage_node.report.sr import codes
 from boneage_node.report.wording import CHILDREN, assessment_sentences, refusal_sentences
@@ -55,7 +55,7 @@ _INTERPRETATIONS = {
 
 def fhir_bundle(
     source: Dataset,
-    answer: Assessment | Refusal,
+    answer: Answer,
     *,
     report_instance_uid: str,
     created_at: datetime,
@@ -136,7 +136,7 @@ def _diagnostic_report(sentences: list[str], header: FhirHeader, common: Json, o
 
 
 def _observation(
-    answer: Assessment | Refusal,
+    answer: Answer,
     sentences: list[str],
     header: FhirHeader,
     common: Json,
@@ -159,7 +159,7 @@ def _observation(
     return observation | (_value(answer) if isinstance(answer, Assessment) else _absent(answer))
 
 
-def _device(device: DeviceIdentity, answer: Assessment | Refusal) -> Json:
+def _device(device: DeviceIdentity, answer: Answer) -> Json:
     """The station, with the versions that the reading depends on; a refusal may have needed no model."""
     versions = [{"type": {"text": "software"}, "value": device.software_version}]
     if isinstance(answer, Assessment):

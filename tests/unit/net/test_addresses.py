@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from boneage_node.net.addresses import Destination
+from boneage_node.net.addresses import Station
 
 
 @pytest.mark.parametrize(
     ("text", "destination"),
     [
-        ("PACS@10.0.0.5:104", Destination("PACS", "10.0.0.5", 104)),
-        ("MY PACS@pacs.example:11112", Destination("MY PACS", "pacs.example", 11112)),
-        ("A@[fd00::5]:104", Destination("A", "fd00::5", 104)),
-        ("PACS@pacs.example:2762/tls", Destination("PACS", "pacs.example", 2762, tls=True)),
-        ("A@[fd00::5]:2762/tls", Destination("A", "fd00::5", 2762, tls=True)),
+        ("PACS@10.0.0.5:104", Station("PACS", "10.0.0.5", 104)),
+        ("MY PACS@pacs.example:11112", Station("MY PACS", "pacs.example", 11112)),
+        ("A@[fd00::5]:104", Station("A", "fd00::5", 104)),
+        ("PACS@pacs.example:2762/tls", Station("PACS", "pacs.example", 2762, tls=True)),
+        ("A@[fd00::5]:2762/tls", Station("A", "fd00::5", 2762, tls=True)),
     ],
 )
-def test_a_destination_reads_back_as_it_is_written(text: str, destination: Destination) -> None:
-    assert Destination.parse(f" {text}\n") == destination
+def test_a_destination_reads_back_as_it_is_written(text: str, destination: Station) -> None:
+    assert Station.parse(f" {text}\n") == destination
     assert str(destination) == text
 
 
@@ -44,4 +44,4 @@ def test_a_destination_reads_back_as_it_is_written(text: str, destination: Desti
 )
 def test_anything_else_is_no_destination(text: str) -> None:
     with pytest.raises(ValueError, match="AE@host:port"):
-        Destination.parse(text)
+        Station.parse(text)
