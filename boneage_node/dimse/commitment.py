@@ -14,11 +14,10 @@ from pynetdicom.presentation import PresentationContext
 
 from boneage_node.traffic.commitment import (
     MAX_OPEN_REQUESTS,
-    CommitmentAnswer,
-    CommitmentReport,
     CommitmentRequest,
-    NotKept,
-    RefusedInstance,
+    CommitmentResult,
+    FailedReference,
+    ReferencedSop,
 )
 
 from .contexts import STORAGE_COMMITMENT, UNCOMPRESSED
@@ -29,21 +28,9 @@ from .wire.status import RequestError, StatusCode
 STORAGE_COMMITMENT_INSTANCE = uid.UID("1.2.840.10008.1.20.1.1")
 """The well-known SOP Instance to which every request and report refers."""
 REQUEST_ACTION = 1
-ALL_COMMITTED_EVENT, SOME_REFUSED_EVENT = 1, 2
+ALL_COMMITTED_EVENT, SOME_FAILED_EVENT = 1, 2
 MAX_REFERENCES = 2000
 """Objects that one request or report may name."""
-
-REASONS = {NotKept.NO_SUCH_INSTANCE: 0x0112, NotKept.CLASS_CONFLICT: 0x0119}
-REASONS_OF_PEERS = {
-    0x0110: "it failed while processing the request",
-    0x0112: "it has no such object",
-    0x0119: "it has the object under another SOP class",
-    0x0122: "it does not support the SOP class",
-    0x0131: "it takes the transaction UID for one used before",
-    0x0213: "it is short of resources",
-}
-"""FailureReason, DICOM PS3.3 section C.14.1.1."""
-NOT_LOST = {0x0110, 0x0131, 0x0213}
 
 
 class CommitmentStatus(StatusCode):
@@ -52,7 +39,7 @@ class CommitmentStatus(StatusCode):
     SUCCESS = 0x0000, "kept: the database knows it"
     PROCESSING_FAILURE = 0x0110, "the database cannot take it: send it again later"
     NO_SUCH_INSTANCE = 0x0112, f"not addressed to the well-known SOP Instance `{STORAGE_COMMITMENT_INSTANCE}`"
-    NO_SUCH_EVENT_TYPE = 0x0113, f"event type other than {ALL_COMMITTED_EVENT} and {SOME_REFUSED_EVENT}"
+    NO_SUCH_EVENT_TYPE = 0x0113, f"event type other than {ALL_COMMITTED_EVENT} and {SOME_FAILED_EVENT}"
     INVALID_ARGUMENT_VALUE = (
         0x0115,
         "the data set cannot be read, names nothing or lacks a valid UID, or the report is on a request that "
@@ -79,29 +66,29 @@ def commitment_context() -> PresentationContext:
     return context
 
 
-def to_action_information(transaction_uid: str, instances: tuple[tuple[str, str], ...]) -> Dataset:
+def to_action_information(request: CommitmentRequest) -> Dataset:
     """The data set of an N-ACTION."""
     information = Dataset()
-    information.TransactionUID = transaction_uid
-    information.ReferencedSOPSequence = [_reference(*instance) for instance in instances]
+    information.TransactionUID = request.transaction_uid
+    information.ReferencedSOPSequence = [_item(referenced) for referenced in request.references]
     return information
 
 
-def to_event_information(answer: CommitmentAnswer) -> tuple[int, Dataset]:
+def to_event_information(result: CommitmentResult) -> tuple[int, Dataset]:
     """The event type and the data set of an N-EVENT-REPORT."""
     information = Dataset()
-    information.TransactionUID = answer.transaction_uid
-    if answer.kept or not answer.not_kept:
-        information.ReferencedSOPSequence = [_reference(*instance) for instance in answer.kept]
-    if not answer.not_kept:
+    information.TransactionUID = result.transaction_uid
+    if result.committed or not result.failed:
+        information.ReferencedSOPSequence = [_item(referenced) for referenced in result.committed]
+    if not result.failed:
         return ALL_COMMITTED_EVENT, information
-    failed = []
-    for sop_class, instance, reason in answer.not_kept:
-        item = _reference(sop_class, instance)
-        item.FailureReason = REASONS[reason]
-        failed.append(item)
-    information.FailedSOPSequence = failed
-    return SOME_REFUSED_EVENT, information
+    items = []
+    for failure in result.failed:
+        item = _item(failure.referenced)
+        item.FailureReason = failure.reason
+        items.append(item)
+    information.FailedSOPSequence = items
+    return SOME_FAILED_EVENT, information
 
 
 def read_request(request: N_ACTION, transfer_syntax: uid.UID, calling_ae_title: str) -> CommitmentRequest:
@@ -119,33 +106,34 @@ def read_request(request: N_ACTION, transfer_syntax: uid.UID, calling_ae_title: 
     if not references:
         raise CommitmentError(CommitmentStatus.INVALID_ARGUMENT_VALUE, "ReferencedSOPSequence is missing")
     return CommitmentRequest(
-        calling_ae_title,
-        transaction_uid,
-        tuple((sop_class, instance) for sop_class, instance, _ in references),
+        calling_ae_title, transaction_uid, tuple(referenced for referenced, _ in references)
     )
 
 
-def read_report(report: N_EVENT_REPORT, transfer_syntax: uid.UID) -> CommitmentReport:
-    """What a peer answers.
+def read_report(report: N_EVENT_REPORT, transfer_syntax: uid.UID) -> CommitmentResult:
+    """The result that a peer reports.
 
     Raises:
-        CommitmentError: It is no answer that can be understood.
+        CommitmentError: It is no result that can be understood.
     """
     _check_target(report.AffectedSOPClassUID, report.AffectedSOPInstanceUID)
-    if report.EventTypeID not in (ALL_COMMITTED_EVENT, SOME_REFUSED_EVENT):
+    if report.EventTypeID not in (ALL_COMMITTED_EVENT, SOME_FAILED_EVENT):
         raise CommitmentError(CommitmentStatus.NO_SUCH_EVENT_TYPE, "The event types are 1 and 2")
     information = _decode(report.EventInformation, transfer_syntax)
     transaction_uid = _uid(information, "TransactionUID")
-    refused = {}
-    if report.EventTypeID == SOME_REFUSED_EVENT:
-        for _, instance, item in _references(information, "FailedSOPSequence"):
-            refused[instance] = _refused(instance, item)
-    committed = dict.fromkeys(
-        instance for _, instance, _ in _references(information, "ReferencedSOPSequence")
-    )
-    # Whoever names an object twice has not said that it keeps it.
-    return CommitmentReport(
-        transaction_uid, tuple(name for name in committed if name not in refused), tuple(refused.values())
+    failed = {}
+    if report.EventTypeID == SOME_FAILED_EVENT:
+        for referenced, item in _references(information, "FailedSOPSequence"):
+            failed[referenced.sop_instance_uid] = FailedReference(referenced, _failure_reason(item))
+    committed = {
+        referenced.sop_instance_uid: referenced
+        for referenced, _ in _references(information, "ReferencedSOPSequence")
+    }
+    # An object that is named in both sequences is not committed.
+    return CommitmentResult(
+        transaction_uid,
+        tuple(referenced for name, referenced in committed.items() if name not in failed),
+        tuple(failed.values()),
     )
 
 
@@ -167,8 +155,8 @@ def _decode(data: BytesIO | None, transfer_syntax: uid.UID) -> Dataset:
         ) from error
 
 
-def _references(information: Dataset, keyword: str) -> list[tuple[str, str, Dataset]]:
-    """SOP Class UID, SOP Instance UID and item for each of a sequence's items; none where it is missing."""
+def _references(information: Dataset, keyword: str) -> list[tuple[ReferencedSop, Dataset]]:
+    """The objects that a sequence refers to, each with its item; none where the sequence is missing."""
     try:
         sequence = information.get(keyword)
     except Exception as error:  # the items are parsed only now
@@ -184,7 +172,7 @@ def _references(information: Dataset, keyword: str) -> list[tuple[str, str, Data
             CommitmentStatus.RESOURCE_LIMITATION, f"More than {MAX_REFERENCES} references in one request"
         )
     return [
-        (_uid(item, "ReferencedSOPClassUID"), _uid(item, "ReferencedSOPInstanceUID"), item)
+        (ReferencedSop(_uid(item, "ReferencedSOPClassUID"), _uid(item, "ReferencedSOPInstanceUID")), item)
         for item in sequence
     ]
 
@@ -197,17 +185,15 @@ def _uid(item: Dataset, keyword: str) -> str:
     return value
 
 
-def _refused(instance: str, item: Dataset) -> RefusedInstance:
+def _failure_reason(item: Dataset) -> int | None:
     try:
-        code = int(item.FailureReason)
+        return int(item.FailureReason)
     except Exception:  # missing, empty, or of whatever length and type the peer made it
-        return RefusedInstance(instance, "it does not say why", lost=True)
-    words = REASONS_OF_PEERS.get(code, "for a reason of its own")
-    return RefusedInstance(instance, f"{words} (0x{code:04X})", lost=code not in NOT_LOST)
+        return None
 
 
-def _reference(sop_class: str, instance: str) -> Dataset:
+def _item(referenced: ReferencedSop) -> Dataset:
     item = Dataset()
-    item.ReferencedSOPClassUID = sop_class
-    item.ReferencedSOPInstanceUID = instance
+    item.ReferencedSOPClassUID = referenced.sop_class_uid
+    item.ReferencedSOPInstanceUID = referenced.sop_instance_uid
     return item

@@ -14,12 +14,7 @@ from pynetdicom.dimse_primitives import N_ACTION, N_EVENT_REPORT
 from pynetdicom.dsutils import encode
 from pynetdicom.events import Event
 
-from boneage_node.traffic.commitment import (
-    CommitmentAnswer,
-    CommitmentReport,
-    CommitmentRequest,
-    TooManyRequests,
-)
+from boneage_node.traffic.commitment import CommitmentRequest, CommitmentResult, TooManyRequests
 
 from .commitment import (
     STORAGE_COMMITMENT_INSTANCE,
@@ -42,13 +37,13 @@ class CommitmentDesk(Protocol):
     def requested(self, request: CommitmentRequest) -> CommitmentRequest:
         """Keep a request; when this returns, it survives a power cut."""
 
-    def answer_here(self, request: CommitmentRequest) -> CommitmentAnswer | None:
+    def answer_here(self, request: CommitmentRequest) -> CommitmentResult | None:
         """The answer, where it has to go over the association of the request; None where it need not."""
 
-    def answered(self, request: CommitmentRequest, answer: CommitmentAnswer) -> None:
+    def answered(self, request: CommitmentRequest, answer: CommitmentResult) -> None:
         """The peer has its answer."""
 
-    def reported(self, report: CommitmentReport) -> bool:
+    def reported(self, report: CommitmentResult) -> bool:
         """Keep a peer's answer to a request of the node's own; False where there is no such request."""
 
 
@@ -72,7 +67,7 @@ def handle_action(
         "commitment_requested",
         association=association.number,
         request=request.id,
-        references=len(request.instances),
+        references=len(request.references),
     )
     if answer is not None:
         context_id = event.context.context_id
@@ -104,7 +99,7 @@ def _report(
     transfer_syntax: UID,
     desk: CommitmentDesk,
     request: CommitmentRequest,
-    answer: CommitmentAnswer,
+    answer: CommitmentResult,
 ) -> None:
     """Send a report on the association of its request, and note when the peer has taken it."""
     event_type, information = to_event_information(answer)

@@ -17,7 +17,7 @@ from pynetdicom.pdu_primitives import P_DATA
 from boneage_node.errors import BoneAgeError
 from boneage_node.net.addresses import Station
 from boneage_node.net.tls import TlsFiles
-from boneage_node.traffic.commitment import CommitmentAnswer, CommitmentAsk, CommitmentReport
+from boneage_node.traffic.commitment import CommitmentRequest, CommitmentResult
 from boneage_node.traffic.outcome import Unreachable
 
 from .commitment import (
@@ -44,7 +44,7 @@ LINGER_SECONDS = 5.0
 """How long an association stays open for the answer; a later one comes on an association of its own."""
 _POLL_SECONDS = 0.1
 
-TakeReport = Callable[[CommitmentReport], bool]
+TakeReport = Callable[[CommitmentResult], bool]
 """Keeps an answer for good; False where the node made no such request."""
 
 
@@ -67,7 +67,7 @@ class NotTaken(BoneAgeError):  # noqa: N818 - reads as the sentence it is
 
 def request_commitment(
     destination: Station,
-    ask: CommitmentAsk,
+    request: CommitmentRequest,
     calling_ae_title: str,
     take: TakeReport,
     is_answered: Callable[[], bool],
@@ -80,7 +80,7 @@ def request_commitment(
 
     Args:
         destination: Whom to ask.
-        ask: For what.
+        request: For what.
         calling_ae_title: The node's AE title.
         take: Keeps an answer.
         is_answered: Whether all is answered, here or elsewhere.
@@ -98,7 +98,7 @@ def request_commitment(
         if not association.accepted_contexts:
             raise NotSupported(f"{destination} takes no storage commitment requests.")
         messages = association.dimse = _Messages(association, take)
-        information = to_action_information(ask.transaction_uid, ask.instances)
+        information = to_action_information(request)
         status, _ = association.send_n_action(
             information, REQUEST_ACTION, STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
         )
@@ -115,7 +115,7 @@ def request_commitment(
 
 def report_commitment(
     destination: Station,
-    answer: CommitmentAnswer,
+    answer: CommitmentResult,
     calling_ae_title: str,
     *,
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,

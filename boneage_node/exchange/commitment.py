@@ -21,10 +21,8 @@ from boneage_node.net.addresses import Station, is_url
 from boneage_node.settings import Settings
 from boneage_node.settings.settings import backoff_of
 from boneage_node.store import (
-    CommitmentAnswer,
-    CommitmentAsk,
-    CommitmentReport,
     CommitmentRequest,
+    CommitmentResult,
     Status,
     Store,
 )
@@ -61,39 +59,39 @@ class Desk:
 
     def requested(self, request: CommitmentRequest) -> CommitmentRequest:
         """Keep a request; when this returns, it survives a power cut."""
-        known = address_of(request.calling_ae_title, self._settings) is not None
+        known = address_of(request.peer, self._settings) is not None
         return self._store.commitment_requests.accept(
             request, answer_in_seconds=0.0 if known else ANSWER_HERE_SECONDS
         )
 
-    def answer_here(self, request: CommitmentRequest) -> CommitmentAnswer | None:
+    def answer_here(self, request: CommitmentRequest) -> CommitmentResult | None:
         """The answer, where it has to go over the association of the request; None where it need not."""
-        if address_of(request.calling_ae_title, self._settings) is not None:
+        if address_of(request.peer, self._settings) is not None:
             return None
         return self._store.commitment_requests.answer(request)
 
-    def answered(self, request: CommitmentRequest, answer: CommitmentAnswer) -> None:
+    def answered(self, request: CommitmentRequest, answer: CommitmentResult) -> None:
         """The peer has its answer."""
         note_answered(self._store, request, answer)
 
-    def reported(self, report: CommitmentReport) -> bool:
+    def reported(self, report: CommitmentResult) -> bool:
         """Keep a peer's answer to a request of the node's own; False where there is no such request."""
         return keep_report(self._store, self._settings, report)
 
 
-def note_answered(store: Store, request: CommitmentRequest, answer: CommitmentAnswer) -> None:
+def note_answered(store: Store, request: CommitmentRequest, answer: CommitmentResult) -> None:
     """Note that a peer has its answer."""
     store.commitment_requests.answered(request.id, answer)
     get_logger().info(
         "storage commitment answered",
         request=request.id,
-        peer=request.calling_ae_title,
-        kept=len(answer.kept),
-        not_kept=len(answer.not_kept),
+        peer=request.peer,
+        committed=len(answer.committed),
+        failed=len(answer.failed),
     )
 
 
-def keep_report(store: Store, settings: Settings, report: CommitmentReport) -> bool:
+def keep_report(store: Store, settings: Settings, report: CommitmentResult) -> bool:
     """Keep a peer's answer to a request of the node's own; False where there is no such request."""
     reported = store.commitments.reported(
         report, max_attempts=settings.delivery_max_attempts, backoff=backoff_of(settings)
@@ -165,13 +163,13 @@ class Commitments:
         doublings = min(attempt - 1, _MOST_DOUBLINGS)
         return timedelta(seconds=self._settings.commitment_wait_seconds * 2**doublings)
 
-    def _ask(self, ask: CommitmentAsk) -> None:
+    def _ask(self, ask: CommitmentRequest) -> None:
         def is_done() -> bool:
             return self._stop.is_set() or self._store.commitments.is_answered(ask.transaction_uid)
 
         try:
             request_commitment(
-                Station.parse(ask.destination),
+                Station.parse(ask.peer),
                 ask,
                 self._settings.ae_title,
                 partial(keep_report, self._store, self._settings),
@@ -181,10 +179,10 @@ class Commitments:
             )
         except NotSupported as error:
             self._store.commitments.unsupported(ask.transaction_uid, str(error))
-            if ask.destination not in self._unsupported:
-                self._unsupported.add(ask.destination)
+            if ask.peer not in self._unsupported:
+                self._unsupported.add(ask.peer)
                 self._log.warning(
-                    "storage commitment not supported", destination=ask.destination, problem=str(error)
+                    "storage commitment not supported", destination=ask.peer, problem=str(error)
                 )
         except (NotTaken, Unreachable) as error:
             self._store.commitments.not_asked(
@@ -192,19 +190,17 @@ class Commitments:
             )
             self._log.warning(
                 "storage commitment not requested",
-                destination=ask.destination,
+                destination=ask.peer,
                 studies=ask.study_ids,
                 problem=str(error),
             )
         else:
-            self._log.info(
-                "storage commitment requested", destination=ask.destination, objects=len(ask.instances)
-            )
+            self._log.info("storage commitment requested", destination=ask.peer, objects=len(ask.references))
 
     def _report(self, request: CommitmentRequest) -> None:
-        station = address_of(request.calling_ae_title, self._settings)
+        station = address_of(request.peer, self._settings)
         if station is None:
-            name = request.calling_ae_title
+            name = request.peer
             self._report_failed(
                 request,
                 f"It is not known where {name} listens: name it in known_peers, as {name}@host:port.",
@@ -231,7 +227,7 @@ class Commitments:
         self._log.warning(
             "storage commitment answer given up" if given_up else "storage commitment not answered",
             request=request.id,
-            peer=request.calling_ae_title,
+            peer=request.peer,
             attempt=request.attempts,
             problem=problem,
         )

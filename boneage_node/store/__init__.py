@@ -6,12 +6,11 @@ SQLAlchemy tables and a folder of files. Knows no DICOM service and no model.
 from boneage_node.retry import backoff
 from boneage_node.spool.folder import Spool, SpoolFull
 from boneage_node.traffic.commitment import (
-    CommitmentAnswer,
-    CommitmentAsk,
-    CommitmentReport,
     CommitmentRequest,
-    NotKept,
-    RefusedInstance,
+    CommitmentResult,
+    FailedReference,
+    FailureReason,
+    ReferencedSop,
     TooManyRequests,
 )
 from boneage_node.traffic.received import Accepted, NotAcceptable, Received
@@ -30,17 +29,17 @@ from .tables import CommitmentState, DocumentForm, EventKind, ReportKind, Status
 
 __all__ = [
     "Accepted",
-    "CommitmentAnswer",
-    "CommitmentAsk",
-    "CommitmentReport",
     "CommitmentRequest",
     "CommitmentRequests",
+    "CommitmentResult",
     "CommitmentState",
     "Commitments",
     "DeliveryTask",
     "DocumentForm",
     "EarlierAssessment",
     "EventKind",
+    "FailedReference",
+    "FailureReason",
     "Intake",
     "Job",
     "LeaseLost",
@@ -48,13 +47,12 @@ __all__ = [
     "NewReport",
     "NoSuchStudy",
     "NotAcceptable",
-    "NotKept",
     "Outbox",
     "Patient",
     "Predecessor",
     "Queue",
     "Received",
-    "RefusedInstance",
+    "ReferencedSop",
     "ReportDetail",
     "ReportKind",
     "Reported",

@@ -11,9 +11,11 @@ from sqlalchemy.orm import Session
 from boneage_node.spool.folder import Spool
 from boneage_node.traffic.commitment import (
     MAX_OPEN_REQUESTS,
-    CommitmentAnswer,
     CommitmentRequest,
-    NotKept,
+    CommitmentResult,
+    FailedReference,
+    FailureReason,
+    ReferencedSop,
     TooManyRequests,
 )
 
@@ -61,17 +63,17 @@ class CommitmentRequests:
             row = session.scalars(
                 select(CommitmentRequestRow)
                 .where(
-                    CommitmentRequestRow.calling_ae_title == request.calling_ae_title,
+                    CommitmentRequestRow.calling_ae_title == request.peer,
                     CommitmentRequestRow.transaction_uid == request.transaction_uid,
                 )
                 .with_for_update()
             ).one_or_none()
             if row is None:
                 row = CommitmentRequestRow(
-                    calling_ae_title=request.calling_ae_title, transaction_uid=request.transaction_uid
+                    calling_ae_title=request.peer, transaction_uid=request.transaction_uid
                 )
                 session.add(row)
-            row.instances = [list(instance) for instance in request.instances]
+            row.instances = [list(instance) for instance in request.references]
             row.status = Status.TODO
             row.attempts = 0
             row.received_at = now
@@ -108,25 +110,25 @@ class CommitmentRequests:
             row.scheduled_at = now + timedelta(seconds=lease_seconds)
             return _request(row)
 
-    def answer(self, request: CommitmentRequest) -> CommitmentAnswer:
+    def answer(self, request: CommitmentRequest) -> CommitmentResult:
         """What the node can vouch for now.
 
         An object is kept when it was received under that SOP class and all files under its UID are in the
         spool in their full length.
         """
-        kept: list[tuple[str, str]] = []
-        not_kept: list[tuple[str, str, NotKept]] = []
+        committed: list[ReferencedSop] = []
+        failed: list[FailedReference] = []
         with self._transactions.reading() as session:
-            rows = _received(session, [instance for _, instance in request.instances])
-        for sop_class, instance in request.instances:
-            reason = self._why_not(sop_class, rows.get(instance, []))
+            rows = _received(session, [instance for _, instance in request.references])
+        for referenced in request.references:
+            reason = self._why_not(referenced.sop_class_uid, rows.get(referenced.sop_instance_uid, []))
             if reason is None:
-                kept.append((sop_class, instance))
+                committed.append(referenced)
             else:
-                not_kept.append((sop_class, instance, reason))
-        return CommitmentAnswer(request.transaction_uid, tuple(kept), tuple(not_kept))
+                failed.append(FailedReference(referenced, reason))
+        return CommitmentResult(request.transaction_uid, tuple(committed), tuple(failed))
 
-    def answered(self, request_id: int, answer: CommitmentAnswer) -> None:
+    def answered(self, request_id: int, answer: CommitmentResult) -> None:
         """Say that the peer has its answer; the history of each study in it says so, too."""
         with self._transactions.writing() as session:
             now = self._clock()
@@ -137,7 +139,7 @@ class CommitmentRequests:
             row.finished_at = now
             row.last_error = None
             row.instances = []
-            rows = _received(session, [instance for _, instance in answer.kept])
+            rows = _received(session, [instance for _, instance in answer.committed])
             studies = [found[0].study_id for found in rows.values()]
             for study_id in sorted(set(studies)):
                 detail = f"told {row.calling_ae_title} that {studies.count(study_id)} of its images are kept"
@@ -184,19 +186,19 @@ class CommitmentRequests:
             latest = self._clock() - timedelta(days=_KEPT_DAYS)
             session.execute(delete(CommitmentRequestRow).where(CommitmentRequestRow.finished_at < latest))
 
-    def _why_not(self, sop_class: str, rows: Sequence[InstanceRow]) -> NotKept | None:
+    def _why_not(self, sop_class: str, rows: Sequence[InstanceRow]) -> FailureReason | None:
         if not rows or not all(self._spool.holds(row.file_name, row.size_bytes) for row in rows):
-            return NotKept.NO_SUCH_INSTANCE
+            return FailureReason.NO_SUCH_OBJECT_INSTANCE
         if any(row.sop_class_uid != sop_class for row in rows):
-            return NotKept.CLASS_CONFLICT
+            return FailureReason.CLASS_INSTANCE_CONFLICT
         return None
 
 
 def _request(row: CommitmentRequestRow) -> CommitmentRequest:
     return CommitmentRequest(
-        calling_ae_title=row.calling_ae_title,
+        peer=row.calling_ae_title,
         transaction_uid=row.transaction_uid,
-        instances=tuple((sop_class, instance) for sop_class, instance in row.instances),
+        references=tuple(ReferencedSop(*instance) for instance in row.instances),
         id=row.id,
         attempts=row.attempts,
     )

@@ -9,7 +9,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, delete, func, select
 from sqlalchemy.orm import Session
 
-from boneage_node.traffic.commitment import CommitmentAsk, CommitmentReport, RefusedInstance
+from boneage_node.traffic.commitment import (
+    CommitmentRequest,
+    CommitmentResult,
+    FailedReference,
+    ReferencedSop,
+)
 
 from .database import Transactions
 from .history import record
@@ -75,7 +80,7 @@ class Commitments:
         *,
         max_attempts: int,
         patience: Callable[[int], timedelta],
-    ) -> CommitmentAsk | None:
+    ) -> CommitmentRequest | None:
         """Take what is to be asked, and note it as asked before it is: the answer may come at once.
 
         What was asked ``max_attempts`` times and not answered is given up.
@@ -110,11 +115,11 @@ class Commitments:
                 row.due_at = now + patience(row.attempts)
                 detail = f"{_named(row)}, attempt {row.attempts} of {max_attempts}"
                 record(session, EventKind.COMMITMENT_ASKED, now, row.study_id, detail)
-            return CommitmentAsk(
-                transaction_uid,
+            return CommitmentRequest(
                 destination,
+                transaction_uid,
                 _instances(session, [row.delivery_id for row in rows]),
-                tuple(sorted({row.study_id for row in rows})),
+                study_ids=tuple(sorted({row.study_id for row in rows})),
             )
 
     def not_asked(self, transaction_uid: str, error: str, *, max_attempts: int) -> None:
@@ -145,7 +150,7 @@ class Commitments:
             return session.scalars(waiting).one() == 0
 
     def reported(
-        self, report: CommitmentReport, *, max_attempts: int, backoff: Callable[[int], timedelta]
+        self, report: CommitmentResult, *, max_attempts: int, backoff: Callable[[int], timedelta]
     ) -> Reported | None:
         """Take an answer in, also one to an earlier request.
 
@@ -169,12 +174,14 @@ class Commitments:
             ).one_or_none()
             if destination is None:
                 return None
-            committed = _of_instances(session, destination, report.committed)
+            committed = _of_instances(
+                session, destination, [referenced.sop_instance_uid for referenced in report.committed]
+            )
             for row, _ in committed:
                 _end(row, CommitmentState.COMMITTED, now)
                 row.last_error = None
                 record(session, EventKind.COMMITMENT_GIVEN, now, row.study_id, _named(row))
-            reasons = {refused.sop_instance_uid: refused for refused in report.refused}
+            reasons = {failure.referenced.sop_instance_uid: failure for failure in report.failed}
             refused_rows = [
                 (row, reasons[uid])
                 for row, uid in _of_instances(session, destination, list(reasons))
@@ -236,14 +243,16 @@ def _asked_in(session: Session, transaction_uid: str) -> Sequence[CommitmentRow]
     )
 
 
-def _instances(session: Session, delivery_ids: Iterable[int]) -> tuple[tuple[str, str], ...]:
+def _instances(session: Session, delivery_ids: Iterable[int]) -> tuple[ReferencedSop, ...]:
     query = (
         select(DocumentRow.sop_class_uid, DocumentRow.sop_instance_uid)
         .join(DeliveryRow, DeliveryRow.document_id == DocumentRow.id)
         .where(DeliveryRow.id.in_(list(delivery_ids)))
         .order_by(DeliveryRow.id)
     )
-    return tuple((str(sop_class), str(instance)) for sop_class, instance in session.execute(query))
+    return tuple(
+        ReferencedSop(str(sop_class), str(instance)) for sop_class, instance in session.execute(query)
+    )
 
 
 def _of_instances(
@@ -269,21 +278,21 @@ def _of_instances(
 def _refuse(
     session: Session,
     row: CommitmentRow,
-    refused: RefusedInstance,
+    refused: FailedReference,
     now: datetime,
     max_attempts: int,
     backoff: Callable[[int], timedelta],
 ) -> None:
-    row.last_error = refused.reason
-    record(session, EventKind.COMMITMENT_REFUSED, now, row.study_id, f"{_named(row)}: {refused.reason}")
-    if not refused.lost:  # asked again when the answer would have been overdue
+    row.last_error = refused.sentence
+    record(session, EventKind.COMMITMENT_REFUSED, now, row.study_id, f"{_named(row)}: {refused.sentence}")
+    if not refused.is_lost:  # asked again when the answer would have been overdue
         row.state = CommitmentState.TO_ASK
         return
     _end(row, CommitmentState.REFUSED, now)
     delivery = session.scalars(
         select(DeliveryRow).where(DeliveryRow.id == row.delivery_id).with_for_update()
     ).one()
-    error = f"{row.destination} took the object, but says that it does not keep it: {refused.reason}."
+    error = f"{row.destination} took the object, but says that it does not keep it: {refused.sentence}."
     fail(session, delivery, error, now, max_attempts=max_attempts, backoff=backoff)
 
 

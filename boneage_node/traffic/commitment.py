@@ -3,96 +3,116 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum
+from typing import NamedTuple, Self
 
 from boneage_node.errors import BoneAgeError
 
-
-@dataclass(frozen=True)
-class CommitmentAsk:
-    """What one destination is to be asked, in one request.
-
-    Attributes:
-        transaction_uid: The request's own UID, by which the answer is known.
-        destination: Whom to ask, ``AE@host:port``.
-        instances: SOP Class UID and SOP Instance UID of each object.
-        study_ids: The studies they belong to.
-    """
-
-    transaction_uid: str
-    destination: str
-    instances: tuple[tuple[str, str], ...]
-    study_ids: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class RefusedInstance:
-    """An object for which the destination does not vouch.
-
-    Attributes:
-        sop_instance_uid: Which.
-        reason: Why not, in words.
-        lost: Sending it again may help; else asking again may.
-    """
-
-    sop_instance_uid: str
-    reason: str
-    lost: bool
-
-
-@dataclass(frozen=True)
-class CommitmentReport:
-    """A destination's answer to a request."""
-
-    transaction_uid: str
-    committed: tuple[str, ...]
-    refused: tuple[RefusedInstance, ...]
-
-
 MAX_OPEN_REQUESTS = 500
-"""Requests that may wait for their answer to be delivered; each is up to a few hundred kilobytes."""
+"""Requests of peers that may wait for their result to be sent; each is up to a few hundred kilobytes."""
 
 
 class TooManyRequests(BoneAgeError):  # noqa: N818 - reads as the sentence it is
-    """So many requests wait for their answers already that no more is taken."""
+    """So many requests wait for their results already that no more is taken."""
 
 
-class NotKept(StrEnum):
-    """Why the node does not vouch for an object."""
+class ReferencedSop(NamedTuple):
+    """An object that a request or a result refers to."""
 
-    NO_SUCH_INSTANCE = "no-such-instance"
-    CLASS_CONFLICT = "class-conflict"
+    sop_class_uid: str
+    sop_instance_uid: str
 
 
 @dataclass(frozen=True)
 class CommitmentRequest:
-    """A peer's request.
+    """A request for storage commitment: of the node to a destination, or of a peer to the node.
 
     Attributes:
-        calling_ae_title: Who asks.
-        transaction_uid: The request's UID, given by the peer.
-        instances: SOP Class UID and SOP Instance UID of each object.
-        id: Its row; 0 before there is one.
-        attempts: Which attempt to answer it this is, from 1; 0 before there was one.
+        peer: The destination that is requested to commit, as the settings have it; or the calling AE title
+            of the peer that requests.
+        transaction_uid: Transaction UID, by which the result refers to the request.
+        references: The objects.
+        id: Row of a peer's request; 0 where there is none.
+        attempts: Which attempt to send a peer its result this is, from 1; 0 before there was one.
+        study_ids: The studies that the objects of the node's own request belong to.
     """
 
-    calling_ae_title: str
+    peer: str
     transaction_uid: str
-    instances: tuple[tuple[str, str], ...]
+    references: tuple[ReferencedSop, ...]
     id: int = 0
     attempts: int = 0
+    study_ids: tuple[int, ...] = ()
+
+
+class FailureReason(IntEnum):
+    """Failure Reason (0008,1197) of an object that is not committed, PS3.3 C.14.1.1.
+
+    Attributes:
+        words: The reason, as said of the peer.
+    """
+
+    words: str
+
+    def __new__(cls, code: int, words: str) -> Self:
+        """A member: an integer with its meaning."""
+        reason = int.__new__(cls, code)
+        reason._value_ = code
+        reason.words = words
+        return reason
+
+    PROCESSING_FAILURE = 0x0110, "it failed while processing the request"
+    NO_SUCH_OBJECT_INSTANCE = 0x0112, "it has no such object"
+    CLASS_INSTANCE_CONFLICT = 0x0119, "it has the object under another SOP class"
+    REFERENCED_SOP_CLASS_NOT_SUPPORTED = 0x0122, "it does not support the SOP class"
+    DUPLICATE_TRANSACTION_UID = 0x0131, "it takes the transaction UID for one used before"
+    RESOURCE_LIMITATION = 0x0213, "it is short of resources"
+
+
+_OF_THE_REQUEST = (
+    FailureReason.PROCESSING_FAILURE,
+    FailureReason.DUPLICATE_TRANSACTION_UID,
+    FailureReason.RESOURCE_LIMITATION,
+)
+"""Reasons that say nothing of the object: another request for it may succeed."""
 
 
 @dataclass(frozen=True)
-class CommitmentAnswer:
-    """What the node answers.
+class FailedReference:
+    """An object that is not committed.
 
     Attributes:
-        transaction_uid: Of the request.
-        kept: SOP Class UID and SOP Instance UID of each object that the node has in full.
-        not_kept: The same, with the reason, of the others.
+        referenced: The object.
+        reason: Failure Reason, a `FailureReason` or a number of the peer's own; None where it gave none.
+    """
+
+    referenced: ReferencedSop
+    reason: int | None
+
+    @property
+    def sentence(self) -> str:
+        """The reason in words, as said of the peer."""
+        if self.reason is None:
+            return "it does not say why"
+        known = next((reason for reason in FailureReason if reason == self.reason), None)
+        return f"{known.words if known else 'for a reason of its own'} (0x{self.reason:04X})"
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the object has to be sent again; else a further request is enough."""
+        return self.reason not in _OF_THE_REQUEST
+
+
+@dataclass(frozen=True)
+class CommitmentResult:
+    """The result of a request, of a destination to the node or of the node to a peer.
+
+    Attributes:
+        transaction_uid: Transaction UID of the request.
+        committed: The objects that are kept.
+        failed: The others.
     """
 
     transaction_uid: str
-    kept: tuple[tuple[str, str], ...]
-    not_kept: tuple[tuple[str, str, NotKept], ...]
+    committed: tuple[ReferencedSop, ...]
+    failed: tuple[FailedReference, ...]

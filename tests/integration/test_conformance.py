@@ -22,7 +22,7 @@ from boneage_node.dimse.query_scu import Pacs
 from boneage_node.dimse.store_scu import echo, send
 from boneage_node.net.addresses import Station
 from boneage_node.report import to_bytes
-from boneage_node.store import CommitmentAsk
+from boneage_node.traffic.commitment import CommitmentRequest, ReferencedSop
 from boneage_node.traffic.query import QueryFailed, StudyQuery
 
 VERIFICATION = UID("1.2.840.10008.1.1")
@@ -148,8 +148,9 @@ def test_the_node_proposes_what_is_said_and_nothing_else(tmp_path: Path) -> None
         for number, made in enumerate(objects):
             (tmp_path / f"{number}.dcm").write_bytes(to_bytes(made))
         assert all(sent.error is None for sent in send(station, sorted(tmp_path.iterdir()), "BONEAGE"))
-        ask = CommitmentAsk("2.25.1", str(station), (("1.2.840.10008.5.1.4.1.1.7", "2.25.2"),), ())
-        request_commitment(station, ask, "BONEAGE", lambda report: True, lambda: True)
+        references = (ReferencedSop("1.2.840.10008.5.1.4.1.1.7", "2.25.2"),)
+        request = CommitmentRequest(str(station), "2.25.1", references)
+        request_commitment(station, request, "BONEAGE", lambda report: True, lambda: True)
         assert Pacs(station, "BONEAGE").studies(StudyQuery(accession_number="A")) == []
         with pytest.raises(QueryFailed):
             list(Pacs(station, "BONEAGE").move("2.25.3", [], "BONEAGE"))

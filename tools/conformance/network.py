@@ -10,7 +10,7 @@ from pydicom import Dataset
 from pydicom.uid import UID, BasicTextSRStorage, SecondaryCaptureImageStorage
 
 from boneage_node.dimse import query_scu
-from boneage_node.dimse.commitment import NOT_LOST, REASONS_OF_PEERS, commitment_context
+from boneage_node.dimse.commitment import commitment_context
 from boneage_node.dimse.contexts import (
     STORAGE_COMMITMENT,
     UNCOMPRESSED,
@@ -22,6 +22,7 @@ from boneage_node.dimse.wire.admission import ECHO_RESERVE, Rejection
 from boneage_node.dimse.wire.status import StatusCode, is_delivered, is_permanent, meaning
 from boneage_node.net.http import Answer
 from boneage_node.report import SR_CLASSES
+from boneage_node.traffic.commitment import FailedReference, FailureReason, ReferencedSop
 
 from .markdown import code, table
 
@@ -182,11 +183,13 @@ def peer_status_table() -> str:
 
 
 def failure_reason_table() -> str:
-    """What becomes of an object that a peer does not vouch for."""
-    rows = [
-        (code(f"0x{reason:04X}"), words, "asked again" if reason in NOT_LOST else "sent again")
-        for reason, words in REASONS_OF_PEERS.items()
-    ]
+    """What the node does about an object that a peer does not commit."""
+    rows = []
+    for reason in FailureReason:
+        failure = FailedReference(ReferencedSop("", ""), reason)
+        rows.append(
+            (code(f"0x{reason:04X}"), reason.words, "sent again" if failure.is_lost else "asked again")
+        )
     rows.append(("any other", "", "sent again"))
     return table(("Failure Reason", "what the PACS says", "what becomes of the object"), rows)
 

@@ -15,7 +15,7 @@ from boneage_node.about import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_
 from boneage_node.dicomweb import query as web_query
 from boneage_node.dicomweb import wado
 from boneage_node.dimse import commitment_scu, query_scu
-from boneage_node.dimse.commitment import REASONS, CommitmentStatus
+from boneage_node.dimse.commitment import CommitmentStatus
 from boneage_node.dimse.contexts import TRANSFER_SYNTAXES, UNCOMPRESSED
 from boneage_node.dimse.wire import association, bounds, messages
 from boneage_node.dimse.wire.admission import ECHO_RESERVE
@@ -26,7 +26,7 @@ from boneage_node.net.tls import CIPHERS_OF_TLS_1_2
 from boneage_node.settings import Settings
 from boneage_node.settings.table import settings_table
 from boneage_node.store.commitments import KEPT_DAYS
-from boneage_node.traffic.commitment import NotKept
+from boneage_node.traffic.commitment import FailureReason
 
 from . import network
 from .attributes import attribute_tables
@@ -122,8 +122,8 @@ def _network(objects: list[Dataset]) -> dict[str, str]:
         "store_statuses": network.status_table(Status),
         "commitment_statuses": network.status_table(CommitmentStatus),
         "failure_reasons": network.failure_reason_table(),
-        "no_such_instance": f"0x{REASONS[NotKept.NO_SUCH_INSTANCE]:04X}",
-        "class_conflict": f"0x{REASONS[NotKept.CLASS_CONFLICT]:04X}",
+        "no_such_instance": f"0x{FailureReason.NO_SUCH_OBJECT_INSTANCE:04X}",
+        "class_conflict": f"0x{FailureReason.CLASS_INSTANCE_CONFLICT:04X}",
         "transaction_kept_days": str(KEPT_DAYS),
         "requestor": network.requestor_table(proposed, _SYNTAX_LISTS),
         "peer_statuses": network.peer_status_table(),

@@ -8,38 +8,48 @@ from pathlib import Path
 import pytest
 from support.store import DX, SR, STUDY, Clock, receive, wait_a_minute
 
-from boneage_node.store import CommitmentRequest, NotKept, SpoolFull, Status, Store, TooManyRequests
+from boneage_node.store import (
+    CommitmentRequest,
+    FailureReason,
+    ReferencedSop,
+    SpoolFull,
+    Status,
+    Store,
+    TooManyRequests,
+)
 from boneage_node.store import commitment_requests as room
 
 INSTANCE = f"{STUDY}.1.1"
 
 
 def ask(store: Store, *instances: tuple[str, str], transaction: str = "2.25.900") -> CommitmentRequest:
-    return store.commitment_requests.accept(CommitmentRequest("MODALITY", transaction, instances))
+    references = tuple(ReferencedSop(*instance) for instance in instances)
+    return store.commitment_requests.accept(CommitmentRequest("MODALITY", transaction, references))
 
 
 def file_of(store: Store) -> Path:
     return store.studies.show(STUDY).instances[0].path
 
 
-def not_kept(store: Store, *instances: tuple[str, str]) -> list[NotKept]:
-    return [reason for *_, reason in store.commitment_requests.answer(ask(store, *instances)).not_kept]
+def not_kept(store: Store, *instances: tuple[str, str]) -> list[int | None]:
+    result = store.commitment_requests.answer(ask(store, *instances))
+    return [failure.reason for failure in result.failed]
 
 
 def test_what_is_there_in_full_is_vouched_for(store: Store) -> None:
     receive(store)
     answer = store.commitment_requests.answer(ask(store, (DX, INSTANCE)))
-    assert (answer.transaction_uid, answer.kept, answer.not_kept) == ("2.25.900", ((DX, INSTANCE),), ())
+    assert (answer.transaction_uid, answer.committed, answer.failed) == ("2.25.900", ((DX, INSTANCE),), ())
 
 
 def test_what_never_came_is_of_another_class_or_lost_is_not(store: Store) -> None:
     receive(store)
-    assert not_kept(store, (DX, "1.2.3")) == [NotKept.NO_SUCH_INSTANCE]
-    assert not_kept(store, (SR, INSTANCE)) == [NotKept.CLASS_CONFLICT]
+    assert not_kept(store, (DX, "1.2.3")) == [FailureReason.NO_SUCH_OBJECT_INSTANCE]
+    assert not_kept(store, (SR, INSTANCE)) == [FailureReason.CLASS_INSTANCE_CONFLICT]
     file_of(store).write_bytes(b"pix")
-    assert not_kept(store, (DX, INSTANCE)) == [NotKept.NO_SUCH_INSTANCE]
+    assert not_kept(store, (DX, INSTANCE)) == [FailureReason.NO_SUCH_OBJECT_INSTANCE]
     file_of(store).unlink()
-    assert not_kept(store, (DX, INSTANCE)) == [NotKept.NO_SUCH_INSTANCE]
+    assert not_kept(store, (DX, INSTANCE)) == [FailureReason.NO_SUCH_OBJECT_INSTANCE]
 
 
 @pytest.mark.parametrize("cut_short", [True, False])
@@ -58,14 +68,14 @@ def test_of_two_objects_under_one_uid_both_must_be_there(store: Store) -> None:
     receive(store, data=b"other pixels")
     assert not_kept(store, (DX, INSTANCE)) == []
     file_of(store).unlink()
-    assert not_kept(store, (DX, INSTANCE)) == [NotKept.NO_SUCH_INSTANCE]
+    assert not_kept(store, (DX, INSTANCE)) == [FailureReason.NO_SUCH_OBJECT_INSTANCE]
 
 
 def test_many_references_are_looked_up(store: Store) -> None:
     receive(store)
     unknown = [(DX, f"1.2.{number}") for number in range(1999)]
     answer = store.commitment_requests.answer(ask(store, *unknown, (DX, INSTANCE)))
-    assert (len(answer.kept), len(answer.not_kept)) == (1, 1999)
+    assert (len(answer.committed), len(answer.failed)) == (1, 1999)
 
 
 def test_an_answer_that_arrived_is_in_the_history(store: Store) -> None:
@@ -83,14 +93,14 @@ def test_an_answer_that_arrived_is_in_the_history(store: Store) -> None:
 
 
 def test_nobody_else_answers_while_the_caller_does(store: Store, clock: Clock) -> None:
-    request = CommitmentRequest("MODALITY", "2.25.900", ((DX, INSTANCE),))
+    request = CommitmentRequest("MODALITY", "2.25.900", (ReferencedSop(DX, INSTANCE),))
     store.commitment_requests.accept(request, answer_in_seconds=30)
     assert store.commitment_requests.peers() == []
     assert store.commitment_requests.claim("MODALITY", 60) is None
     clock.go_on(30)
     claimed = store.commitment_requests.claim("MODALITY", 60)
     assert claimed is not None
-    assert (claimed.instances, claimed.attempts) == (((DX, INSTANCE),), 1)
+    assert (claimed.references, claimed.attempts) == (((DX, INSTANCE),), 1)
     assert store.commitment_requests.claim("MODALITY", 60) is None
     clock.go_on(60)
     assert store.commitment_requests.claim("MODALITY", 60) is not None, "the process died"

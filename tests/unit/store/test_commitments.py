@@ -7,7 +7,15 @@ from datetime import timedelta
 import pytest
 from support.store import SR, STUDY, Clock, claim_one, new_report, no_wait, queue_study
 
-from boneage_node.store import CommitmentAsk, CommitmentReport, CommitmentState, RefusedInstance, Store
+from boneage_node.store import (
+    CommitmentRequest,
+    CommitmentResult,
+    CommitmentState,
+    FailedReference,
+    FailureReason,
+    ReferencedSop,
+    Store,
+)
 from boneage_node.store.commitments import CommitmentDetail
 from boneage_node.store.studies import DeliveryDetail
 
@@ -33,7 +41,7 @@ def deliver_due(store: Store, *, ask: bool = True) -> int:
     return count
 
 
-def claim(store: Store, transaction: str = "2.25.900", destination: str = HERE) -> CommitmentAsk | None:
+def claim(store: Store, transaction: str = "2.25.900", destination: str = HERE) -> CommitmentRequest | None:
     def patience(attempt: int) -> timedelta:
         return timedelta(seconds=WAIT_SECONDS * 2 ** (attempt - 1))
 
@@ -49,10 +57,13 @@ def report(
     max_attempts: int = 2,
 ) -> tuple[int, int] | None:
     """Take in an answer; how many objects it committed and refused."""
-    refusals = tuple(RefusedInstance(uid, "no such object (0x0112)", lost) for uid in refused)
-    reported = store.commitments.reported(
-        CommitmentReport(transaction, committed, refusals), max_attempts=max_attempts, backoff=no_wait
+    reason = FailureReason.NO_SUCH_OBJECT_INSTANCE if lost else FailureReason.RESOURCE_LIMITATION
+    result = CommitmentResult(
+        transaction,
+        tuple(ReferencedSop(SR, uid) for uid in committed),
+        tuple(FailedReference(ReferencedSop(SR, uid), reason) for uid in refused),
     )
+    reported = store.commitments.reported(result, max_attempts=max_attempts, backoff=no_wait)
     return (reported.committed, reported.refused) if reported else None
 
 
@@ -82,7 +93,7 @@ def test_one_request_asks_for_all_that_a_destination_got(store: Store) -> None:
     assert store.commitments.destinations() == [HERE, THERE]
     ask = claim(store)
     assert ask is not None
-    assert (ask.destination, ask.instances) == (HERE, ((SR, "2.25.1"), (SR, "2.25.2")))
+    assert (ask.peer, ask.references) == (HERE, ((SR, "2.25.1"), (SR, "2.25.2")))
     assert claim(store, "2.25.901") is None
     assert store.commitments.destinations() == [THERE]
     assert report(store, "2.25.1") == (1, 0)
@@ -157,7 +168,7 @@ def test_what_is_not_kept_is_delivered_again_until_it_is_a_dead_letter(store: St
     (delivery,) = deliveries(store)
     assert (delivery.status, delivery.attempts) == ("dead", 2)
     assert delivery.last_error == (
-        f"{HERE} took the object, but says that it does not keep it: no such object (0x0112)."
+        f"{HERE} took the object, but says that it does not keep it: it has no such object (0x0112)."
     )
     assert store.studies.retry(STUDY).deliveries == 1
     assert deliver_due(store) == 1
