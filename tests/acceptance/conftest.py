@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import REPOSITORY, absent
 from support.acceptance import Pacs
-from support.node_process import NodeProcess, eventually, run
+from support.node_process import NodeProcess, run
 from support.ohif_peer import Viewer, ohif_site, viewer
 from support.orthanc_peer import Orthanc
+from support.peers import absent
+from support.repository import REPOSITORY
+from support.waiting import eventually
 
 OHIF = Path(os.environ.get("BONEAGE_OHIF", REPOSITORY / ".cache" / "ohif" / "dist"))
 SCREENSHOTS = REPOSITORY / "test-output" / "screenshots"

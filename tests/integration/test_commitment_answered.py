@@ -34,8 +34,8 @@ from support.dimse import (
     p_data,
     store_request,
 )
-from support.node_process import eventually
 from support.store import DX, STUDY, receive
+from support.waiting import eventually
 
 from boneage_node.dimse import commitment_scp
 from boneage_node.dimse.commitment import MAX_REFERENCES

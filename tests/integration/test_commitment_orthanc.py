@@ -13,8 +13,10 @@ import pytest
 from pydicom import dcmread
 from support.commitment import SmallNode, small_node
 from support.dimse import CR, write_radiograph
-from support.node_process import NodeProcess, eventually, run
-from support.orthanc_peer import Orthanc, free_port
+from support.node_process import NodeProcess, run
+from support.orthanc_peer import Orthanc
+from support.ports import free_port
+from support.waiting import eventually
 
 from boneage_node.exchange.commitment import ANSWER_HERE_SECONDS
 

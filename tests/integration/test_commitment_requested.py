@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, AllStoragePresentationContexts, build_role, evt
 from pynetdicom.association import Association
 from support.commitment import PUSH_MODEL, WELL_KNOWN, event_information, small_node
-from support.node_process import eventually
+from support.waiting import eventually
 
 WAIT_SECONDS = 3600.0
 """Default of `commitment_wait_seconds`."""

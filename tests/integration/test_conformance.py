@@ -10,12 +10,12 @@ from typing import Any
 import pynetdicom.sop_class
 import pytest
 from conformance import examples
-from conftest import REPOSITORY
 from pydicom.uid import UID, AllTransferSyntaxes, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_context, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import AsynchronousOperationsWindowNegotiation, UserIdentityNegotiation
 from support.commitment import small_node
+from support.repository import REPOSITORY
 
 from boneage_node.dimse.commitment_scu import request_commitment
 from boneage_node.dimse.query_scu import Pacs

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 from support.dimse import write_radiograph
-from support.node_process import NodeProcess, eventually, run
-from support.orthanc_peer import DICOM_WEB_PLUGIN, Orthanc
+from support.node_process import NodeProcess, run
+from support.orthanc_peer import Orthanc
+from support.waiting import eventually
 
 from boneage_node.dicomweb.query import probe
 from boneage_node.dicomweb.stow import send
@@ -18,14 +19,6 @@ from boneage_node.dicomweb.stow import send
 Send = Callable[..., subprocess.CompletedProcess[str]]
 
 LOGIN = ("alice", "wonder")
-
-
-@pytest.fixture(scope="session")
-def orthanc_program(require_peer: Callable[[str], str]) -> str:
-    program = require_peer("orthanc")
-    if not DICOM_WEB_PLUGIN.exists():
-        pytest.skip("Orthanc's DICOMweb plugin is not installed")
-    return program
 
 
 @pytest.fixture

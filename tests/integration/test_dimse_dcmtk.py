@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +17,9 @@ from pydicom.uid import (
     JPEGLosslessSV1,
     RLELossless,
 )
+from support.dcmtk import Archive, Run
 from support.dimse import data_set_bytes, make_radiograph, receiving, write_radiograph
-from support.orthanc_peer import free_port
+from support.waiting import PATIENCE_SECONDS, eventually
 
 from boneage_node.dimse.contexts import RADIOGRAPHS, TRANSFER_SYNTAXES
 from boneage_node.dimse.store_scu import echo, send
@@ -53,40 +53,13 @@ PresentationContext1 = 1.2.840.10008.5.1.4.1.1.1\\Lossless
 PresentationContexts = Only
 """
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def dcmtk(require_peer: Callable[[str], str]) -> Run:
-    """Runs one of DCMTK's programs."""
-    folder = Path(require_peer("dcmtk")).parent
-
-    def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [str(folder / program), *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-    return run
-
 
 @contextmanager
-def storescp(folder: Path, *options: str) -> Iterator[Station]:
+def archive(storescp: Archive, folder: Path, *options: str) -> Iterator[Station]:
     """DCMTK's storage SCP, writing into a folder."""
     folder.mkdir()
-    port = free_port()
-    process = subprocess.Popen(["storescp", *options, "-od", str(folder), str(port)])
-    destination = Station("STORESCP", "127.0.0.1", port)
-    try:
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            try:
-                echo(destination, "BONEAGE")
-                break
-            except Unreachable:
-                time.sleep(0.05)
-        yield destination
-    finally:
-        process.kill()
-        process.wait()
+    with storescp(*options, "-od", folder) as port:
+        yield Station("STORESCP", "127.0.0.1", port)
 
 
 def test_echoscu_is_answered_and_told_when_it_calls_another_station(tmp_path: Path, dcmtk: Run) -> None:
@@ -125,10 +98,7 @@ def test_every_radiograph_class_is_taken_and_a_whole_study_settles_at_once(
         sent = dcmtk("storescu", "-aec", "BONEAGE", "127.0.0.1", receiver.port, *files)
         assert sent.returncode == 0, sent.stderr
         assert [received.sop_class_uid for received in sink.accepted] == list(RADIOGRAPHS)
-        deadline = time.monotonic() + 10
-        while not sink.released and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert sink.released == [{1}]
+        assert eventually(lambda: sink.released) == [{1}]
         assert sink.store.intake.settle() == 1
 
 
@@ -160,7 +130,7 @@ def test_several_senders_at_once_all_get_through(tmp_path: Path, require_peer: C
     with receiving(tmp_path) as (receiver, sink):
         command = [storescu, "-aec", "BONEAGE", "127.0.0.1", str(receiver.port), "+sd"]
         processes = [subprocess.Popen([*command, str(tmp_path / str(sender))]) for sender in range(4)]
-        assert [process.wait(timeout=60) for process in processes] == [0] * 4
+        assert [process.wait(timeout=PATIENCE_SECONDS) for process in processes] == [0] * 4
         assert len(sink.files()) == 20
 
 
@@ -176,12 +146,11 @@ def test_several_senders_at_once_all_get_through(tmp_path: Path, require_peer: C
     ],
 )
 def test_uncompressed_files_are_converted_where_the_peer_takes_no_other(
-    tmp_path: Path, require_peer: Callable[[str], str], option: str, written: str, received: str
+    tmp_path: Path, storescp: Archive, option: str, written: str, received: str
 ) -> None:
-    require_peer("dcmtk")
     file = tmp_path / "image.dcm"
     image = write_radiograph(file, written)
-    with storescp(tmp_path / "received", "-B", option) as destination:
+    with archive(storescp, tmp_path / "received", "-B", option) as destination:
         (sent,) = send(destination, [file], "BONEAGE")
         assert (sent.delivered, sent.status) == (True, 0)
     (kept,) = (tmp_path / "received").iterdir()
@@ -192,14 +161,13 @@ def test_uncompressed_files_are_converted_where_the_peer_takes_no_other(
 
 
 def test_what_the_peer_does_not_take_fails_for_good_and_the_rest_goes_on(
-    tmp_path: Path, require_peer: Callable[[str], str]
+    tmp_path: Path, storescp: Archive
 ) -> None:
-    require_peer("dcmtk")
     files = [tmp_path / f"{number}.dcm" for number in range(3)]
     write_radiograph(files[0])
     write_radiograph(files[1], JPEG2000Lossless)
     write_radiograph(files[2])
-    with storescp(tmp_path / "received", "+x=") as destination:
+    with archive(storescp, tmp_path / "received", "+x=") as destination:
         first, second, third = send(destination, files, "BONEAGE")
     assert first.delivered
     assert third.delivered
@@ -208,31 +176,15 @@ def test_what_the_peer_does_not_take_fails_for_good_and_the_rest_goes_on(
     assert "JPEG 2000 Image Compression (Lossless Only)" in second.error
 
 
-def test_a_peer_that_takes_none_of_them_fails_each(
-    tmp_path: Path, require_peer: Callable[[str], str]
-) -> None:
-    require_peer("dcmtk")
+def test_a_peer_that_takes_none_of_them_fails_each(tmp_path: Path, storescp: Archive) -> None:
     file = tmp_path / "image.dcm"
     write_radiograph(file, JPEGBaseline8Bit)
-    with storescp(tmp_path / "received", "+x=") as destination:
+    with archive(storescp, tmp_path / "received", "+x=") as destination:
         (sent,) = send(destination, [file, file][:1], "BONEAGE")
     assert (sent.permanent, sent.status) == (True, 0x0122)
 
 
-def test_a_peer_that_refuses_everybody_says_so(tmp_path: Path, require_peer: Callable[[str], str]) -> None:
-    require_peer("dcmtk")
-    (tmp_path / "received").mkdir()
-    port = free_port()
-    process = subprocess.Popen(["storescp", "--refuse", str(port)])
-    try:
-        deadline = time.monotonic() + 10
-        message = ""
-        while "rejects the association" not in message and time.monotonic() < deadline:
-            with pytest.raises(Unreachable) as caught:
-                echo(Station("STORESCP", "127.0.0.1", port), "BONEAGE")
-            message = str(caught.value)
-            time.sleep(0.05)
-        assert f"127.0.0.1:{port} rejects the association" in message
-    finally:
-        process.kill()
-        process.wait()
+def test_a_peer_that_refuses_everybody_says_so(storescp: Archive) -> None:
+    with storescp("--refuse") as port, pytest.raises(Unreachable) as caught:
+        echo(Station("STORESCP", "127.0.0.1", port), "BONEAGE")
+    assert f"127.0.0.1:{port} rejects the association" in str(caught.value)

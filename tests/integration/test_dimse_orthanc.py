@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from pydicom.uid import ImplicitVRLittleEndian, JPEG2000Lossless
 from support.dimse import receiving, write_radiograph
-from support.orthanc_peer import Orthanc, free_port
+from support.orthanc_peer import Orthanc
+from support.ports import free_port
 
 from boneage_node.dimse.store_scu import echo, send
 from boneage_node.net.addresses import Station
 from boneage_node.traffic.outcome import Unreachable
-
-
-@pytest.fixture
-def orthanc_program(require_peer: Callable[[str], str]) -> Iterator[str]:
-    return require_peer("orthanc")
 
 
 def test_orthanc_sends_and_gets_back(tmp_path: Path, orthanc_program: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, evt
 from support.dimse import CR, receiving, write_radiograph
-from support.orthanc_peer import free_port
+from support.ports import free_port
 
 from boneage_node.dimse.store_scu import MAX_CONTEXTS, echo, send
 from boneage_node.net.addresses import Station

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -15,8 +13,10 @@ from typing import Any
 from urllib.error import HTTPError
 
 import pytest
+from support.dcmtk import Archive, Run
 from support.dimse import ABORT, Watched, associate_accept, data_set_bytes, receiving, write_radiograph
-from support.orthanc_peer import Orthanc, free_port
+from support.orthanc_peer import Orthanc
+from support.ports import free_port
 from support.tls import Authority, Signed, orthanc_tls
 
 from boneage_node.dimse.store_scp import Receiver
@@ -24,13 +24,6 @@ from boneage_node.dimse.store_scu import echo, send
 from boneage_node.net.addresses import Station
 from boneage_node.net.tls import TlsFiles, listening_context
 from boneage_node.traffic.outcome import Unreachable
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("tls") / "hospital")
 
 
 @pytest.fixture(scope="module")
@@ -49,18 +42,6 @@ def pacs(authority: Authority) -> Signed:
     return authority.sign("pacs")
 
 
-@pytest.fixture
-def dcmtk(require_peer: Callable[[str], str]) -> Run:
-    """Runs one of DCMTK's programs."""
-    folder = Path(require_peer("dcmtk")).parent
-
-    def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [str(folder / program), *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-
-    return run
-
-
 @contextmanager
 def secure_node(folder: Path, files: TlsFiles, **settings: Any) -> Iterator[tuple[Receiver, Watched]]:
     """A receiver that speaks TLS."""
@@ -69,23 +50,11 @@ def secure_node(folder: Path, files: TlsFiles, **settings: Any) -> Iterator[tupl
 
 
 @contextmanager
-def storescp(folder: Path, station: Signed) -> Iterator[Station]:
+def archive(storescp: Archive, folder: Path, station: Signed) -> Iterator[Station]:
     """DCMTK's storage SCP over TLS, which wants a certificate of the same authority."""
     folder.mkdir()
-    destination = Station("STORESCP", "127.0.0.1", free_port(), tls=True)
-    options = ["+tls", station.key, station.certificate, "+cf", station.ca, "-od", folder, destination.port]
-    process = subprocess.Popen(["storescp", *map(str, options)])
-    try:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex((destination.host, destination.port)) == 0:
-                    break
-            time.sleep(0.05)
-        yield destination
-    finally:
-        process.kill()
-        process.wait()
+    with storescp(*as_dcmtk(station), "-od", folder) as port:
+        yield Station("STORESCP", "127.0.0.1", port, tls=True)
 
 
 def as_dcmtk(station: Signed) -> list[Path | str]:
@@ -139,11 +108,11 @@ def test_a_caller_that_does_not_know_our_authority_goes_away(
     assert "alert unknown ca" in capfd.readouterr().out
 
 
-def test_dcmtk_takes_over_tls(tmp_path: Path, dcmtk: Run, node: Signed, pacs: Signed) -> None:
+def test_dcmtk_takes_over_tls(tmp_path: Path, storescp: Archive, node: Signed, pacs: Signed) -> None:
     files = [tmp_path / f"{number}.dcm" for number in range(3)]
     for file in files:
         write_radiograph(file, PixelData=bytes(2**20), Rows=1024, Columns=512)
-    with storescp(tmp_path / "received", pacs) as destination:
+    with archive(storescp, tmp_path / "received", pacs) as destination:
         assert echo(destination, "BONEAGE", tls=node.files) > 0
         sent = list(send(destination, files, "BONEAGE", tls=node.files))
         assert [one.error for one in sent] == [None] * 3
@@ -151,9 +120,9 @@ def test_dcmtk_takes_over_tls(tmp_path: Path, dcmtk: Run, node: Signed, pacs: Si
 
 
 def test_what_is_wrong_with_dcmtk_or_with_us_is_told(
-    tmp_path: Path, dcmtk: Run, node: Signed, pacs: Signed, stranger: Signed
+    tmp_path: Path, storescp: Archive, node: Signed, pacs: Signed, stranger: Signed
 ) -> None:
-    with storescp(tmp_path / "received", pacs) as destination:
+    with archive(storescp, tmp_path / "received", pacs) as destination:
         address = destination.address
         assert problem(destination, TlsFiles(ca=pacs.ca)) == (
             f"{address} wants a certificate of this node: set tls_certificate and tls_key."

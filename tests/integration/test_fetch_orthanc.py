@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import CTImageStorage, generate_uid
-from support.node_process import NodeProcess, eventually, run
-from support.orthanc_peer import DICOM_WEB_PLUGIN, Orthanc, free_port
+from support.node_process import NodeProcess, run
+from support.orthanc_peer import Orthanc
+from support.ports import free_port
 from support.tls import Authority, orthanc_tls
+from support.waiting import eventually
 
 from boneage_node.store import NoSuchStudy, Store, StudyState
 
 WAYS = ("dimse", "web")
 AT_REST = (StudyState.REPORTED, StudyState.REFUSED, StudyState.SET_ASIDE)
-
-
-@pytest.fixture(scope="session")
-def orthanc_program(require_peer: Callable[[str], str]) -> str:
-    program = require_peer("orthanc")
-    if not DICOM_WEB_PLUGIN.exists():
-        pytest.skip("Orthanc's DICOMweb plugin is not installed")
-    return program
 
 
 @pytest.fixture(scope="module")

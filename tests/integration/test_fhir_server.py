@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom import dcmread
-from support.fhir_server_peer import FOLDER, INSTALL, FhirServer
-from support.node_process import NodeProcess, eventually, run
+from support.fhir_server_peer import FhirServer
+from support.node_process import NodeProcess, run
 from support.report import (
     ASSESSMENT,
     BROKEN,
@@ -23,24 +22,13 @@ from support.report import (
     SOUND,
     radiograph,
 )
+from support.waiting import eventually
 
 from boneage_node.bone_age import ReasonCode, Refusal
 from boneage_node.exchange.fhir_server import send
 from boneage_node.report import DeviceIdentity, SourceImage, fhir_bundle, json_bytes, report_instance_uid
 
 Json = dict[str, Any]
-
-
-@pytest.fixture(scope="session")
-def fhir_server(require_peer: Callable[[str], str]) -> Iterator[FhirServer]:
-    node = require_peer("fhir")
-    if not (FOLDER / "node_modules").exists():
-        message = f"the FHIR server is not installed: {INSTALL}"
-        if os.environ.get("BONEAGE_REQUIRE_PEERS"):
-            pytest.fail(message)
-        pytest.skip(message)
-    with FhirServer(node) as server:
-        yield server
 
 
 def make(answer: Any = ASSESSMENT, **header: Any) -> Json:

@@ -17,10 +17,12 @@ from pydicom import Dataset, dcmread
 from pydicom.config import disable_value_validation
 from pydicom.uid import ComprehensiveSRStorage
 from safetensors.torch import load_file, save_file
-from support.node_process import NodeProcess, eventually, run
-from support.orthanc_peer import Orthanc, free_port
-from support.peers import PostgreSQL
+from support.node_process import NodeProcess, run
+from support.orthanc_peer import Orthanc
+from support.ports import free_port
+from support.postgresql import PostgreSQL
 from support.validators import assert_clean_in_dciodvfy, assert_clean_in_dsrdump, assert_clean_in_pixelmed
+from support.waiting import eventually
 
 from boneage_node.bone_age import model_zoo
 from boneage_node.bone_age.manifest import file_sha256
@@ -75,7 +77,7 @@ def test_a_report_lands_beside_the_image(
 ) -> None:
     settings = {}
     if engine == "postgresql":
-        cluster: PostgreSQL = request.getfixturevalue("node_postgresql")
+        cluster: PostgreSQL = request.getfixturevalue("postgresql")
         settings["database_url"] = cluster.new_database()
     orthanc.upload(hands[0])
     with NodeProcess(tmp_path / "node", "--send-to", orthanc.destination, **settings) as node:

@@ -12,9 +12,10 @@ from pathlib import Path
 import psycopg
 import pytest
 from pydicom import dcmread
-from support.node_process import COMMAND, NodeProcess, environment, eventually, run
+from support.node_process import COMMAND, NodeProcess, environment, run
 from support.orthanc_peer import Orthanc
-from support.peers import PostgreSQL
+from support.postgresql import PostgreSQL
+from support.waiting import eventually
 
 from boneage_node.replay.pacs import SmallPacs
 from boneage_node.store import Status, Store, StudyState
@@ -121,19 +122,19 @@ def test_a_receiver_and_a_control_that_are_killed_come_back(
 
 
 def test_a_database_that_goes_away_and_comes_back(
-    hands: list[Path], tmp_path: Path, storescu: Send, node_postgresql: PostgreSQL
+    hands: list[Path], tmp_path: Path, storescu: Send, postgresql: PostgreSQL
 ) -> None:
     (tmp_path / "pacs").mkdir()
-    url = node_postgresql.new_database()
+    url = postgresql.new_database()
     with (
         SmallPacs(tmp_path / "pacs") as pacs,
         NodeProcess(tmp_path / "node", "--send-to", pacs.destination, database_url=url) as node,
     ):
-        let_in(node_postgresql, url, False)
+        let_in(postgresql, url, False)
         assert storescu(node.port, hands[0]).returncode != 0
         for process in ("control", "worker-0"):
             eventually(lambda process=process: said(node, process, "database away"))
-        let_in(node_postgresql, url, True)
+        let_in(postgresql, url, True)
         for process in ("control", "worker-0"):
             eventually(lambda process=process: said(node, process, "database back"))
             assert said(node, process, "database away") == 1

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
-from support.node_process import NodeProcess, eventually, run
-from support.orthanc_peer import Orthanc, free_port
+from support.node_process import NodeProcess, run
+from support.orthanc_peer import Orthanc
+from support.ports import free_port
+from support.repository import REPOSITORY
 from support.tls import Authority, orthanc_tls
+from support.waiting import eventually
 
 DOCUMENT = REPOSITORY / "docs" / "tls.md"
 

@@ -16,20 +16,9 @@ from textwrap import dedent
 
 import pytest
 from sqlalchemy import text
-from support.store import (
-    STUDY,
-    claim_one,
-    database_url,
-    new_report,
-    postgresql,
-    postgresql_url,
-    queue_study,
-    receive,
-)
+from support.store import STUDY, claim_one, new_report, queue_study, receive
 
 from boneage_node.store import Spool, Store, StudyState, open_engine
-
-__all__ = ["database_url", "postgresql", "postgresql_url"]
 
 TESTS = Path(__file__).parent.parent
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
+import pytest
+
+from .peers import absent
+from .waiting import PATIENCE_SECONDS
 
 FOLDER = Path(__file__).parent.parent / "fhir_server"
 INSTALL = f"npm ci --ignore-scripts --prefix {FOLDER}"
-PATIENCE_SECONDS = 120.0
 
 
 class FhirServer:
@@ -61,3 +65,13 @@ class FhirServer:
         """Put another version of a resource in its place."""
         url = f"{self.url}/{resource['resourceType']}/{resource['id']}"
         self._client.put(url, json=resource).raise_for_status()
+
+
+@pytest.fixture(scope="session")
+def fhir_server(require_peer: Callable[[str], str]) -> Iterator[FhirServer]:
+    """The server, with what other tests have left in it."""
+    node = require_peer("fhir")
+    if not (FOLDER / "node_modules").exists():
+        absent(f"the FHIR server is not installed: {INSTALL}")
+    with FhirServer(node) as server:
+        yield server

@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from ssl import SSLContext
+
+import pytest
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,13 @@ class HttpPeer:
     url: str
     port: int
     requests: list[Request] = field(default_factory=list)
+
+
+@pytest.fixture
+def no_netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user without a netrc file."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("NETRC", raising=False)
 
 
 @contextmanager

@@ -7,13 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .waiting import PATIENCE_SECONDS, eventually
+
 COMMAND = [sys.executable, "-m", "boneage_node"]
-PATIENCE_SECONDS = 120.0
 
 
 def environment(**settings: str) -> dict[str, str]:
@@ -32,19 +31,9 @@ def run(*arguments: object, **settings: str) -> subprocess.CompletedProcess[str]
         [*COMMAND, *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE_SECONDS,
         env=environment(**settings),
     )
-
-
-def eventually(what: Callable[[], Any], patience_seconds: float = PATIENCE_SECONDS) -> Any:
-    """Ask again and again until the answer is true; gives that answer."""
-    deadline = time.monotonic() + patience_seconds
-    while not (answer := what()):
-        if time.monotonic() > deadline:
-            raise AssertionError("it did not come to be")
-        time.sleep(0.05)
-    return answer
 
 
 class NodeProcess:
@@ -103,7 +92,7 @@ class NodeProcess:
     def terminate(self) -> int:
         """Stop it as an init system does; gives the exit status."""
         self.process.terminate()
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=PATIENCE_SECONDS)
 
     def kill(self) -> None:
         """Kill all its processes at once, as a power cut does."""

@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
-import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from .peers import absent
+from .ports import free_port
+from .waiting import PATIENCE_SECONDS, eventually
+
 DICOM_WEB_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
-START_SECONDS = 30.0
-
-
-_GIVEN: set[int] = set()
-
-
-def free_port() -> int:
-    """A TCP port on loopback that is free now, and was not given before."""
-    while True:
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            port: int = listener.getsockname()[1]
-        if port not in _GIVEN:
-            _GIVEN.add(port)
-            return port
 
 
 class Orthanc:
@@ -68,7 +58,7 @@ class Orthanc:
             "Name": "PACS",
             "StorageDirectory": str(folder / "db"),
             "IndexDirectory": str(folder / "db"),
-            "Plugins": [str(DICOM_WEB_PLUGIN)] if DICOM_WEB_PLUGIN.exists() else [],
+            "Plugins": [str(DICOM_WEB_PLUGIN)],
             "HttpPort": self.http_port,
             "HttpBindAddresses": ["127.0.0.1"],
             "RemoteAccessAllowed": False,
@@ -117,15 +107,21 @@ class Orthanc:
         settings.write_text(json.dumps(self._configuration))
         with (self._folder / "orthanc.log").open("ab") as log:
             self._process = subprocess.Popen([self._program, str(settings)], stdout=log, stderr=log)
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and self._process.poll() is None:
-            try:
-                self.get("/system")
-                return
-            except (urllib.error.URLError, ConnectionError):
-                time.sleep(0.05)
-        self.stop()
-        raise RuntimeError(f"Orthanc did not start:\n{(self._folder / 'orthanc.log').read_text()}")
+        try:
+            eventually(self._answers)
+        except AssertionError:
+            self.stop()
+            raise
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise AssertionError(f"Orthanc ended:\n{(self._folder / 'orthanc.log').read_text()}")
+        try:
+            self.get("/system")
+        except (urllib.error.URLError, ConnectionError):
+            return False
+        return True
 
     def stop(self) -> None:
         """Stop it, at once; what it stored stays."""
@@ -171,6 +167,22 @@ class Orthanc:
         if self._login:
             login = base64.b64encode(":".join(self._login).encode()).decode()
             request.add_header("Authorization", f"Basic {login}")
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
             body: bytes = answer.read()
         return body
+
+
+@pytest.fixture(scope="session")
+def orthanc_program(require_peer: Callable[[str], str]) -> str:
+    """Path of Orthanc, where its DICOMweb plugin is here, too."""
+    program = require_peer("orthanc")
+    if not DICOM_WEB_PLUGIN.exists():
+        absent("Orthanc's DICOMweb plugin is not installed")
+    return program
+
+
+@pytest.fixture
+def orthanc(orthanc_program: str, tmp_path: Path) -> Iterator[Orthanc]:
+    """An empty PACS."""
+    with Orthanc(orthanc_program, tmp_path / "orthanc") as pacs:
+        yield pacs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,8 +23,6 @@ from boneage_node.store import (
     open_engine,
 )
 
-from .peers import PostgreSQL
-
 STUDY = "1.2.826.0.1.3680043.10.1.1"
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
 SR = "1.2.840.10008.5.1.4.1.1.88.33"
@@ -41,17 +39,6 @@ class Clock:
 
     def go_on(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
-
-
-@pytest.fixture(scope="session")
-def postgresql(require_peer: Callable[[str], str]) -> Iterator[PostgreSQL]:
-    with PostgreSQL(require_peer("postgresql")) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def postgresql_url(postgresql: PostgreSQL) -> str:
-    return postgresql.new_database()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

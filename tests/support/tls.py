@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -81,6 +82,12 @@ class Authority:
             )
         )
         return signed
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """The authority that the stations of a hospital know."""
+    return Authority(tmp_path_factory.mktemp("tls") / "hospital")
 
 
 def orthanc_tls(station: Signed, port: int, *, mutual: bool) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from conformance import conformance_markdown
-from conftest import REPOSITORY
+from support.repository import REPOSITORY
 
 from boneage_node.bone_age import ReasonCode, Refusal, model_zoo
 from boneage_node.bone_age.manifest import read_manifest

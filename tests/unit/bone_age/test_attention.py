@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from boneage_node.bone_age import Hand, model_zoo
+from boneage_node.bone_age import Hand
 from boneage_node.bone_age.attention import occlude
 from boneage_node.bone_age.cropping import FoundHand
 from boneage_node.bone_age.networks import AgeHeads
@@ -28,11 +28,6 @@ class LooksAt(nn.Module):
 
     def forward(self, images: Tensor, male: Tensor) -> AgeHeads:
         return AgeHeads(images[:, 0, self._rows, self._columns].std(dim=(1, 2)), None)
-
-
-@pytest.fixture(scope="module")
-def predictor() -> Predictor:
-    return Predictor.load(model_zoo.model_dir(), "cpu")
 
 
 @pytest.fixture

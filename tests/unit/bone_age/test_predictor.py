@@ -22,11 +22,6 @@ BY_ITS_PIXELS = {ReasonCode.NO_HAND_FOUND, ReasonCode.SEVERAL_HANDS, ReasonCode.
 
 
 @pytest.fixture(scope="module")
-def predictor() -> Predictor:
-    return Predictor.load(model_zoo.model_dir(), "cpu")
-
-
-@pytest.fixture(scope="module")
 def drawn() -> PhantomHand:
     return draw_hand(120, Sex.MALE, seed=4, height_px=700)
 

@@ -6,16 +6,11 @@ import torch
 from skimage.transform import rotate
 from support.blobs import blob, centre
 
-from boneage_node.bone_age import Refusal, Sex, model_zoo
+from boneage_node.bone_age import Refusal, Sex
 from boneage_node.bone_age.finding import bone_is_dark
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.bone_age.registration import CAPITATE_AT, SIDE_PX, TIP_AT, Placement, expected_points
 from boneage_node.phantom.hand import PhantomHand, draw_hand
-
-
-@pytest.fixture(scope="module")
-def shipped() -> Predictor:
-    return Predictor.load(model_zoo.model_dir(), "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +98,7 @@ def test_expected_points_are_the_middle_of_what_is_hot() -> None:
 @pytest.mark.parametrize("turn", [0, 1, 2, 3])
 @pytest.mark.parametrize("flip", [False, True])
 def test_key_points_of_a_drawn_hand_are_found_however_it_lies(
-    shipped: Predictor, phantom: PhantomHand, turn: int, flip: bool
+    predictor: Predictor, phantom: PhantomHand, turn: int, flip: bool
 ) -> None:
     pixels = np.rot90(phantom.pixels[:, ::-1] if flip else phantom.pixels, turn)
     marks = [np.zeros_like(phantom.mask) for _ in range(3)]
@@ -112,7 +107,7 @@ def test_key_points_of_a_drawn_hand_are_found_however_it_lies(
     moved = [np.rot90(mark[:, ::-1] if flip else mark, turn) for mark in marks]
     truth = np.array([np.argwhere(mark)[0][::-1] for mark in moved])
 
-    hand = shipped.finder.find(np.ascontiguousarray(pixels))
+    hand = predictor.finder.find(np.ascontiguousarray(pixels))
 
     found = hand.in_radiograph(hand.points_px)
     assert errors(found, truth).max() < 0.08
@@ -121,14 +116,14 @@ def test_key_points_of_a_drawn_hand_are_found_however_it_lies(
 @pytest.mark.parametrize("degrees", [20, 75, 140, 200, 310])
 @pytest.mark.parametrize("flip", [False, True])
 def test_key_points_of_a_drawn_hand_are_found_at_any_angle(
-    shipped: Predictor, phantom: PhantomHand, degrees: float, flip: bool
+    predictor: Predictor, phantom: PhantomHand, degrees: float, flip: bool
 ) -> None:
     pixels, truth = phantom.pixels, truth_px(phantom)
     if flip:
         pixels, truth = pixels[:, ::-1], truth * [-1, 1] + [pixels.shape[1] - 1, 0]
     turned = rotate(pixels, degrees, resize=True, order=1).astype(np.float32)
 
-    hand = shipped.finder.find(turned)
+    hand = predictor.finder.find(turned)
 
     assert (
         errors(hand.in_radiograph(hand.points_px), turned_points(truth, degrees, pixels, turned)).max() < 0.05
@@ -144,38 +139,38 @@ def turned_points(points: np.ndarray, degrees: float, before: np.ndarray, after:
 
 
 def test_inverted_grey_values_make_no_difference_to_what_is_found(
-    shipped: Predictor, phantom: PhantomHand
+    predictor: Predictor, phantom: PhantomHand
 ) -> None:
-    proper = shipped.finder.find(phantom.pixels)
-    inverted = shipped.finder.find(1 - phantom.pixels)
+    proper = predictor.finder.find(phantom.pixels)
+    inverted = predictor.finder.find(1 - phantom.pixels)
 
     assert (proper.mask & inverted.mask).sum() / (proper.mask | inverted.mask).sum() > 0.9
     assert errors(inverted.points_px, proper.points_px).max() < 0.05
     assert not bone_is_dark(inverted.image, inverted.mask)
 
 
-def test_the_upper_half_of_a_hand_is_refused(shipped: Predictor, phantom: PhantomHand) -> None:
+def test_the_upper_half_of_a_hand_is_refused(predictor: Predictor, phantom: PhantomHand) -> None:
     tip, _, capitate = truth_px(phantom)
     fingers = phantom.pixels[: int((tip[1] + capitate[1]) / 2)]
     with pytest.raises(Refusal):
-        shipped.finder.find(fingers)
+        predictor.finder.find(fingers)
 
 
-def test_the_lower_half_of_a_hand_is_refused(shipped: Predictor, phantom: PhantomHand) -> None:
+def test_the_lower_half_of_a_hand_is_refused(predictor: Predictor, phantom: PhantomHand) -> None:
     tip, _, capitate = truth_px(phantom)
     palm = phantom.pixels[int((tip[1] + capitate[1]) / 2) :]
     with pytest.raises(Refusal):
-        shipped.finder.find(palm)
+        predictor.finder.find(palm)
 
 
-def test_two_hands_in_one_image_are_refused(shipped: Predictor, phantom: PhantomHand) -> None:
+def test_two_hands_in_one_image_are_refused(predictor: Predictor, phantom: PhantomHand) -> None:
     both = np.concatenate([phantom.pixels[:, ::-1], phantom.pixels], axis=1)
     with pytest.raises(Refusal):
-        shipped.finder.find(both)
+        predictor.finder.find(both)
 
 
 @pytest.mark.parametrize("name", ["black", "grey", "noise", "gradient", "disc"])
-def test_what_is_no_hand_is_refused(shipped: Predictor, name: str) -> None:
+def test_what_is_no_hand_is_refused(predictor: Predictor, name: str) -> None:
     y, x = np.mgrid[0:400, 0:320].astype(np.float32)
     images = {
         "black": np.zeros_like(x),
@@ -185,4 +180,4 @@ def test_what_is_no_hand_is_refused(shipped: Predictor, name: str) -> None:
         "disc": (np.hypot(x - 160, y - 200) < 120).astype(np.float32),
     }
     with pytest.raises(Refusal):
-        shipped.finder.find(images[name])
+        predictor.finder.find(images[name])

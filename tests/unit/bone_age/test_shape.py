@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from boneage_node.bone_age import ReasonCode, Refusal, Sex, model_zoo
+from boneage_node.bone_age import ReasonCode, Refusal, Sex
 from boneage_node.bone_age.cropping import FoundHand
 from boneage_node.bone_age.finding import HandFinder
 from boneage_node.bone_age.manifest import Plausibility
@@ -36,7 +36,7 @@ def drawn() -> PhantomHand:
 
 
 @pytest.fixture(scope="module")
-def finder() -> HandFinder:
+def finder(predictor: Predictor) -> HandFinder:
     """The shipped networks, with the shape of drawn hands for the usual one."""
     children = [(60, Sex.MALE, 1), (96, Sex.FEMALE, 2), (132, Sex.FEMALE, 3), (180, Sex.MALE, 7)]
     masks = [
@@ -45,7 +45,7 @@ def finder() -> HandFinder:
     ]
     usual = UsualHand()
     usual.learn((np.stack(masks) * 255).round().astype(np.uint8))
-    return replace(Predictor.load(model_zoo.model_dir(), "cpu").finder, usual=usual, limits=LIMITS)
+    return replace(predictor.finder, usual=usual, limits=LIMITS)
 
 
 def key_points(hand: PhantomHand) -> np.ndarray:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support.dimse import PATIENT, write_radiograph
 from support.http_peer import HttpPeer, Reply, Request, http_peer
-from support.orthanc_peer import free_port
+from support.ports import free_port
 
 from boneage_node.dicomweb.query import probe
 from boneage_node.dicomweb.stow import send
@@ -20,10 +20,7 @@ from boneage_node.traffic.outcome import Sent, Unreachable
 JSON = {"Content-Type": "application/dicom+json"}
 
 
-@pytest.fixture(autouse=True)
-def no_netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("NETRC", raising=False)
+pytestmark = pytest.mark.usefixtures("no_netrc")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from boneage_node.bone_age import Sex, model_zoo
+from boneage_node.bone_age import Sex
 from boneage_node.bone_age.finding import HandFinder
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.bone_age.registration import POINT_NAMES
@@ -21,8 +21,8 @@ from boneage_node.phantom import PhantomHand, draw_hand
 
 
 @pytest.fixture(scope="module")
-def finder() -> HandFinder:
-    return Predictor.load(model_zoo.model_dir(), "cpu").finder
+def finder(predictor: Predictor) -> HandFinder:
+    return predictor.finder
 
 
 def figures(finder: HandFinder, folder: Path, images: dict[str, np.ndarray], hand: PhantomHand) -> dict:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.http_peer import Reply, Request, http_peer
-from support.orthanc_peer import free_port
+from support.ports import free_port
 
 from boneage_node.exchange.fhir_server import probe, send
 from boneage_node.traffic.outcome import Sent, Unreachable
@@ -17,10 +17,7 @@ JSON = {"Content-Type": "application/fhir+json;charset=utf-8"}
 MAX_ATTEMPTS_SECONDS = 20
 
 
-@pytest.fixture(autouse=True)
-def no_netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("NETRC", raising=False)
+pytestmark = pytest.mark.usefixtures("no_netrc")
 
 
 @pytest.fixture

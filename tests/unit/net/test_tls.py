@@ -14,11 +14,6 @@ from boneage_node.net.tls import TlsFiles, calling_context, check_files, days_le
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("tls") / "ca")
-
-
-@pytest.fixture(scope="module")
 def node(authority: Authority) -> Signed:
     return authority.sign("node")
 

@@ -9,25 +9,13 @@ from pathlib import Path
 import pytest
 from support.dimse import write_radiograph
 from support.http_peer import Reply, http_peer
-from support.store import (
-    DX,
-    Clock,
-    claim_one,
-    clock,
-    database_url,
-    postgresql,
-    postgresql_url,
-    queue_study,
-    store,
-)
+from support.store import DX, Clock, claim_one, queue_study
 
 from boneage_node.exchange.deliveries import Deliveries
 from boneage_node.replay.pacs import SmallPacs
 from boneage_node.settings import load_settings
 from boneage_node.store import DocumentForm, NewDocument, NewReport, ReportKind, Status, Store
 from boneage_node.store.outage import Outage
-
-__all__ = ["clock", "database_url", "postgresql", "postgresql_url", "store"]
 
 NOBODY = "NOBODY@127.0.0.1:1"
 

@@ -6,15 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-from support.store import claim_one, clock, queue_study, store
+from support.store import claim_one, queue_study
 
 from boneage_node.bone_age import ReasonCode, Refusal
 from boneage_node.radiograph import Choice
 from boneage_node.reading.reporter import Reporter
 from boneage_node.settings import load_settings
 from boneage_node.store import DocumentForm, NewReport, Store
-
-__all__ = ["clock", "store"]
 
 FHIR_TO = ("https://fhir.example/r4", "/var/lib/bone-ages")
 

@@ -15,24 +15,13 @@ from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 from pydicom.uid import Comprehensive3DSRStorage
 from support.report import ASSESSMENT, REFUSAL
-from support.store import (
-    Clock,
-    claim_one,
-    clock,
-    database_url,
-    postgresql,
-    postgresql_url,
-    queue_study,
-    store,
-)
+from support.store import Clock, claim_one, queue_study
 
 from boneage_node.bone_age import Assessment, Refusal, Sex
 from boneage_node.radiograph import choose_hand_image
 from boneage_node.reading.reporter import Reporter
 from boneage_node.settings import load_settings
 from boneage_node.store import DocumentForm, ReportDetail, Store
-
-__all__ = ["clock", "database_url", "postgresql", "postgresql_url", "store"]
 
 BOY = replace(ASSESSMENT, sex=Sex.MALE)
 

@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.store import Clock, clock, database_url, postgresql, postgresql_url, queue_study, store
+from support.store import Clock, queue_study
 
-from boneage_node.bone_age import Assessment, Hand, Refusal, model_zoo
+from boneage_node.bone_age import Assessment, Hand, Refusal
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.reading.worker import Worker
 from boneage_node.settings import load_settings
 from boneage_node.store import Store
-
-__all__ = ["clock", "database_url", "postgresql", "postgresql_url", "store"]
 
 HANDS = ("girl-08y-dx.dcm", "boy-09y-dx-right.dcm", "boy-15y-cr.dcm")
 
@@ -40,11 +38,6 @@ class OnGpu:
         self.batches.append(len(hands))
         self._fault(hands)
         return self._predictor.assess(hands)
-
-
-@pytest.fixture(scope="module")
-def predictor() -> Predictor:
-    return Predictor.load(model_zoo.model_dir(), "cpu")
 
 
 @pytest.fixture

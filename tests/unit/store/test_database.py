@@ -16,7 +16,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import Session
-from support.peers import PostgreSQL
+from support.postgresql import PostgreSQL
 from support.store import claim_one, queue_study, receive
 
 from boneage_node.store import (

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
-from support.peers import PostgreSQL
+from support.postgresql import PostgreSQL
 from support.store import DX, STUDY, Clock, claim_one, new_report, queue_study, receive
 
 from boneage_node.store import NotAcceptable, Spool, SpoolFull, Store, StudyState

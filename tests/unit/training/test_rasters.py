@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from support.tiny_model import FAMILIES
 
-from boneage_node.bone_age import Sex, model_zoo
+from boneage_node.bone_age import Sex
 from boneage_node.bone_age.cropping import member_raster
 from boneage_node.bone_age.manifest import AgeMember
 from boneage_node.bone_age.predictor import Predictor
@@ -19,11 +19,6 @@ from boneage_node.datasets.rsna import DataError, Example, read_image
 from boneage_node.phantom import draw_hand
 from boneage_node.training.augment import apply
 from boneage_node.training.rasters import MARGIN, cut_rasters, read_rasters
-
-
-@pytest.fixture(scope="module")
-def predictor() -> Predictor:
-    return Predictor.load(model_zoo.model_dir(), "cpu")
 
 
 @pytest.fixture(scope="module")

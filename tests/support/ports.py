@@ -1,0 +1,18 @@
+"""TCP ports for peers that cannot be told to choose one themselves."""
+
+from __future__ import annotations
+
+import socket
+
+_GIVEN: set[int] = set()
+
+
+def free_port() -> int:
+    """A TCP port on loopback that is free now, and was not given before."""
+    while True:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            port: int = listener.getsockname()[1]
+        if port not in _GIVEN:
+            _GIVEN.add(port)
+            return port
