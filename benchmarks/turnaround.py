@@ -19,8 +19,10 @@ from pydicom import dcmread
 from pydicom.uid import generate_uid
 
 from boneage_node.dimse.store_scu import send
+from boneage_node.net.calling import Caller
 from boneage_node.replay.node import TemporaryNode
 from boneage_node.replay.pacs import SmallPacs
+from boneage_node.traffic.file import LocalFile
 
 SAMPLE = Path(__file__).parent.parent / "sample_dicom" / "girl-08y-dx.dcm"
 DOCUMENTS = 2
@@ -68,7 +70,7 @@ def main(studies: int) -> None:
             for number in range(studies + 1):
                 study = new_study(folder, number)
                 started = time.perf_counter()
-                (sent,) = send(node.destination, [study], "BENCHMARK")
+                (sent,) = send(node.destination, [LocalFile(study)], Caller("BENCHMARK"))
                 assert sent.delivered, sent.error
                 while len(list(received.iterdir())) < DOCUMENTS * (number + 1):
                     time.sleep(0.01)

@@ -107,13 +107,15 @@ def _by_study(files: list[Path]) -> dict[str, list[Path]]:
 def _send(studies: dict[str, list[Path]], destination: Station) -> list[Sent]:
     """Send each study over an association of its own, as a modality does."""
     from boneage_node.dimse.store_scu import send
+    from boneage_node.net.calling import Caller
     from boneage_node.settings import load_settings
+    from boneage_node.traffic.file import LocalFile
 
-    tls = load_settings().tls
+    caller = Caller(CALLING_AE_TITLE, load_settings().tls)
     answers: list[Sent] = []
     with progress_bar("sending", sum(len(files) for files in studies.values())) as advance:
         for files in studies.values():
-            for sent in send(destination, files, CALLING_AE_TITLE, tls=tls):
+            for sent in send(destination, map(LocalFile, files), caller):
                 answers.append(sent)
                 advance(len(answers), "")
     return answers
@@ -135,7 +137,8 @@ def _play(
             SmallPacs(received) as pacs,
             TemporaryNode(Path(temporary), pacs.destination, model, device, sex_unknown) as node,
         ):
-            problems = {sent.path: sent.error for sent in _send(studies, node.destination) if sent.error}
+            sent_files = _send(studies, node.destination)
+            problems = {Path(sent.file.key): sent.error for sent in sent_files if sent.error}
             arrived = [uid for uid, group in studies.items() if not problems.keys() >= set(group)]
             with progress_bar("reading", len(arrived)) as advance:
                 details = node.wait_for(arrived, lambda done: advance(done, ""))
@@ -199,9 +202,9 @@ def _show_sent(answers: list[Sent], as_json: bool) -> None:
     if as_json:
         for sent in answers:
             status = None if sent.status is None else f"0x{sent.status:04X}"
-            typer.echo(json.dumps({"file": str(sent.path), "status": status, "error": sent.error}))
+            typer.echo(json.dumps({"file": sent.file.key, "status": status, "error": sent.error}))
         return
     table = plain_table("file", "answer")
     for sent in answers:
-        table.add_row(sent.path.name, sent.error or "stored")
+        table.add_row(Path(sent.file.key).name, sent.error or "stored")
     out.print(table)

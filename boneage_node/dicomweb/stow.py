@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_file_meta_info
 
+from boneage_node.dimse.file_meta import read_file_meta
 from boneage_node.dimse.wire.status import Status, is_delivered, is_permanent, sentence
 from boneage_node.net.http import DEFAULT_TIMEOUT_SECONDS, Answer, HttpClient, NoAnswer, send_each
+from boneage_node.traffic.file import StoredFile
 from boneage_node.traffic.outcome import Sent, unreadable
 
 from .json_model import DICOM_JSON, NotDicomJson, data_sets, items, text
@@ -25,7 +26,7 @@ _PROCESSING_FAILURE = 0x0110
 
 
 def send(
-    base_url: str, files: Iterable[Path], *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    base_url: str, files: Iterable[StoredFile], *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
 ) -> Iterator[Sent]:
     """Send files in their order, each by a request of its own, over one connection while it holds.
 
@@ -40,12 +41,12 @@ def send(
     return send_each(base_url, files, _send_one, timeout_seconds)
 
 
-def _send_one(client: HttpClient, path: Path) -> Sent:
+def _send_one(client: HttpClient, file: StoredFile) -> Sent:
     try:
-        sop_instance_uid = str(read_file_meta_info(path).MediaStorageSOPInstanceUID)
-        size = path.stat().st_size
+        sop_instance_uid = str(read_file_meta(file).MediaStorageSOPInstanceUID)
+        size = _size(file)
     except (OSError, InvalidDicomError, AttributeError) as error:
-        return unreadable(path, error)
+        return unreadable(file, error)
     boundary = uuid.uuid4().hex
     head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
     tail = f"\r\n--{boundary}--\r\n".encode()
@@ -55,44 +56,49 @@ def _send_one(client: HttpClient, path: Path) -> Sent:
         "Accept": DICOM_JSON,
     }
     try:
-        answer = client.request("POST", "/studies", headers=headers, content=_body(head, path, tail))
+        answer = client.request("POST", "/studies", headers=headers, content=_body(head, file, tail))
     except NoAnswer as error:
-        return Sent(path, None, str(error))
+        return Sent(file, None, str(error))
     except OSError as error:  # of the file, while it was read
-        return unreadable(path, error)
-    return _judge(client, path, sop_instance_uid, answer)
+        return unreadable(file, error)
+    return _judge(client, file, sop_instance_uid, answer)
 
 
-def _body(head: bytes, path: Path, tail: bytes) -> Iterator[bytes]:
+def _size(file: StoredFile) -> int:
+    with file.open() as opened:
+        return opened.seek(0, os.SEEK_END)
+
+
+def _body(head: bytes, file: StoredFile, tail: bytes) -> Iterator[bytes]:
     yield head
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE_BYTES):
+    with file.open() as opened:
+        while piece := opened.read(_PIECE_BYTES):
             yield piece
     yield tail
 
 
-def _judge(client: HttpClient, path: Path, sop_instance_uid: str, answer: Answer) -> Sent:
+def _judge(client: HttpClient, file: StoredFile, sop_instance_uid: str, answer: Answer) -> Sent:
     """What an answer says of the one instance that was sent.
 
     Only the word of a DICOMweb service counts: a login page, too, comes with status 200.
     """
     outcome = _outcome(sop_instance_uid, answer.body) if answer.status in _TELLS_OF_INSTANCES else None
     if outcome == Status.SUCCESS:
-        return Sent(path, outcome)
+        return Sent(file, outcome)
     if outcome is not None:
         if is_delivered(outcome):  # that it is there already
-            return Sent(path, outcome)
-        return Sent(path, outcome, f"Not stored: {sentence(outcome)}.", is_permanent(outcome))
+            return Sent(file, outcome)
+        return Sent(file, outcome, f"Not stored: {sentence(outcome)}.", is_permanent(outcome))
     if answer.status == 200 and (not answer.body or answer.media_type == "application/dicom+xml"):
-        return Sent(path, Status.SUCCESS)  # "all stored" (Table 10.5.3-1), without details
+        return Sent(file, Status.SUCCESS)  # "all stored" (Table 10.5.3-1), without details
     if 200 <= answer.status < 300:
         return Sent(
-            path,
+            file,
             None,
             f"The answer does not say that the report was stored (HTTP status {answer.status}): "
             "check that the base URL is that of a DICOMweb service.",
         )
-    return Sent(path, None, f"Not stored: {client.refusal(answer)}", answer.is_permanent)
+    return Sent(file, None, f"Not stored: {client.refusal(answer)}", answer.is_permanent)
 
 
 def _outcome(sop_instance_uid: str, body: bytes) -> int | None:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom import dcmread, uid
 from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_file_meta_info
 from pynetdicom import build_context
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
 from boneage_node.net.addresses import Station
-from boneage_node.net.tls import TlsFiles
+from boneage_node.net.calling import Caller
+from boneage_node.traffic.file import LocalFile, StoredFile
 from boneage_node.traffic.outcome import Sent, Unreachable, unreadable
 
 from .contexts import UNCOMPRESSED, VERIFICATION, proposed_syntaxes
-from .wire.association import DEFAULT_TIMEOUT_SECONDS, NO_FILES, open_association
+from .file_meta import read_file_meta
+from .wire.association import DEFAULT_TIMEOUT_SECONDS, open_association
 from .wire.status import Status, is_delivered, is_permanent, sentence
 
 MAX_CONTEXTS = 128
@@ -27,7 +31,7 @@ MAX_CONTEXTS = 128
 
 @dataclass(frozen=True)
 class _Instance:
-    path: Path
+    file: StoredFile
     sop_class_uid: uid.UID
     transfer_syntax_uid: uid.UID
 
@@ -39,10 +43,9 @@ class _Instance:
 
 def send(
     destination: Station,
-    files: Iterable[Path],
-    calling_ae_title: str,
+    files: Iterable[StoredFile],
+    caller: Caller,
     *,
-    tls: TlsFiles = NO_FILES,
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
 ) -> Iterator[Sent]:
     """Send files in their order, over one association while it holds.
@@ -54,26 +57,25 @@ def send(
     Args:
         destination: Where to.
         files: DICOM files.
-        calling_ae_title: The node's AE title.
-        tls: The certificates to use where the destination is one with TLS.
+        caller: How the node appears there.
         timeout_seconds: How long to wait for the connection, and for each answer.
 
     Yields:
         For each file, as soon as it is known, what became of it.
     """
     waiting: list[_Instance] = []
-    for path in files:
+    for file in files:
         try:
-            waiting.append(_read_instance(path))
+            waiting.append(_read_instance(file))
         except (OSError, InvalidDicomError, AttributeError) as error:
-            yield unreadable(path, error)
+            yield unreadable(file, error)
     while waiting:
         batch = _fitting(waiting)
         done = 0
         try:
             contexts = _propose(batch)
             with open_association(
-                destination, calling_ae_title, contexts, timeout_seconds, tls
+                destination, caller.ae_title, contexts, timeout_seconds, caller.tls
             ) as association:
                 for number, instance in enumerate(batch, 1):
                     sent = _send_one(association, destination, instance, number)
@@ -83,16 +85,15 @@ def send(
                         association.abort()
                         break
         except Unreachable as error:
-            yield from (Sent(instance.path, None, str(error)) for instance in waiting)
+            yield from (Sent(instance.file, None, str(error)) for instance in waiting)
             return
         waiting = waiting[done:]
 
 
 def echo(
     destination: Station,
-    calling_ae_title: str,
+    caller: Caller,
     *,
-    tls: TlsFiles = NO_FILES,
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
 ) -> float:
     """Ask a station whether it is there.
@@ -105,7 +106,7 @@ def echo(
     """
     started = time.monotonic()
     contexts = [build_context(VERIFICATION, list(UNCOMPRESSED))]
-    with open_association(destination, calling_ae_title, contexts, timeout_seconds, tls) as association:
+    with open_association(destination, caller.ae_title, contexts, timeout_seconds, caller.tls) as association:
         if not association.accepted_contexts:
             raise Unreachable(f"{destination} takes the association but not C-ECHO.")
         status = association.send_c_echo()
@@ -116,9 +117,9 @@ def echo(
     return time.monotonic() - started
 
 
-def _read_instance(path: Path) -> _Instance:
-    meta = read_file_meta_info(path)
-    return _Instance(path, uid.UID(meta.MediaStorageSOPClassUID), uid.UID(meta.TransferSyntaxUID))
+def _read_instance(file: StoredFile) -> _Instance:
+    meta = read_file_meta(file)
+    return _Instance(file, uid.UID(meta.MediaStorageSOPClassUID), uid.UID(meta.TransferSyntaxUID))
 
 
 def _fitting(waiting: list[_Instance]) -> list[_Instance]:
@@ -146,15 +147,28 @@ def _send_one(association: Association, destination: Station, instance: _Instanc
     if not as_is and not accepted.intersection(instance.proposal[1]):
         what = f"{instance.sop_class_uid.name} in {instance.transfer_syntax_uid.name}"
         reason = f"{destination} does not take {what}."
-        return Sent(instance.path, Status.SOP_CLASS_NOT_SUPPORTED, reason, permanent=True)
+        return Sent(instance.file, Status.SOP_CLASS_NOT_SUPPORTED, reason, permanent=True)
     try:
-        data_set = instance.path if as_is else dcmread(instance.path)
-        answer = association.send_c_store(data_set, msg_id=message_id % 2**16)
+        with _local_path(instance.file) as path:
+            data_set = path if as_is else dcmread(path)
+            answer = association.send_c_store(data_set, msg_id=message_id % 2**16)
     except Exception as error:  # whatever a damaged file, or an association that has just ended, brings about
-        return Sent(instance.path, None, f"The file could not be sent: {type(error).__name__}.")
+        return Sent(instance.file, None, f"The file could not be sent: {type(error).__name__}.")
     if "Status" not in answer:
-        return Sent(instance.path, None, f"{destination} ended the association, or did not answer in time.")
+        return Sent(instance.file, None, f"{destination} ended the association, or did not answer in time.")
     status = int(answer.Status)
     if is_delivered(status):
-        return Sent(instance.path, status)
-    return Sent(instance.path, status, f"Not stored: {sentence(status)}.", is_permanent(status))
+        return Sent(instance.file, status)
+    return Sent(instance.file, status, f"Not stored: {sentence(status)}.", is_permanent(status))
+
+
+@contextmanager
+def _local_path(file: StoredFile) -> Iterator[Path]:
+    """A path of the file for the time of the block: pynetdicom sends in pieces from paths alone."""
+    if isinstance(file, LocalFile):
+        yield file.path
+        return
+    with tempfile.NamedTemporaryFile(prefix="boneage-", suffix=".dcm") as copy, file.open() as opened:
+        shutil.copyfileobj(opened, copy)
+        copy.flush()
+        yield Path(copy.name)

@@ -58,9 +58,9 @@ class Deliveries:
             self._send(destination, tasks)
 
     def _send(self, destination: str, tasks: list[DeliveryTask]) -> None:
-        waiting = {task.path: task for task in tasks}
+        waiting = {str(task.path): task for task in tasks}
         for sent in deliver(destination, tasks, self._settings):
-            task = waiting.pop(sent.path)
+            task = waiting.pop(sent.file.key)
             if sent.error is None:
                 ask = self._settings.request_commitment and is_by_c_store(task)
                 self._store.outbox.delivered([task.id], request_commitment=ask)

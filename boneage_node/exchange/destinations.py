@@ -12,8 +12,11 @@ from pathlib import Path
 from boneage_node.dicomweb import query, stow
 from boneage_node.dimse import store_scu
 from boneage_node.net.addresses import Station, is_url
+from boneage_node.net.calling import Caller
 from boneage_node.settings import Settings
-from boneage_node.store import DeliveryTask, DocumentForm
+from boneage_node.store import DeliveryTask
+from boneage_node.traffic.document import DocumentForm
+from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.outcome import Sent
 
 from . import fhir_folder, fhir_server
@@ -30,10 +33,10 @@ def deliver(destination: str, tasks: Sequence[DeliveryTask], settings: Settings)
     Yields:
         For each file, as soon as it is known, what became of it.
     """
-    bundles = [task.path for task in tasks if task.form is DocumentForm.FHIR]
+    bundles = [LocalFile(task.path) for task in tasks if task.form is DocumentForm.FHIR]
     if bundles:
         yield from _deliver_fhir(destination, bundles)
-    files = [task.path for task in tasks if task.form is not DocumentForm.FHIR]
+    files = [LocalFile(task.path) for task in tasks if task.form is not DocumentForm.FHIR]
     if files:
         yield from _deliver_dicom(destination, files, settings)
 
@@ -43,13 +46,13 @@ def is_by_c_store(task: DeliveryTask) -> bool:
     return task.form is not DocumentForm.FHIR and not is_url(task.destination)
 
 
-def _deliver_dicom(destination: str, files: Sequence[Path], settings: Settings) -> Iterator[Sent]:
+def _deliver_dicom(destination: str, files: Sequence[LocalFile], settings: Settings) -> Iterator[Sent]:
     if is_url(destination):
         return stow.send(destination, files)
-    return store_scu.send(Station.parse(destination), files, settings.ae_title, tls=settings.tls)
+    return store_scu.send(Station.parse(destination), files, Caller(settings.ae_title, settings.tls))
 
 
-def _deliver_fhir(destination: str, bundles: Sequence[Path]) -> Iterator[Sent]:
+def _deliver_fhir(destination: str, bundles: Sequence[LocalFile]) -> Iterator[Sent]:
     if is_url(destination):
         return fhir_server.send(destination, bundles)
     return fhir_folder.send(Path(destination), bundles)
@@ -66,7 +69,7 @@ def probe(destination: str, settings: Settings) -> str:
     """
     if is_url(destination):
         return f"answers QIDO-RS, after {1000 * query.probe(destination):.0f} ms"
-    seconds = store_scu.echo(Station.parse(destination), settings.ae_title, tls=settings.tls)
+    seconds = store_scu.echo(Station.parse(destination), Caller(settings.ae_title, settings.tls))
     return f"answers C-ECHO, after {1000 * seconds:.0f} ms"
 
 

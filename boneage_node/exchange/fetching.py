@@ -18,9 +18,11 @@ from boneage_node.dimse.query_scu import Pacs
 from boneage_node.dimse.store_scu import send
 from boneage_node.errors import ExitCode, NodeError
 from boneage_node.net.addresses import Station, is_url
+from boneage_node.net.calling import Caller
 from boneage_node.net.http import HttpClient
 from boneage_node.radiograph.eligibility import MODALITIES
 from boneage_node.settings import Settings
+from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.query import FoundSeries, FoundStudy, QueryFailed, StudyQuery
 
 CONNECT_SECONDS = 5.0
@@ -155,6 +157,7 @@ class _WebSource:
     def __init__(self, base_url: str, settings: Settings) -> None:
         self._base_url = base_url
         self._settings = settings
+        self._caller = Caller(settings.ae_title, settings.tls)
 
     def studies(self, query: StudyQuery) -> list[FoundStudy]:
         with HttpClient(self._base_url) as client:
@@ -181,9 +184,7 @@ class _WebSource:
                     except QueryFailed as error:
                         fetched.problems.append(str(error))
             advance(0, len(files))
-            for done, sent in enumerate(
-                send(node, files, self._settings.ae_title, tls=self._settings.tls), 1
-            ):
+            for done, sent in enumerate(send(node, map(LocalFile, files), self._caller), 1):
                 if sent.error is None:
                     fetched.arrived += 1
                 elif sent.error not in fetched.problems:

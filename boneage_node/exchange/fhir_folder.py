@@ -8,10 +8,11 @@ import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from boneage_node.traffic.file import StoredFile
 from boneage_node.traffic.outcome import Sent, Unreachable, unreadable
 
 
-def send(folder: Path, files: Iterable[Path]) -> Iterator[Sent]:
+def send(folder: Path, files: Iterable[StoredFile]) -> Iterator[Sent]:
     """Put Bundles into a folder: whole, or not at all, each as ``UUID.json``.
 
     The UUID is the Bundle's own identifier, which derives from what was read: the same result is the same
@@ -24,19 +25,20 @@ def send(folder: Path, files: Iterable[Path]) -> Iterator[Sent]:
     Yields:
         For each file what became of it.
     """
-    for path in files:
+    for file in files:
         try:
-            content = path.read_bytes()
+            with file.open() as opened:
+                content = opened.read()
             name = str(uuid.UUID(str(json.loads(content)["identifier"]["value"])))
         except (OSError, ValueError, LookupError, TypeError) as error:
-            yield unreadable(path, error, "a Bundle with an identifier")
+            yield unreadable(file, error, "a Bundle with an identifier")
             continue
         try:
             _put(folder, f"{name}.json", content)
         except OSError as error:
-            yield Sent(path, None, _problem(folder, error))
+            yield Sent(file, None, _problem(folder, error))
         else:
-            yield Sent(path, None)
+            yield Sent(file, None)
 
 
 def probe(folder: Path) -> str:
@@ -61,10 +63,10 @@ def _put(folder: Path, name: str, content: bytes) -> None:
     """Write a file such that others see it whole, and that it outlives a power cut."""
     partial = folder / f".{name}.partial"
     try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        with partial.open("wb") as written:
+            written.write(content)
+            written.flush()
+            os.fsync(written.fileno())
         partial.replace(folder / name)
     except OSError:
         partial.unlink(missing_ok=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from boneage_node.net.http import DEFAULT_TIMEOUT_SECONDS, Answer, HttpClient, NoAnswer, send_each
+from boneage_node.traffic.file import StoredFile
 from boneage_node.traffic.outcome import Sent, Unreachable, unreadable
 
 FHIR_JSON = "application/fhir+json"
@@ -20,7 +20,7 @@ _REMARK_CHARACTERS_MAX = 1000
 
 
 def send(
-    base_url: str, files: Iterable[Path], *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    base_url: str, files: Iterable[StoredFile], *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
 ) -> Iterator[Sent]:
     """Send Bundles in their order, each by a request of its own, over one connection while it holds.
 
@@ -70,20 +70,21 @@ def probe(base_url: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) ->
     return f"is a FHIR server ({version}), after {1000 * (time.monotonic() - started):.0f} ms"
 
 
-def _send_one(client: HttpClient, path: Path) -> Sent:
+def _send_one(client: HttpClient, file: StoredFile) -> Sent:
     try:
-        content = path.read_bytes()
+        with file.open() as opened:
+            content = opened.read()
     except OSError as error:
-        return unreadable(path, error)
+        return unreadable(file, error)
     headers = {"Content-Type": f"{FHIR_JSON}; charset=utf-8", "Accept": FHIR_JSON}
     try:
         answer = client.request("POST", "", headers=headers, content=content)
     except NoAnswer as error:
-        return Sent(path, None, str(error))
-    return _judge(client, path, answer)
+        return Sent(file, None, str(error))
+    return _judge(client, file, answer)
 
 
-def _judge(client: HttpClient, path: Path, answer: Answer) -> Sent:
+def _judge(client: HttpClient, file: StoredFile, answer: Answer) -> Sent:
     """What an answer says of the Bundle.
 
     Only the word of a FHIR server counts: a login page, too, comes with status 200, and the refusal of a
@@ -92,16 +93,16 @@ def _judge(client: HttpClient, path: Path, answer: Answer) -> Sent:
     resource = _resource(answer)
     if 200 <= answer.status < 300:
         if _all_done(resource):
-            return Sent(path, None)
+            return Sent(file, None)
         return Sent(
-            path,
+            file,
             None,
             f"The answer does not say that the transaction was carried out (HTTP status {answer.status}): "
             "check that the base URL is that of a FHIR server.",
         )
     is_outcome = resource.get("resourceType") == "OperationOutcome"
     return Sent(
-        path,
+        file,
         None,
         f"Not stored: {client.refusal(answer)}",
         permanent=is_outcome and answer.is_permanent and answer.status != _CONFLICT,

@@ -23,6 +23,7 @@ import httpx
 
 from boneage_node import __version__
 from boneage_node.errors import BoneAgeError
+from boneage_node.traffic.file import StoredFile
 from boneage_node.traffic.outcome import Sent, Unreachable
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
@@ -231,8 +232,8 @@ class HttpClient:
 
 def send_each(
     base_url: str,
-    files: Iterable[Path],
-    send_one: Callable[[HttpClient, Path], Sent],
+    files: Iterable[StoredFile],
+    send_one: Callable[[HttpClient, StoredFile], Sent],
     timeout_seconds: float,
 ) -> Iterator[Sent]:
     """Send files in their order, over one connection while it holds.
@@ -254,7 +255,7 @@ def send_each(
                 waiting.pop(0)
                 yield sent
     except Unreachable as error:
-        yield from (Sent(path, None, str(error)) for path in waiting)
+        yield from (Sent(file, None, str(error)) for file in waiting)
 
 
 def netrc_file() -> Path:

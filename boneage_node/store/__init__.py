@@ -13,6 +13,7 @@ from boneage_node.traffic.commitment import (
     ReferencedSop,
     TooManyRequests,
 )
+from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.received import Accepted, NotAcceptable, Received
 
 from .commitment_requests import CommitmentRequests
@@ -25,7 +26,7 @@ from .queue import Job, LeaseLost, Queue, StoredInstance
 from .reports import NewDocument, NewReport, Patient
 from .store import Store
 from .studies import NoSuchStudy, ReportDetail, Retried, Studies, StudyDetail, StudySummary
-from .tables import CommitmentState, DocumentForm, EventKind, ReportKind, Status, StudyState
+from .tables import CommitmentState, EventKind, ReportKind, Status, StudyState
 
 __all__ = [
     "Accepted",

@@ -8,9 +8,11 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from boneage_node.traffic.document import DocumentForm
+
 from .database import Transactions
 from .reports import Patient
-from .tables import DocumentForm, DocumentRow, ReportKind, ReportRow
+from .tables import DocumentRow, ReportKind, ReportRow
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from boneage_node.spool.folder import Spool
+from boneage_node.traffic.document import DocumentForm
 
 from .database import Transactions
 from .history import record
-from .tables import CommitmentRow, CommitmentState, DeliveryRow, DocumentForm, DocumentRow, EventKind, Status
+from .tables import CommitmentRow, CommitmentState, DeliveryRow, DocumentRow, EventKind, Status
 
 
 @dataclass(frozen=True)

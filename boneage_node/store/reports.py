@@ -10,8 +10,10 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from boneage_node.traffic.document import DocumentForm
+
 from .database import insert_if_new
-from .tables import UID, DeliveryRow, DocumentForm, DocumentRow, ReportKind, ReportRow, Status, StudyRow
+from .tables import UID, DeliveryRow, DocumentRow, ReportKind, ReportRow, Status, StudyRow
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from boneage_node.errors import BoneAgeError
 from boneage_node.spool.folder import Spool
+from boneage_node.traffic.document import DocumentForm
 
 from .commitments import CommitmentDetail, commitments_of, reopen_unanswered
 from .database import Transactions
@@ -23,7 +24,6 @@ from .tables import (
     UID,
     Base,
     DeliveryRow,
-    DocumentForm,
     DocumentRow,
     EventKind,
     EventRow,

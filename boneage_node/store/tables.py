@@ -27,6 +27,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from boneage_node.traffic.document import DocumentForm
+
 UID_LENGTH = 64
 """Longest UID, in characters (PS3.5, 9.1)."""
 
@@ -68,14 +70,6 @@ class ReportKind(StrEnum):
 
     ASSESSMENT = "assessment"
     REFUSAL = "refusal"
-
-
-class DocumentForm(StrEnum):
-    """In what form a report is said: DICOM structured report, DICOM picture, FHIR Bundle."""
-
-    SR = "sr"
-    PICTURE = "picture"
-    FHIR = "fhir"
 
 
 class EventKind(StrEnum):

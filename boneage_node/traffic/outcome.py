@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from boneage_node.errors import BoneAgeError
+
+from .file import StoredFile
 
 
 class Unreachable(BoneAgeError):  # noqa: N818 - reads as the sentence it is
@@ -17,7 +18,7 @@ class Sent:
     """What became of a file.
 
     Attributes:
-        path: The file.
+        file: The file.
         status: The DICOM status (PS3.7 Annex C) that the other side gave it, or None where it gave none.
         error: Why the file is not delivered, in a sentence; None where it is, with or without a warning.
         permanent: Sending it again will not help.
@@ -25,7 +26,7 @@ class Sent:
             kept with the delivery and never logged.
     """
 
-    path: Path
+    file: StoredFile
     status: int | None
     error: str | None = None
     permanent: bool = False
@@ -37,19 +38,21 @@ class Sent:
         return self.error is None
 
 
-def unreadable(path: Path, error: Exception, kind: str = "a DICOM file with file meta information") -> Sent:
+def unreadable(
+    file: StoredFile, error: Exception, kind: str = "a DICOM file with file meta information"
+) -> Sent:
     """A file that could not be read, and why: for good where it is gone or malformed, else to be tried again.
 
     Args:
-        path: The file.
+        file: The file.
         error: What reading it raised.
         kind: What it should be.
     """
     if not isinstance(error, OSError):
-        return Sent(path, None, f"The file cannot be read: it is not {kind}.", permanent=True)
+        return Sent(file, None, f"The file cannot be read: it is not {kind}.", permanent=True)
     reason = error.strerror or type(error).__name__
     return Sent(
-        path,
+        file,
         None,
         f"The file cannot be read: {reason}.",
         permanent=isinstance(error, FileNotFoundError | IsADirectoryError),

@@ -21,8 +21,10 @@ from boneage_node.dimse.commitment_scu import request_commitment
 from boneage_node.dimse.query_scu import Pacs
 from boneage_node.dimse.store_scu import echo, send
 from boneage_node.net.addresses import Station
+from boneage_node.net.calling import Caller
 from boneage_node.report import to_bytes
 from boneage_node.traffic.commitment import CommitmentRequest, ReferencedSop
+from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.query import QueryFailed, StudyQuery
 
 VERIFICATION = UID("1.2.840.10008.1.1")
@@ -143,11 +145,12 @@ def test_the_node_proposes_what_is_said_and_nothing_else(tmp_path: Path) -> None
             proposed[UID(str(context.abstract_syntax))] = list(context.transfer_syntax)
 
     with pacs(list(said), note) as station:
-        echo(station, "BONEAGE")
+        echo(station, Caller("BONEAGE"))
         objects = [*examples.structured_reports(), *examples.refusals(), *examples.pictures()]
         for number, made in enumerate(objects):
             (tmp_path / f"{number}.dcm").write_bytes(to_bytes(made))
-        assert all(sent.error is None for sent in send(station, sorted(tmp_path.iterdir()), "BONEAGE"))
+        files = [LocalFile(path) for path in sorted(tmp_path.iterdir())]
+        assert all(sent.error is None for sent in send(station, files, Caller("BONEAGE")))
         references = (ReferencedSop("1.2.840.10008.5.1.4.1.1.7", "2.25.2"),)
         request = CommitmentRequest(str(station), "2.25.1", references)
         request_commitment(station, request, "BONEAGE", lambda report: True, lambda: True)

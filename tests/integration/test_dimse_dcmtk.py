@@ -24,7 +24,11 @@ from support.waiting import PATIENCE_SECONDS, eventually
 from boneage_node.dimse.contexts import RADIOGRAPHS, TRANSFER_SYNTAXES
 from boneage_node.dimse.store_scu import echo, send
 from boneage_node.net.addresses import Station
+from boneage_node.net.calling import Caller
+from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.outcome import Unreachable
+
+CALLER = Caller("BONEAGE")
 
 PROPOSE_ONLY = {
     "1.2.840.10008.1.2": "-xi",
@@ -151,7 +155,7 @@ def test_uncompressed_files_are_converted_where_the_peer_takes_no_other(
     file = tmp_path / "image.dcm"
     image = write_radiograph(file, written)
     with archive(storescp, tmp_path / "received", "-B", option) as destination:
-        (sent,) = send(destination, [file], "BONEAGE")
+        (sent,) = send(destination, [LocalFile(file)], CALLER)
         assert (sent.delivered, sent.status) == (True, 0)
     (kept,) = (tmp_path / "received").iterdir()
     arrived = dcmread(kept)
@@ -168,7 +172,7 @@ def test_what_the_peer_does_not_take_fails_for_good_and_the_rest_goes_on(
     write_radiograph(files[1], JPEG2000Lossless)
     write_radiograph(files[2])
     with archive(storescp, tmp_path / "received", "+x=") as destination:
-        first, second, third = send(destination, files, "BONEAGE")
+        first, second, third = send(destination, map(LocalFile, files), CALLER)
     assert first.delivered
     assert third.delivered
     assert (second.delivered, second.permanent, second.status) == (False, True, 0x0122)
@@ -180,11 +184,11 @@ def test_a_peer_that_takes_none_of_them_fails_each(tmp_path: Path, storescp: Arc
     file = tmp_path / "image.dcm"
     write_radiograph(file, JPEGBaseline8Bit)
     with archive(storescp, tmp_path / "received", "+x=") as destination:
-        (sent,) = send(destination, [file, file][:1], "BONEAGE")
+        (sent,) = send(destination, [LocalFile(file)], CALLER)
     assert (sent.permanent, sent.status) == (True, 0x0122)
 
 
 def test_a_peer_that_refuses_everybody_says_so(storescp: Archive) -> None:
     with storescp("--refuse") as port, pytest.raises(Unreachable) as caught:
-        echo(Station("STORESCP", "127.0.0.1", port), "BONEAGE")
+        echo(Station("STORESCP", "127.0.0.1", port), CALLER)
     assert f"127.0.0.1:{port} rejects the association" in str(caught.value)

@@ -12,7 +12,11 @@ from support.ports import free_port
 
 from boneage_node.dimse.store_scu import echo, send
 from boneage_node.net.addresses import Station
+from boneage_node.net.calling import Caller
+from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.outcome import Unreachable
+
+CALLER = Caller("BONEAGE")
 
 
 def test_orthanc_sends_and_gets_back(tmp_path: Path, orthanc_program: str) -> None:
@@ -34,7 +38,7 @@ def test_orthanc_sends_and_gets_back(tmp_path: Path, orthanc_program: str) -> No
         )
         assert {received.calling_ae_title for received in sink.accepted} == {"ORTHANC"}
         pacs.delete_all()
-        sent = list(send(Station.parse(pacs.destination), sink.files(), "BONEAGE"))
+        sent = list(send(Station.parse(pacs.destination), map(LocalFile, sink.files()), CALLER))
         assert [one.error for one in sent] == [None] * 3
         for image in images:
             found = pacs.find(image.SOPInstanceUID)
@@ -44,9 +48,9 @@ def test_orthanc_sends_and_gets_back(tmp_path: Path, orthanc_program: str) -> No
 
 def test_orthanc_that_knows_its_name_rejects_another(tmp_path: Path, orthanc_program: str) -> None:
     with Orthanc(orthanc_program, tmp_path / "orthanc", DicomCheckCalledAet=True) as pacs:
-        assert echo(Station.parse(pacs.destination), "BONEAGE") > 0
+        assert echo(Station.parse(pacs.destination), CALLER) > 0
         with pytest.raises(Unreachable, match="it is not called PACS; use the AE title"):
-            echo(Station("PACS", "127.0.0.1", pacs.dicom_port), "BONEAGE")
+            echo(Station("PACS", "127.0.0.1", pacs.dicom_port), CALLER)
 
 
 def test_orthanc_that_was_down_takes_the_same_file_later(tmp_path: Path, orthanc_program: str) -> None:
@@ -54,13 +58,13 @@ def test_orthanc_that_was_down_takes_the_same_file_later(tmp_path: Path, orthanc
     image = write_radiograph(file)
     pacs = Orthanc(orthanc_program, tmp_path / "orthanc")
     destination = Station.parse(pacs.destination)
-    (sent,) = send(destination, [file], "BONEAGE")
+    (sent,) = send(destination, [LocalFile(file)], CALLER)
     assert (sent.delivered, sent.permanent, sent.status) == (False, False, None)
     assert sent.error == (
         f"Nothing listens on 127.0.0.1:{pacs.dicom_port}: start the station there, or correct the port."
     )
     with pacs:
         for _ in range(2):
-            (sent,) = send(destination, [file], "BONEAGE")
+            (sent,) = send(destination, [LocalFile(file)], CALLER)
             assert sent.delivered, "twice is the same object"
         assert pacs.find(image.SOPInstanceUID) is not None

@@ -17,7 +17,11 @@ from support.ports import free_port
 
 from boneage_node.dimse.store_scu import MAX_CONTEXTS, echo, send
 from boneage_node.net.addresses import Station
+from boneage_node.net.calling import Caller
+from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.outcome import Unreachable
+
+CALLER = Caller("BONEAGE")
 
 Answer = Callable[[evt.Event], int]
 
@@ -38,14 +42,14 @@ def peer(answer: Answer, sop_classes: list[str] | None = None, **settings: Any) 
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> list[Path]:
-    paths = [tmp_path / f"{number}.dcm" for number in range(3)]
-    for path in paths:
-        write_radiograph(path)
-    return paths
+def files(tmp_path: Path) -> list[LocalFile]:
+    files = [LocalFile(tmp_path / f"{number}.dcm") for number in range(3)]
+    for file in files:
+        write_radiograph(file.path)
+    return files
 
 
-def test_a_batch_goes_over_one_association_in_order(files: list[Path]) -> None:
+def test_a_batch_goes_over_one_association_in_order(files: list[LocalFile]) -> None:
     calls: list[tuple[int, str]] = []
 
     def answer(event: evt.Event) -> int:
@@ -53,8 +57,8 @@ def test_a_batch_goes_over_one_association_in_order(files: list[Path]) -> None:
         return 0
 
     with peer(answer) as destination:
-        sent = list(send(destination, files, "BONEAGE"))
-    assert [one.path for one in sent] == files
+        sent = list(send(destination, files, CALLER))
+    assert [one.file for one in sent] == files
     assert all(one.delivered for one in sent)
     assert len({association for association, _ in calls}) == 1
 
@@ -73,14 +77,14 @@ def test_a_batch_goes_over_one_association_in_order(files: list[Path]) -> None:
     ],
 )
 def test_each_status_is_delivered_or_fails_for_now_or_for_good(
-    files: list[Path], status: int, delivered: bool, permanent: bool
+    files: list[LocalFile], status: int, delivered: bool, permanent: bool
 ) -> None:
     with peer(lambda _: status) as destination:
-        sent = list(send(destination, files, "BONEAGE"))
+        sent = list(send(destination, files, CALLER))
     assert {(one.status, one.delivered, one.permanent) for one in sent} == {(status, delivered, permanent)}
 
 
-def test_a_peer_that_aborts_in_the_middle_fails_that_file_alone(files: list[Path]) -> None:
+def test_a_peer_that_aborts_in_the_middle_fails_that_file_alone(files: list[LocalFile]) -> None:
     answers = iter([0, None, 0])
 
     def answer(event: evt.Event) -> int:
@@ -90,13 +94,13 @@ def test_a_peer_that_aborts_in_the_middle_fails_that_file_alone(files: list[Path
         return status or 0
 
     with peer(answer) as destination:
-        first, second, third = send(destination, files, "BONEAGE")
+        first, second, third = send(destination, files, CALLER)
     assert first.delivered
     assert (second.delivered, second.permanent, second.status) == (False, False, None)
     assert third.delivered
 
 
-def test_a_peer_that_never_answers_is_given_up(files: list[Path]) -> None:
+def test_a_peer_that_never_answers_is_given_up(files: list[LocalFile]) -> None:
     release = threading.Event()
 
     def answer(_: evt.Event) -> int:
@@ -104,47 +108,47 @@ def test_a_peer_that_never_answers_is_given_up(files: list[Path]) -> None:
         return 0
 
     with peer(answer) as destination:
-        (sent,) = send(destination, files[:1], "BONEAGE", timeout_seconds=1.0)
+        (sent,) = send(destination, files[:1], CALLER, timeout_seconds=1.0)
         release.set()
     assert (sent.delivered, sent.permanent) == (False, False)
     assert sent.error is not None
     assert "did not answer in time" in sent.error
 
 
-def test_files_that_are_not_there_or_no_dicom_fail_for_good(tmp_path: Path, files: list[Path]) -> None:
+def test_files_that_are_not_there_or_no_dicom_fail_for_good(tmp_path: Path, files: list[LocalFile]) -> None:
     (tmp_path / "text.dcm").write_text("no DICOM")
-    bad = [tmp_path / "gone.dcm", tmp_path / "text.dcm", tmp_path]
+    bad = [LocalFile(path) for path in (tmp_path / "gone.dcm", tmp_path / "text.dcm", tmp_path)]
     with peer(lambda _: 0) as destination:
-        sent = {one.path: one for one in send(destination, [bad[0], files[0], *bad[1:]], "BONEAGE")}
+        sent = {one.file: one for one in send(destination, [bad[0], files[0], *bad[1:]], CALLER)}
     assert sent[files[0]].delivered
-    assert all(sent[path].permanent and not sent[path].delivered for path in bad)
+    assert all(sent[file].permanent and not sent[file].delivered for file in bad)
 
 
 def test_more_kinds_than_an_association_negotiates_take_two(tmp_path: Path) -> None:
     classes = [generate_uid() for _ in range(MAX_CONTEXTS + 5)]
-    paths = []
+    files = []
     for number, sop_class in enumerate(classes):
-        paths.append(tmp_path / f"{number}.dcm")
-        write_radiograph(paths[-1], SOPClassUID=sop_class)
+        files.append(LocalFile(tmp_path / f"{number}.dcm"))
+        write_radiograph(files[-1].path, SOPClassUID=sop_class)
     associations: set[int] = set()
     with peer(lambda event: associations.add(id(event.assoc)) or 0) as destination:
-        sent = list(send(destination, paths, "BONEAGE"))
-    assert [one.path for one in sent] == paths
+        sent = list(send(destination, files, CALLER))
+    assert [one.file for one in sent] == files
     assert all(one.permanent and one.status == 0x0122 for one in sent)
 
 
-def test_a_peer_of_one_byte_pdus_does_no_harm(files: list[Path]) -> None:
+def test_a_peer_of_one_byte_pdus_does_no_harm(files: list[LocalFile]) -> None:
     with peer(lambda _: 0, maximum_pdu_size=6) as destination:
-        sent = list(send(destination, files, "BONEAGE", timeout_seconds=3.0))
+        sent = list(send(destination, files, CALLER, timeout_seconds=3.0))
     assert not any(one.delivered or one.permanent for one in sent)
 
 
-def test_nobody_there_is_said_in_a_sentence(files: list[Path]) -> None:
+def test_nobody_there_is_said_in_a_sentence(files: list[LocalFile]) -> None:
     def problem(host: str, port: int) -> str:
         destination = Station("PEER", host, port)
         with pytest.raises(Unreachable) as caught:
-            echo(destination, "BONEAGE", timeout_seconds=1.0)
-        (sent,) = send(destination, files[:1], "BONEAGE", timeout_seconds=1.0)
+            echo(destination, CALLER, timeout_seconds=1.0)
+        (sent,) = send(destination, files[:1], CALLER, timeout_seconds=1.0)
         assert (sent.status, sent.permanent, sent.error) == (None, False, str(caught.value))
         return str(caught.value)
 
@@ -157,21 +161,21 @@ def test_nobody_there_is_said_in_a_sentence(files: list[Path]) -> None:
         assert "does not answer as DICOM" in problem("127.0.0.1", mute.getsockname()[1])
 
 
-def test_a_peer_that_knows_neither_name_says_which(files: list[Path]) -> None:
+def test_a_peer_that_knows_neither_name_says_which(files: list[LocalFile]) -> None:
     with peer(lambda _: 0, require_called_aet=True) as destination:
         stranger = Station("OTHER", destination.host, destination.port)
         with pytest.raises(Unreachable, match="it is not called OTHER"):
-            echo(stranger, "BONEAGE")
+            echo(stranger, CALLER)
     with (
         peer(lambda _: 0, require_calling_aet=["CR1"]) as destination,
         pytest.raises(Unreachable, match="it does not know the calling AE title BONEAGE"),
     ):
-        echo(destination, "BONEAGE")
+        echo(destination, CALLER)
 
 
-def test_a_peer_that_is_full_may_take_it_later(tmp_path: Path, files: list[Path]) -> None:
+def test_a_peer_that_is_full_may_take_it_later(tmp_path: Path, files: list[LocalFile]) -> None:
     with receiving(tmp_path, max_associations=0) as (receiver, _):
-        (sent,) = send(Station("BONEAGE", "127.0.0.1", receiver.port), files[:1], "PEER")
+        (sent,) = send(Station("BONEAGE", "127.0.0.1", receiver.port), files[:1], Caller("PEER"))
     assert (sent.status, sent.permanent) == (None, False)
     assert sent.error is not None
     assert "as many associations as it takes" in sent.error

@@ -22,7 +22,9 @@ from support.tls import Authority, Signed, orthanc_tls
 from boneage_node.dimse.store_scp import Receiver
 from boneage_node.dimse.store_scu import echo, send
 from boneage_node.net.addresses import Station
+from boneage_node.net.calling import Caller
 from boneage_node.net.tls import TlsFiles, listening_context
+from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.outcome import Unreachable
 
 
@@ -63,7 +65,7 @@ def as_dcmtk(station: Signed) -> list[Path | str]:
 
 def problem(destination: Station, tls: TlsFiles, timeout_seconds: float = 30.0) -> str:
     with pytest.raises(Unreachable) as caught:
-        echo(destination, "BONEAGE", tls=tls, timeout_seconds=timeout_seconds)
+        echo(destination, Caller("BONEAGE", tls), timeout_seconds=timeout_seconds)
     return str(caught.value)
 
 
@@ -104,7 +106,7 @@ def test_a_caller_that_does_not_know_our_authority_goes_away(
         refused = dcmtk("echoscu", *as_dcmtk(stranger), "-aec", "BONEAGE", "127.0.0.1", receiver.port)
         assert refused.returncode != 0
         assert "certificate verify failed" in refused.stderr
-        assert echo(_of(receiver), "BONEAGE", tls=TlsFiles(ca=node.ca)) > 0
+        assert echo(_of(receiver), Caller("BONEAGE", TlsFiles(ca=node.ca))) > 0
     assert "alert unknown ca" in capfd.readouterr().out
 
 
@@ -113,8 +115,8 @@ def test_dcmtk_takes_over_tls(tmp_path: Path, storescp: Archive, node: Signed, p
     for file in files:
         write_radiograph(file, PixelData=bytes(2**20), Rows=1024, Columns=512)
     with archive(storescp, tmp_path / "received", pacs) as destination:
-        assert echo(destination, "BONEAGE", tls=node.files) > 0
-        sent = list(send(destination, files, "BONEAGE", tls=node.files))
+        assert echo(destination, Caller("BONEAGE", node.files)) > 0
+        sent = list(send(destination, map(LocalFile, files), Caller("BONEAGE", node.files)))
         assert [one.error for one in sent] == [None] * 3
     assert len(list((tmp_path / "received").iterdir())) == 3
 
@@ -139,7 +141,7 @@ def test_what_is_wrong_with_dcmtk_or_with_us_is_told(
             "name its file with tls_ca."
         )
         assert "whether it speaks TLS" in problem(replace(destination, tls=False), TlsFiles())
-        assert echo(destination, "BONEAGE", tls=node.files) > 0
+        assert echo(destination, Caller("BONEAGE", node.files)) > 0
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -155,7 +157,7 @@ def test_a_missing_or_unknown_certificate_is_told_in_either_version(
         assert wanted.endswith("wants a certificate of this node: set tls_certificate and tls_key.")
         refused = problem(destination, replace(stranger.files, ca=node.ca))
         assert "does not accept this node's certificate (tlsv1 alert unknown ca)" in refused
-        assert echo(destination, "PEER", tls=node.files) > 0
+        assert echo(destination, Caller("PEER", node.files)) > 0
 
 
 def test_a_certificate_that_is_expired_or_of_another_host_is_told(
@@ -182,7 +184,7 @@ def test_an_old_tls_is_told(tmp_path: Path, node: Signed) -> None:
 def test_a_peer_without_tls_is_told(tmp_path: Path, node: Signed) -> None:
     with receiving(tmp_path) as (receiver, _):
         assert "does not answer as TLS" in problem(_of(receiver), node.files)
-        assert echo(replace(_of(receiver), tls=False), "PEER") > 0
+        assert echo(replace(_of(receiver), tls=False), Caller("PEER")) > 0
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen()
@@ -196,7 +198,7 @@ def test_files_that_will_not_do_are_told_for_each_report(tmp_path: Path, node: S
     file = tmp_path / "image.dcm"
     write_radiograph(file)
     files = replace(node.files, ca=tmp_path / "gone.pem")
-    (sent,) = send(Station("PACS", "127.0.0.1", 1, tls=True), [file], "BONEAGE", tls=files)
+    (sent,) = send(Station("PACS", "127.0.0.1", 1, tls=True), [LocalFile(file)], Caller("BONEAGE", files))
     assert sent.error == f"{tmp_path / 'gone.pem'} (tls_ca) cannot be read: No such file or directory."
     assert not sent.permanent
 
@@ -255,7 +257,7 @@ def test_orthanc_sends_over_tls_and_takes_over_tls(
         (kept,) = sink.files()
         peer.delete_all()
         destination = Station.parse(f"{peer.destination}/tls")
-        (sent,) = send(destination, [kept], "BONEAGE", tls=node.files)
+        (sent,) = send(destination, [LocalFile(kept)], Caller("BONEAGE", node.files))
         assert sent.error is None
         assert peer.find(image.SOPInstanceUID) is not None
         assert problem(destination, TlsFiles(ca=pacs.ca)).endswith("set tls_certificate and tls_key.")

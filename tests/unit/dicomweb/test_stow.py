@@ -15,6 +15,7 @@ from support.ports import free_port
 
 from boneage_node.dicomweb.query import probe
 from boneage_node.dicomweb.stow import send
+from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.outcome import Sent, Unreachable
 
 JSON = {"Content-Type": "application/dicom+json"}
@@ -24,10 +25,10 @@ pytestmark = pytest.mark.usefixtures("no_netrc")
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> dict[Path, str]:
+def files(tmp_path: Path) -> dict[LocalFile, str]:
     """Three files, and their SOP Instance UIDs."""
-    paths = [tmp_path / f"{number}.dcm" for number in range(3)]
-    return {path: str(write_radiograph(path).SOPInstanceUID) for path in paths}
+    files = [LocalFile(tmp_path / f"{number}.dcm") for number in range(3)]
+    return {file: str(write_radiograph(file.path).SOPInstanceUID) for file in files}
 
 
 def store_response(stored: list[str], failed: dict[str, int | None] | None = None) -> bytes:
@@ -48,23 +49,25 @@ def store_response(stored: list[str], failed: dict[str, int | None] | None = Non
     ).encode()
 
 
-def send_one(files: dict[Path, str], reply: Reply) -> Sent:
+def send_one(files: dict[LocalFile, str], reply: Reply) -> Sent:
     with http_peer(lambda _: reply) as peer:
         (sent,) = send(peer.url, list(files)[:1], timeout_seconds=10)
     return sent
 
 
-def test_files_go_as_they_are_in_order_over_one_connection(files: dict[Path, str]) -> None:
+def test_files_go_as_they_are_in_order_over_one_connection(files: dict[LocalFile, str]) -> None:
     uids = iter(files.values())
     with http_peer(lambda _: Reply(200, store_response([next(uids)]), JSON)) as peer:
         sent = list(send(f"{peer.url}/dicom-web", files))
-    assert sent == [Sent(path, 0) for path in files]
-    for path, request in zip(files, peer.requests, strict=True):
+    assert sent == [Sent(file, 0) for file in files]
+    for file, request in zip(files, peer.requests, strict=True):
         assert (request.method, request.path) == ("POST", "/dicom-web/studies")
         kind, _, boundary = request.headers["Content-Type"].partition("; boundary=")
         assert kind == 'multipart/related; type="application/dicom"'
         head, tail = (f"--{boundary}\r\n".encode(), f"\r\n--{boundary}--\r\n".encode())
-        assert request.body == head + b"Content-Type: application/dicom\r\n\r\n" + path.read_bytes() + tail
+        assert (
+            request.body == head + b"Content-Type: application/dicom\r\n\r\n" + file.path.read_bytes() + tail
+        )
         assert "Transfer-Encoding" not in request.headers
 
 
@@ -83,7 +86,7 @@ def test_files_go_as_they_are_in_order_over_one_connection(files: dict[Path, str
     ],
 )
 def test_the_reason_for_a_failure_decides(
-    files: dict[Path, str], http_status: int, reason: int | None, delivered: bool, permanent: bool
+    files: dict[LocalFile, str], http_status: int, reason: int | None, delivered: bool, permanent: bool
 ) -> None:
     uid = next(iter(files.values()))
     sent = send_one(files, Reply(http_status, store_response([], {uid: reason}), JSON))
@@ -121,7 +124,7 @@ def test_the_reason_for_a_failure_decides(
     ],
 )
 def test_what_is_not_stored_is_said_in_a_sentence(
-    files: dict[Path, str], reply: Reply, permanent: bool, sentence: str
+    files: dict[LocalFile, str], reply: Reply, permanent: bool, sentence: str
 ) -> None:
     sent = send_one(files, reply)
     assert sent.error is not None
@@ -133,21 +136,21 @@ def test_what_is_not_stored_is_said_in_a_sentence(
 @pytest.mark.parametrize(
     "reply", [Reply(200), Reply(200, b"<x/>", {"Content-Type": "application/dicom+xml"})]
 )
-def test_all_stored_without_details_is_stored(files: dict[Path, str], reply: Reply) -> None:
+def test_all_stored_without_details_is_stored(files: dict[LocalFile, str], reply: Reply) -> None:
     assert send_one(files, reply).delivered
 
 
-def test_what_concerns_the_server_is_asked_once(files: dict[Path, str]) -> None:
+def test_what_concerns_the_server_is_asked_once(files: dict[LocalFile, str]) -> None:
     """A wrong password tried for every report would lock the account."""
     with http_peer(lambda _: Reply(401)) as peer:
         sent = list(send(peer.url, files))
     assert len(peer.requests) == 1
-    assert [one.path for one in sent] == list(files)
+    assert [one.file for one in sent] == list(files)
     assert len({one.error for one in sent}) == 1
 
 
-def test_a_file_that_a_server_chokes_on_keeps_no_other_back(files: dict[Path, str]) -> None:
-    bad = list(files)[1].read_bytes()
+def test_a_file_that_a_server_chokes_on_keeps_no_other_back(files: dict[LocalFile, str]) -> None:
+    bad = list(files)[1].path.read_bytes()
 
     def reply(request: Request) -> Reply:
         return Reply(500) if bad in request.body else Reply(200)
@@ -156,16 +159,18 @@ def test_a_file_that_a_server_chokes_on_keeps_no_other_back(files: dict[Path, st
         assert [one.delivered for one in send(peer.url, files)] == [True, False, True]
 
 
-def test_files_that_are_not_there_or_no_dicom_fail_for_good(tmp_path: Path, files: dict[Path, str]) -> None:
+def test_files_that_are_not_there_or_no_dicom_fail_for_good(
+    tmp_path: Path, files: dict[LocalFile, str]
+) -> None:
     (tmp_path / "text.dcm").write_text("no DICOM")
-    bad = [tmp_path / "gone.dcm", tmp_path / "text.dcm", tmp_path]
+    bad = [LocalFile(path) for path in (tmp_path / "gone.dcm", tmp_path / "text.dcm", tmp_path)]
     with http_peer(lambda _: Reply(200)) as peer:
-        sent = {one.path: one for one in send(peer.url, [*bad, *files])}
+        sent = {one.file: one for one in send(peer.url, [*bad, *files])}
     assert len(peer.requests) == len(files)
-    assert all(sent[path].permanent and not sent[path].delivered for path in bad)
+    assert all(sent[file].permanent and not sent[file].delivered for file in bad)
 
 
-def problem(url: str, file: Path) -> str:
+def problem(url: str, file: LocalFile) -> str:
     """Why a server is not to be reached, as sending and asking say it."""
     with pytest.raises(Unreachable) as caught:
         probe(url, timeout_seconds=2)
@@ -174,7 +179,7 @@ def problem(url: str, file: Path) -> str:
     return str(caught.value)
 
 
-def test_nobody_there_is_said_in_a_sentence(files: dict[Path, str]) -> None:
+def test_nobody_there_is_said_in_a_sentence(files: dict[LocalFile, str]) -> None:
     file, closed = next(iter(files)), free_port()
     assert problem(f"http://127.0.0.1:{closed}", file).startswith(f"Nothing listens on 127.0.0.1:{closed}: ")
     assert "no.such.host.invalid is not known" in problem("http://no.such.host.invalid", file)
@@ -196,7 +201,7 @@ def certificate(folder: Path, name: str) -> ssl.SSLContext:
 
 
 def test_a_certificate_must_be_trusted_and_be_that_of_the_host(
-    tmp_path: Path, files: dict[Path, str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, files: dict[LocalFile, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = next(iter(files))
     for name in ("IP:127.0.0.1", "DNS:other.example"):
@@ -210,7 +215,7 @@ def test_a_certificate_must_be_trusted_and_be_that_of_the_host(
                     assert "IP address mismatch" in problem(peer.url, file)
 
 
-def test_tls_to_a_port_without_it(files: dict[Path, str]) -> None:
+def test_tls_to_a_port_without_it(files: dict[LocalFile, str]) -> None:
     with http_peer(lambda _: Reply(200)) as peer:
         assert "check the port, and https or http" in problem(
             f"https://127.0.0.1:{peer.port}", next(iter(files))
@@ -225,7 +230,7 @@ def write_netrc(path: Path, text: str, mode: int = 0o600) -> Path:
 
 
 def test_credentials_are_those_that_netrc_has_for_the_host(
-    tmp_path: Path, files: dict[Path, str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, files: dict[LocalFile, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def authorization(peer: HttpPeer) -> str | None:
         peer.requests.clear()
@@ -253,7 +258,7 @@ def test_credentials_are_those_that_netrc_has_for_the_host(
 )
 def test_a_netrc_file_that_cannot_be_used_stops_the_sending(
     tmp_path: Path,
-    files: dict[Path, str],
+    files: dict[LocalFile, str],
     monkeypatch: pytest.MonkeyPatch,
     text: str | None,
     mode: int,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from boneage_node.exchange.fhir_folder import probe, send
+from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.outcome import Sent, Unreachable
 
 UUID = "6f0e4d6c-3c1b-4c53-9d0b-6a1d3b0f7c52"
@@ -25,16 +26,16 @@ def names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
-def bundle(path: Path, uri: object = f"urn:uuid:{UUID}", note: str = "") -> Path:
+def bundle(path: Path, uri: object = f"urn:uuid:{UUID}", note: str = "") -> LocalFile:
     path.write_text(json.dumps({"identifier": {"value": uri}, "note": note}), encoding="utf-8")
-    return path
+    return LocalFile(path)
 
 
 def test_a_bundle_is_a_file_named_by_its_identifier(folder: Path, tmp_path: Path) -> None:
     file = bundle(tmp_path / "a.json")
     assert list(send(folder, [file])) == [Sent(file, None)]
     assert names(folder) == [f"{UUID}.json"]
-    assert (folder / f"{UUID}.json").read_bytes() == file.read_bytes()
+    assert (folder / f"{UUID}.json").read_bytes() == file.path.read_bytes()
 
 
 def test_the_same_result_is_the_same_file(folder: Path, tmp_path: Path) -> None:
@@ -54,13 +55,13 @@ def test_what_has_no_uuid_gets_no_file(folder: Path, tmp_path: Path, uri: object
 @pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b"{}"])
 def test_what_is_no_bundle_gets_no_file(folder: Path, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.json").write_bytes(content)
-    (sent,) = send(folder, [tmp_path / "a.json"])
+    (sent,) = send(folder, [LocalFile(tmp_path / "a.json")])
     assert sent.permanent
     assert names(folder) == []
 
 
 def test_a_file_that_is_gone_is_not_put(folder: Path, tmp_path: Path) -> None:
-    sent = list(send(folder, [tmp_path / "gone.json", bundle(tmp_path / "a.json")]))
+    sent = list(send(folder, [LocalFile(tmp_path / "gone.json"), bundle(tmp_path / "a.json")]))
     assert [one.permanent for one in sent] == [True, False]
     assert names(folder) == [f"{UUID}.json"]
 
@@ -68,7 +69,7 @@ def test_a_file_that_is_gone_is_not_put(folder: Path, tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_not_made_up(tmp_path: Path) -> None:
     files = [bundle(tmp_path / "a.json"), bundle(tmp_path / "b.json")]
     sent = list(send(tmp_path / "share", files))
-    assert [one.path for one in sent] == files
+    assert [one.file for one in sent] == files
     assert all(one.error and "make it, mount it" in one.error and not one.permanent for one in sent)
     assert not (tmp_path / "share").exists()
     with pytest.raises(Unreachable, match="make it, mount it"):

@@ -11,6 +11,7 @@ from support.http_peer import Reply, Request, http_peer
 from support.ports import free_port
 
 from boneage_node.exchange.fhir_server import probe, send
+from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.outcome import Sent, Unreachable
 
 JSON = {"Content-Type": "application/fhir+json;charset=utf-8"}
@@ -21,11 +22,11 @@ pytestmark = pytest.mark.usefixtures("no_netrc")
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> list[Path]:
-    paths = [tmp_path / f"{number}.json" for number in range(3)]
-    for path in paths:
-        path.write_text(f'{{"resourceType":"Bundle","id":"{path.stem}-Ä"}}', encoding="utf-8")
-    return paths
+def files(tmp_path: Path) -> list[LocalFile]:
+    files = [LocalFile(tmp_path / f"{number}.json") for number in range(3)]
+    for file in files:
+        file.path.write_text(f'{{"resourceType":"Bundle","id":"{file.path.stem}-Ä"}}', encoding="utf-8")
+    return files
 
 
 def response(*statuses: object, kind: str = "transaction-response") -> bytes:
@@ -37,21 +38,21 @@ def outcome(*issues: Any) -> bytes:
     return json.dumps({"resourceType": "OperationOutcome", "issue": list(issues)}).encode()
 
 
-def send_one(files: list[Path], reply: Reply) -> Sent:
+def send_one(files: list[LocalFile], reply: Reply) -> Sent:
     with http_peer(lambda _: reply) as peer:
         (sent,) = send(peer.url, files[:1], timeout_seconds=MAX_ATTEMPTS_SECONDS)
     return sent
 
 
-def test_bundles_go_as_they_are_in_order_to_the_base_url(files: list[Path]) -> None:
+def test_bundles_go_as_they_are_in_order_to_the_base_url(files: list[LocalFile]) -> None:
     with http_peer(lambda _: Reply(200, response("201 Created", "200"), JSON)) as peer:
         sent = list(send(f"{peer.url}/fhir", files))
-    assert sent == [Sent(path, None) for path in files]
-    for path, request in zip(files, peer.requests, strict=True):
+    assert sent == [Sent(file, None) for file in files]
+    for file, request in zip(files, peer.requests, strict=True):
         assert (request.method, request.path) == ("POST", "/fhir")
         assert request.headers["Content-Type"] == "application/fhir+json; charset=utf-8"
         assert request.headers["Accept"] == "application/fhir+json"
-        assert request.body == path.read_bytes()
+        assert request.body == file.path.read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_bundles_go_as_they_are_in_order_to_the_base_url(files: list[Path]) -> N
         b'{"resourceType":"Bundle","type":"transaction-response","entry":["x"]}',
     ],
 )
-def test_success_is_what_a_fhir_server_says_it_is(files: list[Path], body: bytes) -> None:
+def test_success_is_what_a_fhir_server_says_it_is(files: list[LocalFile], body: bytes) -> None:
     sent = send_one(files, Reply(200, body, JSON))
     assert sent.error is not None
     assert "check that the base URL is that of a FHIR server" in sent.error
@@ -82,7 +83,7 @@ def test_success_is_what_a_fhir_server_says_it_is(files: list[Path], body: bytes
 @pytest.mark.parametrize("status", [400, 409, 412, 413, 422, 403, 408, 500, 502, 507])
 @pytest.mark.parametrize("by_fhir_server", [True, False])
 def test_what_a_server_refuses_is_permanent_where_it_speaks_of_the_bundle(
-    files: list[Path], status: int, by_fhir_server: bool
+    files: list[LocalFile], status: int, by_fhir_server: bool
 ) -> None:
     said = outcome({"severity": "error", "diagnostics": "Doe^John"}) if by_fhir_server else b"nginx"
     sent = send_one(files, Reply(status, said, JSON))
@@ -94,12 +95,12 @@ def test_what_a_server_refuses_is_permanent_where_it_speaks_of_the_bundle(
 
 
 @pytest.mark.parametrize("status", [301, 401, 404, 429, 503])
-def test_what_any_request_would_get_is_said_of_all_that_wait(files: list[Path], status: int) -> None:
+def test_what_any_request_would_get_is_said_of_all_that_wait(files: list[LocalFile], status: int) -> None:
     body = outcome({"severity": "error", "diagnostics": "no"})
     with http_peer(lambda _: Reply(status, body, JSON)) as peer:
         sent = list(send(peer.url, files))
     assert len(peer.requests) == 1
-    assert [one.path for one in sent] == files
+    assert [one.file for one in sent] == files
     assert all(one.error and not one.permanent for one in sent)
 
 
@@ -113,19 +114,21 @@ def test_what_any_request_would_get_is_said_of_all_that_wait(files: list[Path], 
         (b'{"resourceType":"OperationOutcome"}', None),
     ],
 )
-def test_an_outcome_of_any_quality_is_a_remark(files: list[Path], body: bytes, remark: str | None) -> None:
+def test_an_outcome_of_any_quality_is_a_remark(
+    files: list[LocalFile], body: bytes, remark: str | None
+) -> None:
     sent = send_one(files, Reply(422, body, JSON))
     assert sent.permanent
     assert sent.remark == remark
 
 
-def test_nobody_there_is_said_of_all(files: list[Path]) -> None:
+def test_nobody_there_is_said_of_all(files: list[LocalFile]) -> None:
     sent = list(send(f"http://127.0.0.1:{free_port()}/fhir", files))
-    assert [one.path for one in sent] == files
+    assert [one.file for one in sent] == files
     assert all(one.error and "Nothing listens on 127.0.0.1" in one.error for one in sent)
 
 
-def test_an_answer_that_breaks_off_leaves_the_rest_their_chance(files: list[Path]) -> None:
+def test_an_answer_that_breaks_off_leaves_the_rest_their_chance(files: list[LocalFile]) -> None:
     def reply(request: Request) -> Reply:
         broken = b"0-" in request.body
         return Reply(200, response("201"), JSON | ({"Content-Length": "5000"} if broken else {}))
@@ -136,8 +139,8 @@ def test_an_answer_that_breaks_off_leaves_the_rest_their_chance(files: list[Path
     assert not sent[0].permanent
 
 
-def test_a_file_that_is_gone_is_not_sent(files: list[Path]) -> None:
-    files[0].unlink()
+def test_a_file_that_is_gone_is_not_sent(files: list[LocalFile]) -> None:
+    files[0].path.unlink()
     with http_peer(lambda _: Reply(200, response("201"), JSON)) as peer:
         sent = list(send(peer.url, files))
     assert [one.permanent for one in sent] == [True, False, False]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydicom.errors import InvalidDicomError
 
+from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.outcome import unreadable
 
 
@@ -23,7 +24,7 @@ from boneage_node.traffic.outcome import unreadable
 def test_only_a_file_that_is_gone_or_malformed_is_given_up(
     error: Exception, permanent: bool, reason: str
 ) -> None:
-    sent = unreadable(Path("report.dcm"), error)
+    sent = unreadable(LocalFile(Path("report.dcm")), error)
     assert (sent.delivered, sent.permanent) == (False, permanent)
     assert sent.error is not None
     assert reason in sent.error
