@@ -24,17 +24,15 @@ class RetryPolicy:
     base_seconds: float
     cap_seconds: float
 
+    def longest_wait(self, attempt: int) -> timedelta:
+        """The limit of the wait after an attempt, of which the first is 1."""
+        doublings = min(attempt - 1, 60)
+        return timedelta(seconds=min(self.cap_seconds, self.base_seconds * 2**doublings))
+
     def wait(self, attempt: int) -> timedelta:
         """The wait after a failed attempt, of which the first is 1."""
-        doublings = min(attempt - 1, 60)
-        longest_seconds = min(self.cap_seconds, self.base_seconds * 2**doublings)
-        return timedelta(seconds=random.uniform(0.0, longest_seconds))  # noqa: S311 - no secret
+        return random.uniform(0.0, 1.0) * self.longest_wait(attempt)  # noqa: S311 - no secret
 
     def is_last(self, attempt: int) -> bool:
         """Whether nothing is tried after this attempt, of which the first is 1."""
         return attempt >= self.max_attempts
-
-
-def backoff(attempt: int, *, base_seconds: float, cap_seconds: float) -> timedelta:
-    """The wait after a failed attempt, of which the first is 1, as `RetryPolicy.wait` has it."""
-    return RetryPolicy(1, base_seconds, cap_seconds).wait(attempt)

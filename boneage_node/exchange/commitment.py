@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
 from functools import partial
 
 from pydicom.uid import generate_uid
@@ -19,7 +18,6 @@ from boneage_node.dimse.commitment_scu import (
 from boneage_node.logs import get_logger
 from boneage_node.net.addresses import Station, is_url
 from boneage_node.settings import Settings
-from boneage_node.settings.settings import backoff_of
 from boneage_node.store import (
     CommitmentRequest,
     CommitmentResult,
@@ -34,7 +32,6 @@ from .threads import Errands
 ANSWER_HERE_SECONDS = 60.0
 """How long the control process leaves an answer to the association of the request."""
 _LEASE_SECONDS = 300.0
-_MOST_DOUBLINGS = 5
 
 
 def address_of(ae_title: str, settings: Settings) -> Station | None:
@@ -93,9 +90,7 @@ def note_answered(store: Store, request: CommitmentRequest, answer: CommitmentRe
 
 def keep_report(store: Store, settings: Settings, report: CommitmentResult) -> bool:
     """Keep a peer's answer to a request of the node's own; False where there is no such request."""
-    reported = store.commitments.reported(
-        report, max_attempts=settings.delivery_max_attempts, backoff=backoff_of(settings)
-    )
+    reported = store.commitments.reported(report, settings.delivery_policy)
     if reported is None:
         return False
     log = get_logger().warning if reported.refused else get_logger().info
@@ -144,8 +139,7 @@ class Commitments:
                 destination,
                 REQUEST_BATCH,
                 str(generate_uid(prefix=None)),
-                max_attempts=self._settings.commitment_max_attempts,
-                patience=self._patience,
+                self._settings.commitment_policy,
             )
             if ask is None:
                 return
@@ -158,10 +152,6 @@ class Commitments:
             if request is None:
                 return
             self._report(request)
-
-    def _patience(self, attempt: int) -> timedelta:
-        doublings = min(attempt - 1, _MOST_DOUBLINGS)
-        return timedelta(seconds=self._settings.commitment_wait_seconds * 2**doublings)
 
     def _ask(self, ask: CommitmentRequest) -> None:
         def is_done() -> bool:
@@ -186,7 +176,7 @@ class Commitments:
                 )
         except (NotTaken, Unreachable) as error:
             self._store.commitments.not_asked(
-                ask.transaction_uid, str(error), max_attempts=self._settings.commitment_max_attempts
+                ask.transaction_uid, str(error), self._settings.commitment_policy
             )
             self._log.warning(
                 "storage commitment not requested",
@@ -217,11 +207,7 @@ class Commitments:
 
     def _report_failed(self, request: CommitmentRequest, problem: str, *, permanent: bool = False) -> None:
         status = self._store.commitment_requests.failed(
-            request.id,
-            problem,
-            permanent=permanent,
-            max_attempts=self._settings.delivery_max_attempts,
-            backoff=backoff_of(self._settings),
+            request.id, problem, self._settings.delivery_policy, permanent=permanent
         )
         given_up = status is Status.DEAD
         self._log.warning(

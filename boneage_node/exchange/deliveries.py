@@ -9,7 +9,6 @@ from boneage_node.exchange.destinations import deliver, is_by_c_store
 from boneage_node.exchange.threads import Errands
 from boneage_node.logs import get_logger
 from boneage_node.settings import Settings
-from boneage_node.settings.settings import backoff_of
 from boneage_node.store import DeliveryTask, Status, Store
 from boneage_node.store.outage import Outage
 from boneage_node.traffic.outcome import Sent
@@ -48,10 +47,7 @@ class Deliveries:
         """Send all that is due to one destination, a batch a connection."""
         while not self._stop.is_set():
             tasks = self._store.outbox.claim(
-                destination,
-                BATCH,
-                self._settings.lease_seconds,
-                max_attempts=self._settings.delivery_max_attempts,
+                destination, BATCH, self._settings.lease_seconds, self._settings.delivery_policy
             )
             if not tasks:
                 return
@@ -78,9 +74,8 @@ class Deliveries:
         status = self._store.outbox.failed(
             task.id,
             f"{error} {sent.remark}" if sent.remark else error,
+            self._settings.delivery_policy,
             permanent=sent.permanent,
-            max_attempts=self._settings.delivery_max_attempts,
-            backoff=backoff_of(self._settings),
         )
         event = "report is a dead letter" if status is Status.DEAD else "report not delivered"
         self._log.warning(

@@ -18,7 +18,6 @@ from boneage_node.radiograph import Choice, choose_hand_image
 from boneage_node.reading.reporter import Reporter
 from boneage_node.reading.study import answers
 from boneage_node.settings import Settings
-from boneage_node.settings.settings import backoff_of
 from boneage_node.store import Job, LeaseLost, Status, Store
 
 
@@ -45,10 +44,7 @@ class Worker:
     def work(self) -> bool:
         """Claim what is waiting and bring it to an end; False when nothing was."""
         jobs = self._store.queue.claim(
-            self._name,
-            self._limit,
-            self._settings.lease_seconds,
-            max_attempts=self._settings.job_max_attempts,
+            self._name, self._limit, self._settings.lease_seconds, self._settings.job_policy
         )
         if not jobs:
             return False
@@ -135,13 +131,7 @@ class Worker:
             "reading failed", study=job.study_id, job=job.id, attempt=job.attempts, exc_info=error
         )
         try:
-            status = self._store.queue.fail(
-                job,
-                self._name,
-                class_name(error),
-                max_attempts=self._settings.job_max_attempts,
-                backoff=backoff_of(self._settings),
-            )
+            status = self._store.queue.fail(job, self._name, class_name(error), self._settings.job_policy)
         except LeaseLost:
             self._log.warning("lease lost", study=job.study_id, job=job.id)
             return

@@ -1,13 +1,12 @@
 """Every setting of the node, once: its type, default and meaning, and where it comes from."""
 
 from .loading import SettingsError, load_settings, unknown_variables
-from .settings import ENVIRONMENT_PREFIX, Settings, backoff_of
+from .settings import ENVIRONMENT_PREFIX, Settings
 
 __all__ = [
     "ENVIRONMENT_PREFIX",
     "Settings",
     "SettingsError",
-    "backoff_of",
     "load_settings",
     "unknown_variables",
 ]

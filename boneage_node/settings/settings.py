@@ -7,9 +7,6 @@ A setting is looked for in this order, the first that has it wins: flag on the c
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import timedelta
-from functools import partial
 from pathlib import Path
 
 from pydantic import Field
@@ -19,7 +16,7 @@ from pydantic_settings.sources import PydanticBaseSettingsSource
 from boneage_node.logs import LogFormat, LogLevel
 from boneage_node.net.addresses import is_loopback
 from boneage_node.net.tls import TlsFiles
-from boneage_node.retry import backoff
+from boneage_node.retry import RetryPolicy
 
 from .types import (
     AETitle,
@@ -38,6 +35,8 @@ from .types import (
 )
 
 ENVIRONMENT_PREFIX = "BONEAGE_"
+_LONGEST_WAIT = 2**5
+"""How many times `commitment_wait_seconds` an answer is waited for at the longest."""
 
 
 class Settings(BaseSettings):
@@ -225,6 +224,22 @@ class Settings(BaseSettings):
         return self.spool_reserve_mib * 1024 * 1024
 
     @property
+    def job_policy(self) -> RetryPolicy:
+        """When a study that could not be read is tried again."""
+        return RetryPolicy(self.job_max_attempts, self.backoff_base_seconds, self.backoff_cap_seconds)
+
+    @property
+    def delivery_policy(self) -> RetryPolicy:
+        """When a report that could not be delivered, or an answer, is sent again."""
+        return RetryPolicy(self.delivery_max_attempts, self.backoff_base_seconds, self.backoff_cap_seconds)
+
+    @property
+    def commitment_policy(self) -> RetryPolicy:
+        """How long an answer to a request for storage commitment is waited for, and how often it is made."""
+        wait_seconds = self.commitment_wait_seconds
+        return RetryPolicy(self.commitment_max_attempts, wait_seconds, _LONGEST_WAIT * wait_seconds)
+
+    @property
     def tls(self) -> TlsFiles:
         """The files of TLS."""
         return TlsFiles(self.tls_certificate, self.tls_key, self.tls_ca)
@@ -242,10 +257,3 @@ class Settings(BaseSettings):
             "allowed_addresses (--allow-ae, --allow-address), or say that this is meant with open_to_all "
             "(--open-to-all)."
         )
-
-
-def backoff_of(settings: Settings) -> Callable[[int], timedelta]:
-    """From the number of failed attempts to the wait before the next, as set."""
-    return partial(
-        backoff, base_seconds=settings.backoff_base_seconds, cap_seconds=settings.backoff_cap_seconds
-    )

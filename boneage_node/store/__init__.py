@@ -3,7 +3,6 @@
 SQLAlchemy tables and a folder of files. Knows no DICOM service and no model.
 """
 
-from boneage_node.retry import backoff
 from boneage_node.spool.folder import Spool, SpoolFull
 from boneage_node.traffic.commitment import (
     CommitmentRequest,
@@ -69,7 +68,6 @@ __all__ = [
     "StudyState",
     "StudySummary",
     "TooManyRequests",
-    "backoff",
     "check_schema",
     "migrate",
     "open_engine",

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, delete, func, select
 from sqlalchemy.orm import Session
 
+from boneage_node.retry import RetryPolicy
 from boneage_node.spool.folder import Spool
 from boneage_node.traffic.commitment import (
     MAX_OPEN_REQUESTS,
@@ -145,15 +146,7 @@ class CommitmentRequests:
                 detail = f"told {row.calling_ae_title} that {studies.count(study_id)} of its images are kept"
                 record(session, EventKind.COMMITMENT_ANSWERED, now, study_id, detail)
 
-    def failed(
-        self,
-        request_id: int,
-        error: str,
-        *,
-        max_attempts: int,
-        backoff: Callable[[int], timedelta],
-        permanent: bool = False,
-    ) -> Status:
+    def failed(self, request_id: int, error: str, policy: RetryPolicy, *, permanent: bool = False) -> Status:
         """Say that an answer did not arrive: it is sent again later, or given up.
 
         Returns:
@@ -165,12 +158,12 @@ class CommitmentRequests:
             if row is None:
                 return Status.DONE
             row.last_error = error
-            if permanent or row.attempts >= max_attempts:
+            if permanent or policy.is_last(row.attempts):
                 row.status = Status.DEAD
                 row.finished_at = now
                 row.instances = []
             else:
-                row.scheduled_at = now + backoff(max(row.attempts, 1))
+                row.scheduled_at = now + policy.wait(max(row.attempts, 1))
             return row.status
 
     def counts(self) -> dict[str, int]:

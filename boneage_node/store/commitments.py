@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, delete, func, select
 from sqlalchemy.orm import Session
 
+from boneage_node.retry import RetryPolicy
 from boneage_node.traffic.commitment import (
     CommitmentRequest,
     CommitmentResult,
@@ -73,24 +74,18 @@ class Commitments:
             return sorted(session.scalars(due))
 
     def claim(
-        self,
-        destination: str,
-        limit: int,
-        transaction_uid: str,
-        *,
-        max_attempts: int,
-        patience: Callable[[int], timedelta],
+        self, destination: str, limit: int, transaction_uid: str, policy: RetryPolicy
     ) -> CommitmentRequest | None:
         """Take what is to be asked, and note it as asked before it is: the answer may come at once.
 
-        What was asked ``max_attempts`` times and not answered is given up.
+        What was asked for the last time and not answered is given up.
 
         Args:
             destination: Whom to ask.
             limit: How many objects at most.
             transaction_uid: A new UID.
-            max_attempts: How often to ask.
-            patience: From the number of the request, from 1, to how long its answer is waited for.
+            policy: How often to ask, and how long each answer is waited for: always the longest wait, for an
+                answer that is on its way must not be asked for again.
 
         Returns:
             What to ask, or None where there is nothing.
@@ -98,9 +93,9 @@ class Commitments:
         with self._transactions.writing() as session:
             now = self._clock()
             due = and_(CommitmentRow.destination == destination, CommitmentRow.due_at <= now)
-            for row in _locked(session, due, CommitmentRow.attempts >= max_attempts):
+            for row in _locked(session, due, CommitmentRow.attempts >= policy.max_attempts):
                 _give_up(session, row, now)
-            rows = _locked(session, due, CommitmentRow.attempts < max_attempts, limit=limit)
+            rows = _locked(session, due, CommitmentRow.attempts < policy.max_attempts, limit=limit)
             if not rows:
                 return None
             session.add(
@@ -112,8 +107,8 @@ class Commitments:
                 row.state = CommitmentState.ASKED
                 row.transaction_uid = transaction_uid
                 row.attempts += 1
-                row.due_at = now + patience(row.attempts)
-                detail = f"{_named(row)}, attempt {row.attempts} of {max_attempts}"
+                row.due_at = now + policy.longest_wait(row.attempts)
+                detail = f"{_named(row)}, attempt {row.attempts} of {policy.max_attempts}"
                 record(session, EventKind.COMMITMENT_ASKED, now, row.study_id, detail)
             return CommitmentRequest(
                 destination,
@@ -122,14 +117,14 @@ class Commitments:
                 study_ids=tuple(sorted({row.study_id for row in rows})),
             )
 
-    def not_asked(self, transaction_uid: str, error: str, *, max_attempts: int) -> None:
+    def not_asked(self, transaction_uid: str, error: str, policy: RetryPolicy) -> None:
         """Say that a request did not arrive: it is made again when its answer would have been overdue."""
         with self._transactions.writing() as session:
             now = self._clock()
             for row in _asked_in(session, transaction_uid):
                 row.state = CommitmentState.TO_ASK
                 row.last_error = error
-                if row.attempts >= max_attempts:
+                if policy.is_last(row.attempts):
                     _give_up(session, row, now)
 
     def unsupported(self, transaction_uid: str, reason: str) -> None:
@@ -149,9 +144,7 @@ class Commitments:
             )
             return session.scalars(waiting).one() == 0
 
-    def reported(
-        self, report: CommitmentResult, *, max_attempts: int, backoff: Callable[[int], timedelta]
-    ) -> Reported | None:
+    def reported(self, report: CommitmentResult, policy: RetryPolicy) -> Reported | None:
         """Take an answer in, also one to an earlier request.
 
         What the destination does not keep is delivered again, as an attempt that failed is. A refusal of an
@@ -159,8 +152,7 @@ class Commitments:
 
         Args:
             report: The answer.
-            max_attempts: After how many attempts a delivery is a dead letter.
-            backoff: From the number of attempts to deliver to the wait before the next.
+            policy: When what is not kept is delivered again, and when it is a dead letter.
 
         Returns:
             What it changed, or None where the node made no such request.
@@ -188,7 +180,7 @@ class Commitments:
                 if row.transaction_uid == report.transaction_uid and row.state == CommitmentState.ASKED
             ]
             for row, refused in refused_rows:
-                _refuse(session, row, refused, now, max_attempts, backoff)
+                _refuse(session, row, refused, now, policy)
             return Reported(destination, len(committed), len(refused_rows))
 
     def counts(self) -> dict[str, int]:
@@ -276,12 +268,7 @@ def _of_instances(
 
 
 def _refuse(
-    session: Session,
-    row: CommitmentRow,
-    refused: FailedReference,
-    now: datetime,
-    max_attempts: int,
-    backoff: Callable[[int], timedelta],
+    session: Session, row: CommitmentRow, refused: FailedReference, now: datetime, policy: RetryPolicy
 ) -> None:
     row.last_error = refused.sentence
     record(session, EventKind.COMMITMENT_REFUSED, now, row.study_id, f"{_named(row)}: {refused.sentence}")
@@ -293,7 +280,7 @@ def _refuse(
         select(DeliveryRow).where(DeliveryRow.id == row.delivery_id).with_for_update()
     ).one()
     error = f"{row.destination} took the object, but says that it does not keep it: {refused.sentence}."
-    fail(session, delivery, error, now, max_attempts=max_attempts, backoff=backoff)
+    fail(session, delivery, error, now, policy)
 
 
 def _give_up(session: Session, row: CommitmentRow, now: datetime) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import and_, exists, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
+from boneage_node.retry import RetryPolicy
 from boneage_node.spool.folder import Spool
 from boneage_node.traffic.document import DocumentForm
 
@@ -66,7 +67,7 @@ class Outbox:
             return sorted(session.scalars(due))
 
     def claim(
-        self, destination: str | None, limit: int, lease_seconds: float, *, max_attempts: int | None = None
+        self, destination: str | None, limit: int, lease_seconds: float, policy: RetryPolicy
     ) -> list[DeliveryTask]:
         """Take up to ``limit`` deliveries that are due, or whose lease has run out, oldest first.
 
@@ -77,14 +78,12 @@ class Outbox:
             destination: Where to; None for all.
             limit: How many at most.
             lease_seconds: How long nobody else may claim them; longer than the sending takes.
-            max_attempts: A delivery whose lease has run out for this many times becomes a dead letter; None
-                for never.
+            policy: A delivery whose lease has run out in its last attempt becomes a dead letter.
         """
         try:
             with self._transactions.writing() as session:
                 now = self._clock()
-                if max_attempts is not None:
-                    self._bury_expired(session, now, max_attempts)
+                self._bury_expired(session, now, policy)
                 query = (
                     select(DeliveryRow, DocumentRow)
                     .join(DocumentRow, DocumentRow.id == DeliveryRow.document_id)
@@ -139,22 +138,13 @@ class Outbox:
                 if request_commitment:
                     _ask_commitment(session, row, now)
 
-    def failed(
-        self,
-        delivery_id: int,
-        error: str,
-        *,
-        max_attempts: int,
-        backoff: Callable[[int], timedelta],
-        permanent: bool = False,
-    ) -> Status:
+    def failed(self, delivery_id: int, error: str, policy: RetryPolicy, *, permanent: bool = False) -> Status:
         """Say that an attempt failed: the delivery is tried again later, or becomes a dead letter.
 
         Args:
             delivery_id: Which.
             error: What went wrong; kept with the delivery, not in the history.
-            max_attempts: After how many attempts it is a dead letter.
-            backoff: From the number of attempts made to the wait before the next.
+            policy: When it is tried again, and after how many attempts it is a dead letter.
             permanent: The destination has refused the object itself: trying again is of no use.
 
         Returns:
@@ -166,15 +156,7 @@ class Outbox:
             if not rows:  # The lease ran out, and somebody else has dealt with it.
                 return session.scalars(select(DeliveryRow.status).where(DeliveryRow.id == delivery_id)).one()
             (row,) = rows
-            fail(
-                session,
-                row,
-                error,
-                now,
-                max_attempts=max_attempts,
-                backoff=backoff,
-                permanent=permanent,
-            )
+            fail(session, row, error, now, policy, permanent=permanent)
             return row.status
 
     def retry(self, delivery_ids: Iterable[int] | None = None) -> int:
@@ -202,13 +184,13 @@ class Outbox:
             found = dict(session.execute(query).all())
         return {status.value: found.get(status, 0) for status in Status}
 
-    def _bury_expired(self, session: Session, now: datetime, max_attempts: int) -> None:
+    def _bury_expired(self, session: Session, now: datetime, policy: RetryPolicy) -> None:
         expired = (
             select(DeliveryRow)
             .where(
                 DeliveryRow.status == Status.DOING,
                 DeliveryRow.leased_until < now,
-                DeliveryRow.attempts >= max_attempts,
+                DeliveryRow.attempts >= policy.max_attempts,
             )
             .with_for_update(skip_locked=True)
         )
@@ -245,21 +227,20 @@ def fail(
     row: DeliveryRow,
     error: str,
     now: datetime,
+    policy: RetryPolicy,
     *,
-    max_attempts: int,
-    backoff: Callable[[int], timedelta],
     permanent: bool = False,
 ) -> None:
     """Make a delivery, whose row is locked, one to try again later or a dead letter."""
     row.last_error = error
     row.leased_until = None
-    if permanent or row.attempts >= max_attempts:
+    if permanent or policy.is_last(row.attempts):
         _bury(session, row, now)
     else:
         row.status = Status.TODO
-        row.scheduled_at = now + backoff(row.attempts)
+        row.scheduled_at = now + policy.wait(row.attempts)
         row.finished_at = None
-        attempt = f"attempt {row.attempts} of {max_attempts}"
+        attempt = f"attempt {row.attempts} of {policy.max_attempts}"
         detail = f"document {row.document_id} to {row.destination}, {attempt}"
         record(session, EventKind.DELIVERY_FAILED, now, row.study_id, detail)
 

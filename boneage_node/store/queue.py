@@ -12,6 +12,7 @@ from sqlalchemy import and_, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from boneage_node.errors import BoneAgeError
+from boneage_node.retry import RetryPolicy
 from boneage_node.spool.folder import Spool
 
 from .database import Transactions, insert_if_new
@@ -97,21 +98,21 @@ class Queue:
         self._spool = spool
         self._clock = clock
 
-    def claim(self, worker: str, limit: int, lease_seconds: float, *, max_attempts: int = 5) -> list[Job]:
+    def claim(self, worker: str, limit: int, lease_seconds: float, policy: RetryPolicy) -> list[Job]:
         """Take up to ``limit`` jobs that are due, or whose worker's lease has run out, oldest first.
 
         Never two jobs of one study at a time, and none of a study that is still receiving. A job whose
-        lease has run out for the ``max_attempts``-th time becomes a dead letter: it kills its workers.
+        lease has run out in its last attempt becomes a dead letter: it kills its workers.
 
         Args:
             worker: Name of the claiming worker.
             limit: How many at most.
             lease_seconds: For how long they are this worker's; ``extend`` prolongs it.
-            max_attempts: How many workers a job may cost.
+            policy: How many workers a job may cost.
         """
         with self._transactions.writing() as session:
             now = self._clock()
-            self._bury_expired(session, now, max_attempts)
+            self._bury_expired(session, now, policy)
             rows = session.execute(_claimable(now, limit)).all()
             for job, study in rows:
                 if job.status == Status.DOING:
@@ -197,23 +198,14 @@ class Queue:
         for name in superfluous:
             self._spool.discard(name)
 
-    def fail(
-        self,
-        job: Job,
-        worker: str,
-        error: str,
-        *,
-        max_attempts: int,
-        backoff: Callable[[int], timedelta],
-    ) -> Status:
+    def fail(self, job: Job, worker: str, error: str, policy: RetryPolicy) -> Status:
         """Say that an attempt failed: the job is tried again later, or set aside with its study.
 
         Args:
             job: The job as it was claimed.
             worker: Who claimed it.
             error: What went wrong; kept with the job, not in the history.
-            max_attempts: After how many attempts the job is a dead letter.
-            backoff: From the number of attempts made to the wait before the next.
+            policy: When it is tried again, and after how many attempts it is a dead letter.
 
         Returns:
             ``Status.TODO`` or ``Status.DEAD``.
@@ -225,12 +217,12 @@ class Queue:
             row, study = _held(session, job, worker)
             now = self._clock()
             row.last_error = error
-            detail = f"job {row.id}, attempt {row.attempts} of {max_attempts}"
+            detail = f"job {row.id}, attempt {row.attempts} of {policy.max_attempts}"
             record(session, EventKind.JOB_FAILED, now, study.id, detail)
-            if row.attempts >= max_attempts:
+            if policy.is_last(row.attempts):
                 _bury(session, row, study, now)
             else:
-                self._again(session, row, study, now + backoff(row.attempts))
+                self._again(session, row, study, now + policy.wait(row.attempts))
             return row.status
 
     def counts(self) -> dict[str, int]:
@@ -248,11 +240,15 @@ class Queue:
         row.leased_until = None
         _end(session, study, StudyState.QUEUED, self._clock())
 
-    def _bury_expired(self, session: Session, now: datetime, max_attempts: int) -> None:
+    def _bury_expired(self, session: Session, now: datetime, policy: RetryPolicy) -> None:
         expired = (
             select(JobRow, StudyRow)
             .join(StudyRow, StudyRow.id == JobRow.study_id)
-            .where(JobRow.status == Status.DOING, JobRow.leased_until < now, JobRow.attempts >= max_attempts)
+            .where(
+                JobRow.status == Status.DOING,
+                JobRow.leased_until < now,
+                JobRow.attempts >= policy.max_attempts,
+            )
             .with_for_update(skip_locked=True)
         )
         for row, study in session.execute(expired).all():

@@ -16,7 +16,7 @@ from textwrap import dedent
 
 import pytest
 from sqlalchemy import text
-from support.store import STUDY, claim_one, new_report, queue_study, receive
+from support.store import STUDY, attempts, claim_one, new_report, queue_study, receive
 
 from boneage_node.store import Spool, Store, StudyState, open_engine
 
@@ -126,7 +126,7 @@ def test_many_processes_make_the_database_at_once(database_url: str, tmp_path: P
 WORKER = """
 store = open_store()
 while not (folder / "stop").exists():
-    for job in store.queue.claim(name, 2, 600):
+    for job in store.queue.claim(name, 2, 600, attempts()):
         with Alone(f"study {job.study_id}"):
             say(job.id, job.attempts)
             uid = f"{job.study_instance_uid}.{len(job.instances)}"
@@ -158,10 +158,10 @@ def test_workers_share_the_jobs_and_never_a_study(store: Store, database_url: st
 SENDER = """
 store = open_store()
 while not (folder / "stop").exists():
-    for task in store.outbox.claim(None, 3, 600):
+    for task in store.outbox.claim(None, 3, 600, attempts()):
         with Alone(f"study {task.study_id} to {task.destination[0]}"):
             if task.attempts == 1 and task.id % 3 == 0:
-                store.outbox.failed(task.id, "busy", max_attempts=9, backoff=no_wait)
+                store.outbox.failed(task.id, "busy", attempts(9))
                 continue
             with (folder / f"{task.destination[0]} {task.study_id}.sent").open("a") as sent:
                 sent.write(task.sop_instance_uid.rpartition(".")[2])
@@ -279,7 +279,7 @@ def test_a_killed_workers_study_is_read_by_another_once(
     with processes(1, script, database_url, tmp_path) as (worker,):
         assert worker.read_line() == "reading"
         worker.kill()
-    while not (jobs := store.queue.claim("another", 1, 60)):
+    while not (jobs := store.queue.claim("another", 1, 60, attempts())):
         time.sleep(0.05)
     (job,) = jobs
     assert job.attempts == 2

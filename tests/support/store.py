@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from boneage_node.retry import RetryPolicy
 from boneage_node.store import (
     Accepted,
     DocumentForm,
@@ -100,7 +101,7 @@ def queue_study(store: Store, study: str = STUDY, data: bytes = b"pixels") -> in
 
 def claim_one(store: Store, worker: str = "worker-1", lease_seconds: float = 60.0) -> Job:
     """Claim the one job that there is."""
-    (job,) = store.queue.claim(worker, 10, lease_seconds)
+    (job,) = store.queue.claim(worker, 10, lease_seconds, attempts())
     return job
 
 
@@ -124,9 +125,13 @@ def new_report(
     )
 
 
-def no_wait(_attempt: int) -> timedelta:
-    return timedelta(0)
+class EvenPolicy(RetryPolicy):
+    """A policy whose waits are always the longest."""
+
+    def wait(self, attempt: int) -> timedelta:
+        return self.longest_wait(attempt)
 
 
-def wait_a_minute(_attempt: int) -> timedelta:
-    return timedelta(minutes=1)
+def attempts(max_attempts: int = 5, wait_seconds: float = 0.0) -> RetryPolicy:
+    """A policy of this many attempts, with the same wait after each."""
+    return EvenPolicy(max_attempts, wait_seconds, wait_seconds)

@@ -22,5 +22,10 @@ def test_the_limit_doubles_and_the_waits_are_spread_over_all_of_it() -> None:
         assert min(waits) < longest_seconds * 0.1
 
 
+def test_the_longest_wait_is_no_chance() -> None:
+    waits = [POLICY.longest_wait(attempt).total_seconds() for attempt in (1, 2, 10, 10**9)]
+    assert waits == [2, 4, 900, 900]
+
+
 def test_the_last_attempt_is_the_one_after_which_nothing_is_tried() -> None:
     assert [POLICY.is_last(attempt) for attempt in (1, 2, 3, 4)] == [False, False, True, True]

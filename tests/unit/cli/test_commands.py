@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 from support.node_process import run
-from support.store import claim_one, new_report, no_wait, queue_study
+from support.store import attempts, claim_one, new_report, queue_study
 
 from boneage_node.bone_age import model_zoo
 from boneage_node.bone_age.manifest import read_manifest
@@ -238,10 +238,10 @@ def test_studies_say_what_was_never_committed_and_ask_again(tmp_path: Path) -> N
         report = new_report(store, job, to=["PACS@host:104"])
         report = replace(report, result=dict.fromkeys(RESULT_KEYS) | {"bone_age_months": 100.8})
         store.queue.complete(job, "worker-1", [report])
-        (task,) = store.outbox.claim(None, 1, 60)
+        (task,) = store.outbox.claim(None, 1, 60, attempts())
         store.outbox.delivered([task.id], request_commitment=True)
         for uid in ("2.25.1", "2.25.2"):
-            store.commitments.claim(task.destination, 1, uid, max_attempts=1, patience=no_wait)
+            store.commitments.claim(task.destination, 1, uid, attempts(1))
     shown = run("studies", "show", "1", "--data-dir", tmp_path).stdout
     assert "Delivery 1 to PACS@host:104 is done" in shown
     assert COMMITMENT_SENTENCES["unanswered"] in shown

@@ -12,6 +12,7 @@ from support.store import Clock, queue_study
 from boneage_node.bone_age import Assessment, Hand, Refusal
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.reading.worker import Worker
+from boneage_node.retry import RetryPolicy
 from boneage_node.settings import load_settings
 from boneage_node.store import Store
 
@@ -99,7 +100,7 @@ def test_one_that_breaks_a_batch_does_not_fail_the_others(
 def test_one_that_killed_a_worker_is_read_alone_and_costs_no_other_an_attempt(
     store: Store, studies: list[str], predictor: Predictor, clock: Clock
 ) -> None:
-    held = store.queue.claim("worker-0", 1, 60.0)  # and worker-0 dies
+    held = store.queue.claim("worker-0", 1, 60.0, RetryPolicy(5, 0, 0))  # and worker-0 dies
     clock.go_on(61)
     worker, on_gpu = make_worker(store, predictor)
     assert worker.work()

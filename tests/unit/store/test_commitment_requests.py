@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from support.store import DX, SR, STUDY, Clock, receive, wait_a_minute
+from support.store import DX, SR, STUDY, Clock, attempts, receive
 
 from boneage_node.store import (
     CommitmentRequest,
@@ -112,7 +112,7 @@ def test_an_answer_that_does_not_arrive_is_sent_again_and_given_up(store: Store,
 
     def fail() -> Status:
         assert requests.claim("MODALITY", 60)
-        return requests.failed(request.id, "nobody there", max_attempts=2, backoff=wait_a_minute)
+        return requests.failed(request.id, "nobody there", attempts(2, wait_seconds=60))
 
     assert fail() is Status.TODO
     assert requests.peers() == []
@@ -137,7 +137,7 @@ def test_a_peer_cannot_fill_the_database(store: Store, monkeypatch: pytest.Monke
         ask(store, (DX, INSTANCE), transaction=f"2.25.{number}")
     with pytest.raises(TooManyRequests):
         ask(store, (DX, INSTANCE))
-    store.commitment_requests.failed(1, "", max_attempts=1, backoff=wait_a_minute, permanent=True)
+    store.commitment_requests.failed(1, "", attempts(1, wait_seconds=60), permanent=True)
     ask(store, (DX, INSTANCE))
 
 

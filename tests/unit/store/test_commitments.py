@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
-from support.store import SR, STUDY, Clock, claim_one, new_report, no_wait, queue_study
+from support.store import SR, STUDY, Clock, attempts, claim_one, new_report, queue_study
 
+from boneage_node.retry import RetryPolicy
 from boneage_node.store import (
     CommitmentRequest,
     CommitmentResult,
@@ -22,6 +21,7 @@ from boneage_node.store.studies import DeliveryDetail
 HERE = "ARCHIVE@127.0.0.1:104"
 THERE = "VIEWER@pacs.example:11112"
 WAIT_SECONDS = 600.0
+REQUESTS = RetryPolicy(2, WAIT_SECONDS, 32 * WAIT_SECONDS)
 
 
 def deliver(store: Store, *uids: str, destinations: tuple[str, ...] = (HERE,), ask: bool = True) -> None:
@@ -35,17 +35,14 @@ def deliver(store: Store, *uids: str, destinations: tuple[str, ...] = (HERE,), a
 def deliver_due(store: Store, *, ask: bool = True) -> int:
     """Deliver what is to be delivered; how many objects that were."""
     count = 0
-    while tasks := store.outbox.claim(None, 10, 60):
+    while tasks := store.outbox.claim(None, 10, 60, attempts()):
         store.outbox.delivered([task.id for task in tasks], request_commitment=ask)
         count += len(tasks)
     return count
 
 
 def claim(store: Store, transaction: str = "2.25.900", destination: str = HERE) -> CommitmentRequest | None:
-    def patience(attempt: int) -> timedelta:
-        return timedelta(seconds=WAIT_SECONDS * 2 ** (attempt - 1))
-
-    return store.commitments.claim(destination, 10, transaction, max_attempts=2, patience=patience)
+    return store.commitments.claim(destination, 10, transaction, REQUESTS)
 
 
 def report(
@@ -54,7 +51,6 @@ def report(
     transaction: str = "2.25.900",
     refused: tuple[str, ...] = (),
     lost: bool = True,
-    max_attempts: int = 2,
 ) -> tuple[int, int] | None:
     """Take in an answer; how many objects it committed and refused."""
     reason = FailureReason.NO_SUCH_OBJECT_INSTANCE if lost else FailureReason.RESOURCE_LIMITATION
@@ -63,7 +59,7 @@ def report(
         tuple(ReferencedSop(SR, uid) for uid in committed),
         tuple(FailedReference(ReferencedSop(SR, uid), reason) for uid in refused),
     )
-    reported = store.commitments.reported(result, max_attempts=max_attempts, backoff=no_wait)
+    reported = store.commitments.reported(result, attempts(2))
     return (reported.committed, reported.refused) if reported else None
 
 
@@ -200,12 +196,12 @@ def test_a_request_that_does_not_arrive_is_made_again_and_given_up_at_last(
 ) -> None:
     deliver(store, "2.25.1")
     claim(store)
-    store.commitments.not_asked("2.25.900", "nobody there", max_attempts=2)
+    store.commitments.not_asked("2.25.900", "nobody there", REQUESTS)
     assert commitment(store).last_error == "nobody there"
     assert store.commitments.destinations() == []
     clock.go_on(WAIT_SECONDS)
     assert claim(store, "2.25.901")
-    store.commitments.not_asked("2.25.901", "nobody there", max_attempts=2)
+    store.commitments.not_asked("2.25.901", "nobody there", REQUESTS)
     assert commitment(store).state is CommitmentState.UNANSWERED
 
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from support.postgresql import PostgreSQL
-from support.store import DX, STUDY, Clock, claim_one, new_report, queue_study, receive
+from support.store import DX, STUDY, Clock, attempts, claim_one, new_report, queue_study, receive
 
 from boneage_node.store import NotAcceptable, Spool, SpoolFull, Store, StudyState
 
@@ -188,7 +188,7 @@ def test_the_end_of_an_association_does_not_queue_a_study_again(store: Store) ->
 def test_more_images_of_a_queued_study_make_no_second_job(store: Store, clock: Clock) -> None:
     queue_study(store)
     receive(store, instance="1.2.2")
-    assert store.queue.claim("worker-1", 1, 60) == []  # It is receiving again.
+    assert store.queue.claim("worker-1", 1, 60, attempts()) == []  # It is receiving again.
     clock.go_on(11)
     assert store.intake.settle() == 1
     assert store.queue.counts()["todo"] == 1

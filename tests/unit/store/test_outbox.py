@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.store import SR, STUDY, Clock, claim_one, new_report, no_wait, queue_study, wait_a_minute
+from support.store import SR, STUDY, Clock, attempts, claim_one, new_report, queue_study
 
 from boneage_node.store import DeliveryTask, Status, Store
 
@@ -23,7 +23,7 @@ def uids(tasks: list[DeliveryTask]) -> list[str]:
 
 
 def fail(store: Store, task: DeliveryTask, error: str = "refused", *, permanent: bool = False) -> Status:
-    return store.outbox.failed(task.id, error, max_attempts=3, backoff=wait_a_minute, permanent=permanent)
+    return store.outbox.failed(task.id, error, attempts(3, wait_seconds=60), permanent=permanent)
 
 
 def kinds(store: Store) -> list[str]:
@@ -32,27 +32,27 @@ def kinds(store: Store) -> list[str]:
 
 def test_a_task_says_all_that_the_sender_needs(store: Store) -> None:
     report(store, "2.25.1")
-    (task,) = store.outbox.claim(None, 10, 60)
+    (task,) = store.outbox.claim(None, 10, 60, attempts())
     assert task.path.read_bytes() == b"report 2.25.1"
     assert (task.destination, task.sop_class_uid, task.sop_instance_uid) == (HERE, SR, "2.25.1")
     assert task.attempts == 1
-    assert store.outbox.claim(None, 10, 60) == []
+    assert store.outbox.claim(None, 10, 60, attempts()) == []
 
 
 def test_claims_for_one_destination(store: Store) -> None:
     report(store, "2.25.1", destinations=(HERE, THERE))
     assert store.outbox.destinations() == sorted([HERE, THERE])
-    (task,) = store.outbox.claim(THERE, 10, 60)
+    (task,) = store.outbox.claim(THERE, 10, 60, attempts())
     assert task.destination == THERE
     assert store.outbox.destinations() == [HERE]
 
 
 def test_what_is_delivered_is_done(store: Store, clock: Clock) -> None:
     report(store, "2.25.1")
-    (task,) = store.outbox.claim(HERE, 10, 60)
+    (task,) = store.outbox.claim(HERE, 10, 60, attempts())
     store.outbox.delivered([task.id])
     clock.go_on(3600)
-    assert store.outbox.claim(HERE, 10, 60) == []
+    assert store.outbox.claim(HERE, 10, 60, attempts()) == []
     assert store.outbox.counts() == {"todo": 0, "doing": 0, "done": 1, "dead": 0}
     assert kinds(store) == ["delivery-done"]
 
@@ -60,33 +60,35 @@ def test_what_is_delivered_is_done(store: Store, clock: Clock) -> None:
 def test_a_study_is_delivered_in_order_and_others_beside_it(store: Store, clock: Clock) -> None:
     report(store, "2.25.1", "2.25.2")
     report(store, "2.25.3", study="1.2.9")
-    first = store.outbox.claim(HERE, 10, 60)
+    first = store.outbox.claim(HERE, 10, 60, attempts())
     assert uids(first) == ["2.25.1", "2.25.3"]
     fail(store, first[0])
     store.outbox.delivered([first[1].id])
-    assert store.outbox.claim(HERE, 10, 60) == []  # The second waits for the first, even while that waits.
+    assert (
+        store.outbox.claim(HERE, 10, 60, attempts()) == []
+    )  # The second waits for the first, even while that waits.
     clock.go_on(60)
-    (again,) = store.outbox.claim(HERE, 10, 60)
+    (again,) = store.outbox.claim(HERE, 10, 60, attempts())
     assert again.sop_instance_uid == "2.25.1"
     store.outbox.delivered([again.id])
-    assert uids(store.outbox.claim(HERE, 10, 60)) == ["2.25.2"]
+    assert uids(store.outbox.claim(HERE, 10, 60, attempts())) == ["2.25.2"]
 
 
 def test_one_destination_does_not_hold_up_another(store: Store) -> None:
     report(store, "2.25.1", "2.25.2", destinations=(HERE, THERE))
-    fail(store, store.outbox.claim(HERE, 10, 60)[0])
-    (first,) = store.outbox.claim(THERE, 10, 60)
+    fail(store, store.outbox.claim(HERE, 10, 60, attempts())[0])
+    (first,) = store.outbox.claim(THERE, 10, 60, attempts())
     store.outbox.delivered([first.id])
-    assert uids(store.outbox.claim(THERE, 10, 60)) == ["2.25.2"]
+    assert uids(store.outbox.claim(THERE, 10, 60, attempts())) == ["2.25.2"]
 
 
 def test_fails_until_it_is_a_dead_letter(store: Store, clock: Clock) -> None:
     report(store, "2.25.1")
     for expected in (Status.TODO, Status.TODO, Status.DEAD):
-        (task,) = store.outbox.claim(HERE, 10, 60)
+        (task,) = store.outbox.claim(HERE, 10, 60, attempts())
         assert fail(store, task, "no answer\0") == expected
         clock.go_on(60)
-    assert store.outbox.claim(HERE, 10, 60) == []
+    assert store.outbox.claim(HERE, 10, 60, attempts()) == []
     (delivery,) = store.studies.show(STUDY).deliveries
     assert (delivery.status, delivery.attempts, delivery.last_error) == (Status.DEAD, 3, "no answer\ufffd")
     assert kinds(store) == ["delivery-failed", "delivery-failed", "delivery-dead"]
@@ -94,37 +96,37 @@ def test_fails_until_it_is_a_dead_letter(store: Store, clock: Clock) -> None:
 
 def test_a_refused_object_is_dead_at_once_and_holds_nobody_up(store: Store) -> None:
     report(store, "2.25.1", "2.25.2")
-    (task,) = store.outbox.claim(HERE, 10, 60)
+    (task,) = store.outbox.claim(HERE, 10, 60, attempts())
     assert fail(store, task, permanent=True) == Status.DEAD
-    assert uids(store.outbox.claim(HERE, 10, 60)) == ["2.25.2"]
+    assert uids(store.outbox.claim(HERE, 10, 60, attempts())) == ["2.25.2"]
 
 
 def test_takes_over_when_the_lease_has_run_out(store: Store, clock: Clock) -> None:
     report(store, "2.25.1", "2.25.2")
-    (lost,) = store.outbox.claim(HERE, 10, 60)
+    (lost,) = store.outbox.claim(HERE, 10, 60, attempts())
     clock.go_on(50)
     store.outbox.extend([lost.id], 60)
     clock.go_on(50)
-    assert store.outbox.claim(HERE, 10, 60) == []
+    assert store.outbox.claim(HERE, 10, 60, attempts()) == []
     clock.go_on(11)
-    (taken,) = store.outbox.claim(HERE, 10, 60)
+    (taken,) = store.outbox.claim(HERE, 10, 60, attempts())
     assert (taken.id, taken.attempts) == (lost.id, 2)
 
 
 def test_a_delivery_that_kills_its_sender_becomes_a_dead_letter(store: Store, clock: Clock) -> None:
     report(store, "2.25.1", "2.25.2")
     for _ in range(2):
-        assert uids(store.outbox.claim(HERE, 10, 60, max_attempts=2)) == ["2.25.1"]
+        assert uids(store.outbox.claim(HERE, 10, 60, attempts(2))) == ["2.25.1"]
         clock.go_on(61)
-    assert uids(store.outbox.claim(HERE, 10, 60, max_attempts=2)) == ["2.25.2"]
+    assert uids(store.outbox.claim(HERE, 10, 60, attempts(2))) == ["2.25.2"]
     assert store.outbox.counts()["dead"] == 1
 
 
 def test_delivered_is_true_even_after_the_lease(store: Store, clock: Clock) -> None:
     report(store, "2.25.1")
-    (lost,) = store.outbox.claim(HERE, 10, 60)
+    (lost,) = store.outbox.claim(HERE, 10, 60, attempts())
     clock.go_on(61)
-    (taken,) = store.outbox.claim(HERE, 10, 60)
+    (taken,) = store.outbox.claim(HERE, 10, 60, attempts())
     store.outbox.delivered([lost.id])
     assert fail(store, taken) == Status.DONE
     store.outbox.delivered([taken.id])
@@ -133,30 +135,30 @@ def test_delivered_is_true_even_after_the_lease(store: Store, clock: Clock) -> N
 
 def test_what_was_not_tried_is_given_back_uncounted(store: Store) -> None:
     report(store, "2.25.1")
-    (task,) = store.outbox.claim(HERE, 10, 60)
+    (task,) = store.outbox.claim(HERE, 10, 60, attempts())
     store.outbox.release([task.id])
-    assert store.outbox.claim(HERE, 10, 60)[0].attempts == 1
+    assert store.outbox.claim(HERE, 10, 60, attempts())[0].attempts == 1
 
 
 @pytest.mark.parametrize("everything", [True, False])
 def test_a_dead_letter_can_be_retried(store: Store, everything: bool) -> None:
     report(store, "2.25.1")
-    (task,) = store.outbox.claim(HERE, 10, 60)
+    (task,) = store.outbox.claim(HERE, 10, 60, attempts())
     fail(store, task, permanent=True)
     assert store.outbox.retry([]) == 0
     assert store.outbox.retry(None if everything else [task.id, 999]) == 1
     assert store.outbox.retry() == 0
-    (again,) = store.outbox.claim(HERE, 10, 60)
+    (again,) = store.outbox.claim(HERE, 10, 60, attempts())
     assert again.attempts == 1
     assert kinds(store) == ["delivery-dead", "delivery-retried"]
 
 
 def test_a_retried_dead_letter_waits_for_what_is_under_way(store: Store) -> None:
     report(store, "2.25.1", "2.25.2")
-    (first,) = store.outbox.claim(HERE, 10, 60)
+    (first,) = store.outbox.claim(HERE, 10, 60, attempts())
     fail(store, first, permanent=True)
-    (second,) = store.outbox.claim(HERE, 10, 60)
+    (second,) = store.outbox.claim(HERE, 10, 60, attempts())
     store.outbox.retry()
-    assert store.outbox.claim(HERE, 10, 60) == []
-    store.outbox.failed(second.id, "no", max_attempts=3, backoff=no_wait)
-    assert uids(store.outbox.claim(HERE, 10, 60)) == ["2.25.1"]
+    assert store.outbox.claim(HERE, 10, 60, attempts()) == []
+    store.outbox.failed(second.id, "no", attempts(3))
+    assert uids(store.outbox.claim(HERE, 10, 60, attempts())) == ["2.25.1"]

@@ -11,12 +11,11 @@ from support.store import (
     SR,
     STUDY,
     Clock,
+    attempts,
     claim_one,
     new_report,
-    no_wait,
     queue_study,
     receive,
-    wait_a_minute,
 )
 
 from boneage_node.store import (
@@ -65,16 +64,16 @@ def test_a_claimed_job_names_the_files_to_read(store: Store, clock: Clock) -> No
 def test_a_claimed_job_is_nobody_elses(store: Store) -> None:
     queue_study(store)
     claim_one(store)
-    assert store.queue.claim("worker-2", 10, 60) == []
+    assert store.queue.claim("worker-2", 10, 60, attempts()) == []
 
 
 def test_claims_the_oldest_up_to_the_limit(store: Store, clock: Clock) -> None:
     for number in range(3):
         queue_study(store, f"1.2.{number}")
         clock.go_on(1)
-    first = store.queue.claim("worker-1", 2, 60)
+    first = store.queue.claim("worker-1", 2, 60, attempts())
     assert [job.study_instance_uid for job in first] == ["1.2.0", "1.2.1"]
-    assert [job.study_instance_uid for job in store.queue.claim("worker-2", 2, 60)] == ["1.2.2"]
+    assert [job.study_instance_uid for job in store.queue.claim("worker-2", 2, 60, attempts())] == ["1.2.2"]
 
 
 def test_completing_stores_reports_and_deliveries(store: Store, clock: Clock) -> None:
@@ -175,7 +174,7 @@ def test_who_lost_the_lease_can_end_nothing(store: Store, clock: Clock) -> None:
     with pytest.raises(LeaseLost):
         store.queue.complete(lost, "worker-1", [new_report(store, lost, to=[HERE])])
     with pytest.raises(LeaseLost):
-        store.queue.fail(lost, "worker-1", "too late", max_attempts=3, backoff=no_wait)
+        store.queue.fail(lost, "worker-1", "too late", attempts(3))
     with pytest.raises(LeaseLost):
         store.queue.release(lost, "worker-1")
     assert store.studies.show(STUDY).reports == []
@@ -198,9 +197,9 @@ def test_a_heartbeat_keeps_the_lease(store: Store, clock: Clock) -> None:
     clock.go_on(50)
     assert store.queue.extend([job.id, 999], "worker-1", 60) == [job.id]
     clock.go_on(50)
-    assert store.queue.claim("worker-2", 1, 60) == []
+    assert store.queue.claim("worker-2", 1, 60, attempts()) == []
     clock.go_on(11)
-    assert len(store.queue.claim("worker-2", 1, 60)) == 1
+    assert len(store.queue.claim("worker-2", 1, 60, attempts())) == 1
     assert store.queue.extend([job.id], "worker-1", 60) == []
 
 
@@ -213,36 +212,34 @@ def test_a_released_job_is_due_at_once_and_not_counted(store: Store) -> None:
 
 def test_a_failure_is_tried_again_after_the_backoff(store: Store, clock: Clock) -> None:
     queue_study(store)
-    status = store.queue.fail(
-        claim_one(store), "worker-1", "out of memory", max_attempts=3, backoff=wait_a_minute
-    )
+    status = store.queue.fail(claim_one(store), "worker-1", "out of memory", attempts(3, wait_seconds=60))
     assert status == Status.TODO
     (job,) = store.studies.show(STUDY).jobs
     assert (job.last_error, job.worker, job.leased_until) == ("out of memory", None, None)
     clock.go_on(59)
-    assert store.queue.claim("worker-1", 1, 60) == []
+    assert store.queue.claim("worker-1", 1, 60, attempts()) == []
     clock.go_on(1)
     assert claim_one(store).attempts == 2
 
 
 def test_the_last_failure_sets_the_study_aside(store: Store) -> None:
     queue_study(store)
-    store.queue.fail(claim_one(store), "worker-1", "first", max_attempts=2, backoff=no_wait)
-    status = store.queue.fail(claim_one(store), "worker-1", "last", max_attempts=2, backoff=no_wait)
+    store.queue.fail(claim_one(store), "worker-1", "first", attempts(2))
+    status = store.queue.fail(claim_one(store), "worker-1", "last", attempts(2))
     assert status == Status.DEAD
     assert store.queue.counts()["dead"] == 1
     assert state(store) == StudyState.SET_ASIDE
     assert kinds(store)[-3:] == ["job-failed", "job-failed", "study-set-aside"]
-    assert store.queue.claim("worker-1", 1, 60) == []
+    assert store.queue.claim("worker-1", 1, 60, attempts()) == []
 
 
 def test_a_study_that_kills_its_workers_is_set_aside(store: Store, clock: Clock) -> None:
     queue_study(store)
     for attempt in (1, 2):
-        (job,) = store.queue.claim("worker-1", 1, 60, max_attempts=2)
+        (job,) = store.queue.claim("worker-1", 1, 60, attempts(2))
         assert job.attempts == attempt
         clock.go_on(61)
-    assert store.queue.claim("worker-1", 1, 60, max_attempts=2) == []
+    assert store.queue.claim("worker-1", 1, 60, attempts(2)) == []
     study = store.studies.show(STUDY)
     assert study.state == StudyState.SET_ASIDE
     assert "died while reading it" in (study.jobs[0].last_error or "")
@@ -253,7 +250,7 @@ def test_a_study_that_kills_its_workers_is_set_aside(store: Store, clock: Clock)
 )
 def test_any_error_text_can_be_written_down(store: Store, error: str) -> None:
     queue_study(store)
-    store.queue.fail(claim_one(store), "worker-1", error, max_attempts=3, backoff=no_wait)
+    store.queue.fail(claim_one(store), "worker-1", error, attempts(3))
     stored = store.studies.show(STUDY).jobs[0].last_error
     assert stored == error.replace("\0", "\ufffd").replace("\ud800", "?")[:2000]
 
@@ -278,7 +275,7 @@ def test_images_that_come_during_the_reading_are_read_after_it(store: Store, clo
     queue_study(store)
     job = claim_one(store, lease_seconds=3600)
     queue_more(store, clock)
-    assert store.queue.claim("worker-2", 10, 60) == []  # Never two at one study.
+    assert store.queue.claim("worker-2", 10, 60, attempts()) == []  # Never two at one study.
     assert state(store) == StudyState.QUEUED
     store.queue.complete(job, "worker-1", [new_report(store, job)])
     assert state(store) == StudyState.QUEUED
@@ -302,7 +299,7 @@ def test_a_failed_job_takes_the_place_of_one_queued_meanwhile(store: Store, cloc
     queue_study(store)
     job = claim_one(store, lease_seconds=3600)
     queue_more(store, clock)
-    store.queue.fail(job, "worker-1", "no", max_attempts=3, backoff=no_wait)
+    store.queue.fail(job, "worker-1", "no", attempts(3))
     assert store.queue.counts() == {"todo": 1, "doing": 0, "done": 0, "dead": 0}
     again = claim_one(store)
     assert (again.id, again.attempts, len(again.instances)) == (job.id, 2, 2)
@@ -312,14 +309,14 @@ def test_a_dead_job_leaves_one_queued_meanwhile_alone(store: Store, clock: Clock
     queue_study(store)
     job = claim_one(store, lease_seconds=3600)
     queue_more(store, clock)
-    assert store.queue.fail(job, "worker-1", "no", max_attempts=1, backoff=no_wait) == Status.DEAD
+    assert store.queue.fail(job, "worker-1", "no", attempts(1)) == Status.DEAD
     assert state(store) == StudyState.QUEUED
     assert len(claim_one(store).instances) == 2
 
 
 def test_more_images_bring_a_waiting_retry_forward(store: Store, clock: Clock) -> None:
     queue_study(store)
-    store.queue.fail(claim_one(store), "worker-1", "no", max_attempts=3, backoff=lambda _: timedelta(hours=5))
+    store.queue.fail(claim_one(store), "worker-1", "no", attempts(3, wait_seconds=18000))
     queue_more(store, clock)
     assert claim_one(store).attempts == 2
 

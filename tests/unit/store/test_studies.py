@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.store import STUDY, Clock, claim_one, new_report, no_wait, queue_study, receive
+from support.store import STUDY, Clock, attempts, claim_one, new_report, queue_study, receive
 
 from boneage_node.store import NoSuchStudy, Retried, Status, Store, StudyState
 
@@ -53,15 +53,15 @@ def test_counts_every_state(store: Store) -> None:
 
 def test_retrying_a_study_set_aside_reads_it_again(store: Store) -> None:
     queue_study(store)
-    store.queue.fail(claim_one(store), "worker-1", "no", max_attempts=1, backoff=no_wait)
+    store.queue.fail(claim_one(store), "worker-1", "no", attempts(1))
     assert store.studies.retry(STUDY) == Retried(reading=True, deliveries=0, commitments=0)
     assert claim_one(store).attempts == 1
 
 
 def test_retrying_sends_dead_letters_again_without_reading(store: Store) -> None:
     read(store)
-    (task,) = store.outbox.claim(None, 10, 60)
-    store.outbox.failed(task.id, "no", permanent=True, max_attempts=3, backoff=no_wait)
+    (task,) = store.outbox.claim(None, 10, 60, attempts())
+    store.outbox.failed(task.id, "no", attempts(3), permanent=True)
     assert store.studies.retry(STUDY) == Retried(reading=False, deliveries=1, commitments=0)
     assert store.queue.counts()["todo"] == 0
     assert store.studies.show(STUDY).deliveries[0].status == Status.TODO
