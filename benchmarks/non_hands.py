@@ -21,7 +21,7 @@ from rich.progress import track
 from boneage_node.bone_age import Hand, Refusal, Sex, model_zoo
 from boneage_node.bone_age.framing import Grey
 from boneage_node.bone_age.predictor import Predictor
-from boneage_node.datasets.rsna import HIGH_RESOLUTION_PX, read_examples, read_image
+from boneage_node.datasets.rsna import is_high_resolution, read_examples, read_image
 from boneage_node.phantom.chest import draw_chest
 from boneage_node.radiograph.grey import to_grey
 from boneage_node.radiograph.pixels import decode_pixels
@@ -75,7 +75,7 @@ def main(data: Path) -> None:
     predictor = Predictor.load(model_zoo.model_dir(), "auto")
     reasons: defaultdict[str, Counter[str]] = defaultdict(Counter)
     images = [read_image(example.path) for example in read_examples(data) if example.split == "validation"]
-    sharp = [image for image in images if max(image.shape) >= HIGH_RESOLUTION_PX]
+    sharp = [image for image in images if is_high_resolution(image)]
     shown = [*pictures(), *(piece for image in sharp[:100] for piece in pieces(image))]
     for kind, pixels in track(shown, "reading"):
         (answer,) = predictor.assess([Hand(np.ascontiguousarray(pixels, dtype=np.float32), Sex.FEMALE)])

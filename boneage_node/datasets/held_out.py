@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
+
 from boneage_node.bone_age.manifest import Manifest
 
-from .rsna import Example, held_out_digest
+from .rsna import HELD_OUT_SPLITS, Example
 
 HELD_OUT = "held_out_sha256"
-"""Key of ``Manifest.training``: ``data.held_out_digest`` of the data that a model was trained on."""
+"""Key of ``Manifest.training``: ``held_out_digest`` of the data that a model was trained on."""
 
 BORROWED = "borrowed"
 """Key of ``Manifest.training``: parts taken from another model, which, and its ``HELD_OUT``."""
+
+
+def held_out_digest(examples: Iterable[Example]) -> str:
+    """sha256, hex, of which radiographs are kept from training and for what: the ids of each held-out split.
+
+    Two folders have the same one where what was trained on one of them can be measured on the other.
+    """
+    held_out = sorted(f"{e.split} {e.id}\n" for e in examples if e.split in HELD_OUT_SPLITS)
+    return hashlib.sha256("".join(held_out).encode()).hexdigest()
 
 
 def split_differs(manifest: Manifest, examples: list[Example]) -> bool:

@@ -13,20 +13,19 @@ from boneage_node.bone_age.finding import HandFinder
 from boneage_node.bone_age.framing import Grey
 from boneage_node.bone_age.segmentation import Mask
 from boneage_node.bone_age.words import Refusal
-from boneage_node.datasets.rsna import (
-    Example,
+from boneage_node.datasets.annotations import (
+    KEY_POINTS,
+    OUTLINES,
     Marked,
     Outline,
     points_in,
-    read_image,
     read_outlines,
     read_points,
     split_outlines,
 )
-from boneage_node.evaluation.readings import mask_iou, point_errors
+from boneage_node.datasets.rsna import Example, read_image
 
-OUTLINES = Path("annotations/hand_outlines.json")
-KEY_POINTS = Path("annotations/keypoints.csv")
+from .readings import mask_iou, point_errors
 
 
 def finding_figures(finder: HandFinder, data: Path, examples: list[Example]) -> dict[str, Any]:

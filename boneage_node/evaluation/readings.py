@@ -16,7 +16,7 @@ from boneage_node.bone_age.framing import Grey, working_image
 from boneage_node.bone_age.predictor import MALE, Predictor
 from boneage_node.bone_age.registration import Points
 from boneage_node.bone_age.segmentation import Mask
-from boneage_node.datasets.rsna import HIGH_RESOLUTION_PX, Example, read_image
+from boneage_node.datasets.rsna import Example, is_high_resolution, read_image
 
 ENSEMBLE = "ensemble"
 _BATCH = 16
@@ -67,7 +67,7 @@ def read_all(
         for example, image, answer, as_both, untold_months in zip(
             part, images, answers, both, members, strict=True
         ):
-            sharp = max(image.shape) >= HIGH_RESOLUTION_PX
+            sharp = is_high_resolution(image)
             if isinstance(answer, Refusal):
                 readings.append(Reading(example, sharp, None, answer))
             else:

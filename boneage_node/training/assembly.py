@@ -23,10 +23,11 @@ from boneage_node.bone_age.manifest import (
 from boneage_node.bone_age.networks import AGE_BINS, HandUNet, KeyPointVgg
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.bone_age.shape import UsualHand
+from boneage_node.datasets.annotations import KEY_POINTS, OUTLINES
 from boneage_node.datasets.held_out import BORROWED, HELD_OUT, doubt
 from boneage_node.datasets.rsna import Example
 from boneage_node.evaluation import calibration
-from boneage_node.evaluation.finding import KEY_POINTS, OUTLINES, finding_figures
+from boneage_node.evaluation.finding import finding_figures
 from boneage_node.evaluation.readings import Reading, read_all
 from boneage_node.evaluation.report import Evaluation
 from boneage_node.models.packing import RSNA_TERMS, write_manifest, write_weights

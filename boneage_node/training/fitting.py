@@ -6,7 +6,6 @@ writes.
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import os
@@ -15,16 +14,17 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Generic, Protocol
+from typing import Any, Generic, Protocol, cast
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel
 
 from boneage_node.datasets.rsna import DataError
-from boneage_node.training.recipe import Recipe
 
 from .provenance import Network, whole
+from .recipe import Recipe
 
 
 class Task(Protocol):
@@ -73,27 +73,24 @@ def first_alone() -> Iterator[None]:
         distributed.barrier()
 
 
-class Averaged(Generic[Network]):
+def averaged(network: nn.Module, decay: float) -> AveragedModel:
     """Exponential moving average of a network, batch-norm statistics included.
 
-    A single fit jumps from epoch to epoch by months of bias; the average does not.
+    A single fit jumps from epoch to epoch by months of bias; the average does not. It follows the first steps
+    faster than ``decay`` says, to leave the untrained weights behind.
     """
 
-    def __init__(self, network: Network, decay: float) -> None:
-        self.network: Network = copy.deepcopy(network).eval()
-        self.decay = decay
-        self.updates = 0
-
     @torch.no_grad()
-    def update(self, network: Network) -> None:
-        """Take one step towards the network's present state."""
-        self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        for mean, now in zip(self.network.state_dict().values(), network.state_dict().values(), strict=True):
+    def follow(means: Any, now: Any, updates: Tensor | int) -> None:
+        count = int(updates) + 1
+        share = 1 - min(decay, (1 + count) / (10 + count))
+        for mean, value in zip(means, now, strict=True):
             if mean.is_floating_point():
-                mean.lerp_(now.detach(), 1 - decay)
+                mean.lerp_(value, share)
             else:
-                mean.copy_(now)
+                mean.copy_(value)
+
+    return AveragedModel(network, multi_avg_fn=follow, use_buffers=True).eval()
 
 
 class Fit(Generic[Network]):
@@ -114,8 +111,8 @@ class Fit(Generic[Network]):
         average: The averaged network: what is shipped.
 
     Raises:
-        DataError: Where the folder holds the checkpoint of another recipe or of another number of processes,
-            or the batch cannot be spread evenly over the processes.
+        DataError: Where the folder holds the checkpoint of another recipe, of another number of processes or
+            of an earlier version, or the batch cannot be spread evenly over the processes.
     """
 
     def __init__(
@@ -136,7 +133,7 @@ class Fit(Generic[Network]):
                 f"take one of {counts}"
             )
         self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._averaged = Averaged(network, decay)
+        self._averaged = averaged(network, decay)
         self._optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=1e-3)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(
             self._optimiser, cosine(recipe.steps, warm_up=min(200, recipe.steps // 10 + 1))
@@ -157,7 +154,7 @@ class Fit(Generic[Network]):
     @property
     def average(self) -> Network:
         """The averaged network in evaluation mode."""
-        return self._averaged.network
+        return cast(Network, self._averaged.module)
 
     def run(self, *, every: int = 250) -> Iterator[tuple[int, float]]:
         """Fit to the end, yielding (step, loss); measures and keeps a checkpoint ``every`` so many steps."""
@@ -181,7 +178,7 @@ class Fit(Generic[Network]):
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), 5.0)
         self._optimiser.step()
         self._schedule.step()
-        self._averaged.update(self._network)
+        self._averaged.update_parameters(self._network)
         return float(loss.detach())
 
     def _measure(self, loss: float) -> None:
@@ -197,8 +194,7 @@ class Fit(Generic[Network]):
             "processes": self._processes,
             "step": self._step,
             "network": self._network.state_dict(),
-            "average": self.average.state_dict(),
-            "updates": self._averaged.updates,
+            "average": self._averaged.state_dict(),
             "optimiser": self._optimiser.state_dict(),
             "schedule": self._schedule.state_dict(),
         }
@@ -207,9 +203,9 @@ class Fit(Generic[Network]):
 
     def _resume(self) -> None:
         state = torch.load(self._checkpoint, map_location=self._device, weights_only=True)
-        if state["recipe"] != self._described():
+        if state["recipe"] != self._described() or "n_averaged" not in state["average"]:
             raise DataError(
-                f"{self._checkpoint} is of another recipe: give another --out, "
+                f"{self._checkpoint} is of another recipe, or of an earlier version: give another --out, "
                 f"or delete {self._checkpoint.parent}"
             )
         if state["processes"] != self._processes:
@@ -219,8 +215,7 @@ class Fit(Generic[Network]):
             )
         self._step = state["step"]
         self._network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self._averaged.updates = state["updates"]
+        self._averaged.load_state_dict(state["average"])
         self._optimiser.load_state_dict(state["optimiser"])
         self._schedule.load_state_dict(state["schedule"])
         if self._rank == 0:  # a line may have been written whose checkpoint was not

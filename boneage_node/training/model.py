@@ -17,19 +17,17 @@ from boneage_node.bone_age.finding import HandFinder
 from boneage_node.bone_age.manifest import AgeMember
 from boneage_node.bone_age.networks import HandUNet, KeyPointVgg
 from boneage_node.bone_age.predictor import Predictor, age_network, choose_device
-from boneage_node.datasets.rsna import (
-    SPLITS,
-    DataError,
-    Example,
+from boneage_node.datasets.annotations import (
+    KEY_POINTS,
+    OUTLINES,
     Marked,
     data_digest,
-    held_out_digest,
-    read_examples,
     read_outlines,
     read_points,
 )
+from boneage_node.datasets.held_out import held_out_digest
+from boneage_node.datasets.rsna import SPLITS, DataError, Example, read_examples
 from boneage_node.evaluation import calibration
-from boneage_node.evaluation.finding import KEY_POINTS, OUTLINES
 
 from .age import FAMILIES, AgeRecipe, AgeTask
 from .assembly import Assembly, Stage

@@ -19,7 +19,8 @@ from boneage_node.bone_age.finding import HandFinder
 from boneage_node.bone_age.framing import Grey
 from boneage_node.bone_age.manifest import AgeMember
 from boneage_node.bone_age.shape import cut_off_share, registered_mask
-from boneage_node.datasets.rsna import HIGH_RESOLUTION_PX, Example, data_digest, read_image
+from boneage_node.datasets.annotations import data_digest
+from boneage_node.datasets.rsna import Example, is_high_resolution, read_image
 
 from .provenance import begin, digest, whole
 
@@ -75,7 +76,7 @@ def _cut(
     return cut | {
         "mask": _eight_bits(registered_mask(hand)),
         "cut_off": np.array(cut_off_share(hand), dtype=np.float32),
-        "sharp": np.array(max(pixels.shape) >= HIGH_RESOLUTION_PX),
+        "sharp": np.array(is_high_resolution(pixels)),
     }
 
 

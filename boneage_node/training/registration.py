@@ -18,7 +18,8 @@ from boneage_node.bone_age.framing import working_image
 from boneage_node.bone_age.networks import HandUNet, KeyPointVgg
 from boneage_node.bone_age.registration import HAND_LENGTH, NEAR_SIDE, SIDE_PX, Placement, expected_points
 from boneage_node.bone_age.segmentation import input_planes
-from boneage_node.datasets.rsna import Marked, points_in, read_image
+from boneage_node.datasets.annotations import Marked, points_in
+from boneage_node.datasets.rsna import read_image
 from boneage_node.evaluation.finding import point_figures
 
 from .augment import Warp, apply, vary_tone

@@ -20,16 +20,8 @@ from torch.nn import functional
 from boneage_node.bone_age.framing import Grey, working_image
 from boneage_node.bone_age.networks import HandUNet
 from boneage_node.bone_age.segmentation import Mask, input_planes, segment, whole_frame
-from boneage_node.datasets.rsna import (
-    HELD_OUT,
-    DataError,
-    Example,
-    Outline,
-    data_digest,
-    read_image,
-    share_of,
-    split_outlines,
-)
+from boneage_node.datasets.annotations import HELD_OUT_OUTLINES, Outline, data_digest, split_outlines
+from boneage_node.datasets.rsna import DataError, Example, read_image, share_of
 from boneage_node.evaluation.finding import overlap_figures
 
 from .augment import Warp, vary_tone
@@ -249,8 +241,8 @@ class SegmentationRun:
         train, held_out = split_outlines(self.outlines, self.examples)
         if not train:
             raise DataError(
-                f"{len(held_out)} hand outlines have an image and all are held out, as {HELD_OUT} are at "
-                "least: none is left to learn from. Draw more, of images of the training split"
+                f"{len(held_out)} hand outlines have an image and all are held out, as {HELD_OUT_OUTLINES} "
+                "are at least: none is left to learn from. Draw more, of images of the training split"
             )
         paths = {example.id: example.path for example in self.examples}
         squares = []

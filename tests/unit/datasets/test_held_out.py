@@ -8,8 +8,8 @@ import pytest
 from support.evaluation import BOY, a_manifest
 
 from boneage_node.bone_age.manifest import Manifest
-from boneage_node.datasets.held_out import doubt, split_differs
-from boneage_node.datasets.rsna import Example, held_out_digest
+from boneage_node.datasets.held_out import doubt, held_out_digest, split_differs
+from boneage_node.datasets.rsna import Example
 from boneage_node.evaluation.report import Evaluation
 from boneage_node.models.packing import write_manifest
 

@@ -10,17 +10,9 @@ import pytest
 from PIL import Image
 
 from boneage_node.bone_age import Sex
-from boneage_node.datasets.rsna import (
-    DataError,
-    Example,
-    Marked,
-    Outline,
-    data_digest,
-    held_out_digest,
-    read_examples,
-    read_points,
-)
-from boneage_node.training.provenance import begin
+from boneage_node.datasets.annotations import Marked, Outline, data_digest, read_points
+from boneage_node.datasets.held_out import held_out_digest
+from boneage_node.datasets.rsna import DataError, Example, is_high_resolution, read_examples
 
 
 def some(splits: str) -> list[Example]:
@@ -131,13 +123,20 @@ def test_the_digest_of_data_tells_all_that_training_takes_from_it(tmp_path: Path
     assert len(set(digests)) == len(digests)
 
 
-def test_a_folder_of_a_run_is_gone_on_with_only_by_what_it_was_begun_with(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    begin(folder, {"recipe": {"steps": 3, "widths": (1, 2)}, "data": "a"})
-    (folder / "checkpoint.pt").touch()
-    begin(folder, {"recipe": {"steps": 3, "widths": (1, 2)}, "data": "a"})
-    with pytest.raises(DataError, match="changed: data"):
-        begin(folder, {"recipe": {"steps": 3, "widths": (1, 2)}, "data": "b"})
-    (folder / "made.json").unlink()
-    with pytest.raises(DataError, match="delete"):
-        begin(folder, {"recipe": {"steps": 3, "widths": (1, 2)}, "data": "a"})
+@pytest.mark.parametrize(
+    ("height_px", "width_px", "high"),
+    [
+        (512, 379, True),
+        (400, 300, True),
+        (379, 512, True),
+        (512, 245, True),  # a narrow one
+        (404, 299, False),  # squeezed to a square of 299, and put back to its aspect ratio
+        (299, 607, False),
+        (203, 100, False),
+        (2044, 1514, True),
+    ],
+)
+def test_an_image_that_was_squeezed_is_not_of_high_resolution(
+    height_px: int, width_px: int, high: bool
+) -> None:
+    assert is_high_resolution(np.zeros((height_px, width_px), dtype=np.float32)) is high

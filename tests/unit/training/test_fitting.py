@@ -66,6 +66,35 @@ def test_a_checkpoint_of_another_recipe_is_not_gone_on_with(tmp_path: Path) -> N
         fit(tmp_path, replace(RECIPE, steps=9))
 
 
+def test_a_checkpoint_of_an_earlier_version_is_not_gone_on_with(tmp_path: Path) -> None:
+    run(fit(tmp_path), 4, stop_at=4)
+    checkpoint = tmp_path / "checkpoint.pt"
+    state = torch.load(checkpoint)
+    average = {name.removeprefix("module."): tensor for name, tensor in state["average"].items()}
+    updates = int(average.pop("n_averaged"))
+    torch.save(state | {"average": average, "updates": updates}, checkpoint)
+    with pytest.raises(DataError, match="earlier version"):
+        fit(tmp_path)
+
+
+def test_the_average_follows_the_network_slowly_batch_norm_and_all() -> None:
+    network = torch.nn.BatchNorm1d(1)
+    average = fitting.averaged(network, decay=0.6)
+    expected = None
+    for step in range(1, 12):
+        with torch.no_grad():
+            network.weight.fill_(float(step))
+        network.running_mean.fill_(2.0 * step)
+        network.num_batches_tracked.fill_(step)
+        average.update_parameters(network)
+        share = 1 - min(0.6, (1 + step) / (10 + step))
+        expected = 1.0 if expected is None else expected + share * (step - expected)
+    assert average.module.weight.item() == pytest.approx(expected)
+    assert average.module.running_mean.item() == pytest.approx(2 * expected)
+    assert average.module.num_batches_tracked.item() == 11
+    assert not average.module.training
+
+
 def test_a_checkpoint_of_another_number_of_processes_is_not_gone_on_with(tmp_path: Path) -> None:
     """Each process draws its own part of a batch, so the fit would not end with the same weights."""
     run(fit(tmp_path), 4, stop_at=4)

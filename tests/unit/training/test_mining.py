@@ -16,7 +16,8 @@ from boneage_node.bone_age import Sex, model_zoo
 from boneage_node.bone_age.networks import HandUNet
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.bone_age.segmentation import largest_component, outline
-from boneage_node.datasets.rsna import DataError, Example, Outline, split_outlines
+from boneage_node.datasets.annotations import Outline, split_outlines
+from boneage_node.datasets.rsna import DataError, Example
 from boneage_node.phantom import PhantomHand, draw_hand
 from boneage_node.training.mining import Mined, contact_sheets, keep, kept, mine
 from boneage_node.training.segmentation import SegmentationRecipe, SegmentationRun

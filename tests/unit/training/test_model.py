@@ -15,14 +15,9 @@ from support.drawn_data import hands, write_data, write_key_points, write_outlin
 from boneage_node.bone_age import Sex
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.bone_age.registration import POINT_NAMES
-from boneage_node.datasets.rsna import (
-    DataError,
-    held_out_digest,
-    points_in,
-    read_examples,
-    read_image,
-    read_points,
-)
+from boneage_node.datasets.annotations import points_in, read_points
+from boneage_node.datasets.held_out import held_out_digest
+from boneage_node.datasets.rsna import DataError, read_examples, read_image
 
 
 def test_the_original_download_is_read_without_a_split_file(tmp_path: Path) -> None:

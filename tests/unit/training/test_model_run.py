@@ -16,7 +16,8 @@ from support.drawn_data import write_data, write_key_points
 
 from boneage_node.bone_age import Assessment, Hand, Refusal, Sex
 from boneage_node.bone_age.predictor import Predictor
-from boneage_node.datasets.rsna import DataError, Marked, read_examples
+from boneage_node.datasets.annotations import Marked
+from boneage_node.datasets.rsna import DataError, read_examples
 from boneage_node.phantom import draw_hand
 from boneage_node.training import model
 from boneage_node.training.age import FAMILIES, AgeRecipe, AgeTask

@@ -13,7 +13,8 @@ from support.fit import assert_goes_on_to_the_same_weights
 from boneage_node.bone_age import Sex
 from boneage_node.bone_age.networks import HandUNet, KeyPointVgg
 from boneage_node.bone_age.registration import POINT_NAMES, SIDE_PX
-from boneage_node.datasets.rsna import Example, Marked
+from boneage_node.datasets.annotations import Marked
+from boneage_node.datasets.rsna import Example
 from boneage_node.phantom import PhantomHand, draw_hand
 from boneage_node.training.fitting import Fit
 from boneage_node.training.registration import (
