@@ -12,6 +12,7 @@ import typer
 
 from boneage_node.errors import ExitCode
 from boneage_node.settings.types import SexUnknown
+from boneage_node.traffic.result import Result, ResultStatus
 
 from .common import (
     DeviceOption,
@@ -72,18 +73,18 @@ def assess(
     elif as_json:
         for path in paths:
             results.append(_result(path, predictor, sex_unknown))
-            typer.echo(json.dumps(results[-1]))
+            typer.echo(json.dumps(results[-1].to_json()))
     else:
         with progress_bar("assessing", len(paths)) as advance:
             for done, path in enumerate(paths, 1):
                 results.append(_result(path, predictor, sex_unknown))
                 advance(done, "")
-        print_readings(results, "refused", lambda result: result["reason"] or "")
-    if any(result["status"] == "failed" for result in results):
+        print_readings(results, "refused", lambda result: result.reason or "")
+    if any(result.status is ResultStatus.FAILED for result in results):
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _result(path: Path, predictor: Predictor, sex_unknown: SexUnknown) -> dict[str, Any]:
+def _result(path: Path, predictor: Predictor, sex_unknown: SexUnknown) -> Result:
     """The answer for one file; a file that breaks the reading has failed, and the others go on."""
     from boneage_node.reading.study import read_study
 
@@ -93,9 +94,7 @@ def _result(path: Path, predictor: Predictor, sex_unknown: SexUnknown) -> dict[s
         return _failure(path, error)
 
 
-def _fhir_result(
-    path: Path, predictor: Predictor, sex_unknown: SexUnknown
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def _fhir_result(path: Path, predictor: Predictor, sex_unknown: SexUnknown) -> tuple[Result, dict[str, Any]]:
     """The answer for one file, and what a FHIR server would be sent."""
     from boneage_node.bone_age import Refusal
     from boneage_node.radiograph import read_dataset
@@ -115,15 +114,13 @@ def _fhir_result(
         return reading.result(), bundle
     except Exception as error:
         failure = _failure(path, error)
-        return failure, _outcome("exception", f"{path}: {failure['reason']}")
+        return failure, _outcome("exception", f"{path}: {failure.reason}")
 
 
-def _failure(path: Path, error: Exception) -> dict[str, Any]:
+def _failure(path: Path, error: Exception) -> Result:
     from boneage_node.logs import class_name
-    from boneage_node.reading.result import RESULT_KEYS
 
-    failed = {"file": str(path), "status": "failed", "reason": class_name(error)}
-    return dict.fromkeys(RESULT_KEYS) | failed
+    return Result.failed(str(path), class_name(error))
 
 
 def _outcome(code: str, diagnostics: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -21,6 +21,7 @@ from rich.table import Table
 
 from boneage_node.errors import ExitCode, NodeError
 from boneage_node.settings.types import SexUnknown
+from boneage_node.traffic.result import Result, ResultStatus
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="Settings file (TOML). Default: the one BONEAGE_CONFIG names.")
@@ -95,19 +96,19 @@ def _has_dicom_prefix(file: Path) -> bool:
 READING_COLUMNS = ("sex", "age", "bone age", "95 %, mo", "z")
 
 
-def reading_cells(result: dict[str, Any]) -> tuple[str, ...]:
+def reading_cells(result: Result) -> tuple[str, ...]:
     """Sex, age, bone age, interval and z-score of a result, for people.
 
     Where sex is unknown, the bone age is the mean, and below it what was read as a girl and as a boy.
     """
-    low_high, z_score = result["interval_months"], result["z_score"]
-    by_sex = result.get("bone_age_months_by_sex") or {}
-    bone_ages = [years(result["bone_age_months"])] if low_high else ["-"]
+    low_high, z_score = result.interval_months, result.z_score
+    by_sex = result.bone_age_months_by_sex or {}
+    bone_ages = [years(result.bone_age_months)] if low_high else ["-"]
     if len(by_sex) > 1:
         bone_ages += [f"{sex} {years(age_months)}" for sex, age_months in by_sex.items()]
     return (
-        result["sex"] or "?",
-        years(result["chronological_age_months"]),
+        result.sex or "?",
+        years(result.chronological_age_months),
         "\n".join(bone_ages),
         f"{low_high[0]:.0f}-{low_high[1]:.0f}" if low_high else "-",
         "-" if z_score is None else f"{z_score:+.1f}",
@@ -122,15 +123,13 @@ def plain_table(*columns: str) -> Table:
     return table
 
 
-def print_readings(
-    results: list[dict[str, Any]], last_column: str, outcome: Callable[[dict[str, Any]], str]
-) -> None:
+def print_readings(results: list[Result], last_column: str, outcome: Callable[[Result], str]) -> None:
     """Print a row for each result, then what the reasons for refusals mean."""
     table = plain_table("file", *READING_COLUMNS, last_column)
     for result in results:
-        table.add_row(Path(result["file"]).name, *reading_cells(result), outcome(result))
+        table.add_row(Path(result.file).name, *reading_cells(result), outcome(result))
     out.print(table)
-    for code in dict.fromkeys(result["reason"] for result in results if result["status"] == "refused"):
+    for code in dict.fromkeys(each.reason for each in results if each.status is ResultStatus.REFUSED):
         out.print(f"{code}: {reason_sentence(code)}")
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import defaultdict
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from boneage_node.errors import ExitCode, NodeError
 from boneage_node.settings.types import SexUnknown
+from boneage_node.traffic.result import Result, ResultStatus
 
 from .common import (
     DeviceOption,
@@ -33,6 +35,21 @@ if TYPE_CHECKING:
     from boneage_node.traffic.outcome import Sent
 
 CALLING_AE_TITLE = "REPLAY"
+
+
+@dataclass(frozen=True)
+class Played:
+    """What came of a file.
+
+    Attributes:
+        result: Its result.
+        report: Path of the structured report that is kept, or None.
+        picture: Path of the picture that is kept, or None.
+    """
+
+    result: Result
+    report: str | None = None
+    picture: str | None = None
 
 
 def replay(
@@ -69,7 +86,7 @@ def replay(
     if to is None:
         rows = _play(files, keep, model, device, sex_unknown)
         _show(rows, keep, as_json)
-        failed = any(row["status"] == "failed" for row in rows)
+        failed = any(row.result.status is ResultStatus.FAILED for row in rows)
     else:
         try:
             destination = Station.parse(to)
@@ -123,8 +140,8 @@ def _send(studies: dict[str, list[Path]], destination: Station) -> list[Sent]:
 
 def _play(
     files: list[Path], keep: Path, model: str | None, device: str, sex_unknown: SexUnknown
-) -> list[dict[str, Any]]:
-    """Play the files through a temporary node; gives a row for each file."""
+) -> list[Played]:
+    """Play the files through a temporary node; gives what came of each file."""
     from boneage_node.replay.gallery import Gallery
     from boneage_node.replay.node import TemporaryNode
     from boneage_node.replay.pacs import SmallPacs
@@ -148,11 +165,11 @@ def _play(
             stored = [file for file in studies[detail.study_instance_uid] if file not in problems]
             rows += [_row(file, detail, gallery) for file in stored]
     order = {str(file): number for number, file in enumerate(files)}
-    return sorted(rows, key=lambda row: order[row["file"]])
+    return sorted(rows, key=lambda row: order[row.result.file])
 
 
-def _row(file: Path, detail: StudyDetail, gallery: Gallery) -> dict[str, Any]:
-    """What became of a file: the result of the study's report, if it was made of this file's image."""
+def _row(file: Path, detail: StudyDetail, gallery: Gallery) -> Played:
+    """The result of a file: that of its study's report, if it was made of this file's image."""
     from boneage_node.radiograph import read_dataset
 
     if not detail.reports:
@@ -160,42 +177,39 @@ def _row(file: Path, detail: StudyDetail, gallery: Gallery) -> dict[str, Any]:
         return _failed_row(file, error or "set aside")
     report = detail.reports[-1]
     sop_instance_uid = str(read_dataset(file, pixels=False).get("SOPInstanceUID", ""))
-    if report.result["sop_instance_uid"] not in (sop_instance_uid, None):
-        return _empty_row(file) | {"sop_instance_uid": sop_instance_uid, "status": "not chosen"}
-    row = report.result | {"file": str(file)}
+    if report.result.sop_instance_uid not in (sop_instance_uid, None):
+        return Played(Result(str(file), sop_instance_uid, ResultStatus.NOT_CHOSEN))
+    result = replace(report.result, file=str(file))
     for delivery in detail.deliveries:
         if delivery.last_error:
-            return row | {"status": "failed", "reason": delivery.last_error, "report": None, "picture": None}
-    return row | gallery.keep(file, report)
+            return Played(replace(result, status=ResultStatus.FAILED, reason=delivery.last_error))
+    return Played(result, **gallery.keep(file, report))
 
 
-def _empty_row(file: Path) -> dict[str, Any]:
-    from boneage_node.reading.result import RESULT_KEYS
-
-    return dict.fromkeys((*RESULT_KEYS, "report", "picture")) | {"file": str(file)}
+def _failed_row(file: Path, error: str) -> Played:
+    return Played(Result.failed(str(file), error))
 
 
-def _failed_row(file: Path, error: str) -> dict[str, Any]:
-    return _empty_row(file) | {"status": "failed", "reason": error}
-
-
-def _show(rows: list[dict[str, Any]], keep: Path, as_json: bool) -> None:
+def _show(rows: list[Played], keep: Path, as_json: bool) -> None:
     if as_json:
         for row in rows:
-            typer.echo(json.dumps(row))
+            kept = {"report": row.report, "picture": row.picture}
+            typer.echo(json.dumps(row.result.to_json() | kept))
         return
-    print_readings(rows, "report", _outcome)
+    print_readings([row.result for row in rows], "report", _outcome)
     out.print(f"Reports and pictures are in {keep}. Research use only: no result is verified.")
 
 
-def _outcome(row: dict[str, Any]) -> str:
-    if row["status"] == "assessed":
-        return "kept"
-    if row["status"] == "refused":
-        return str(row["reason"])
-    if row["status"] == "not chosen":
-        return "another image of its study was read"
-    return f"failed: {row['reason']}"
+def _outcome(result: Result) -> str:
+    match result.status:
+        case ResultStatus.ASSESSED:
+            return "kept"
+        case ResultStatus.REFUSED:
+            return str(result.reason)
+        case ResultStatus.NOT_CHOSEN:
+            return "another image of its study was read"
+        case ResultStatus.FAILED:
+            return f"failed: {result.reason}"
 
 
 def _show_sent(answers: list[Sent], as_json: bool) -> None:

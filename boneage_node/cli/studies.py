@@ -124,7 +124,7 @@ def show(
     for report in detail.reports:
         sex, age, bone_age, interval, z_score = reading_cells(report.result)
         ages = bone_age.replace("\n", ", ")
-        found = reason_sentence(report.result["reason"]) or f"bone age {ages} ({interval}), z {z_score}"
+        found = reason_sentence(report.result.reason) or f"bone age {ages} ({interval}), z {z_score}"
         out.print(f"Report {report.id}, {_when(report.created_at)}: sex {sex}, age {age}: {found}")
     for job in detail.jobs:
         if job.last_error:

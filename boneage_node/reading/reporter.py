@@ -112,7 +112,7 @@ class Reporter:
             instance_id=instance.id,
             kind=ReportKind.ASSESSMENT if assessed else ReportKind.REFUSAL,
             sop_instance_uid=occasion.sop_instance_uid,
-            result=result(choice, answer, course=occasion.course) | {"file": choice.path.name},
+            result=result(choice.path.name, choice, answer, course=occasion.course),
             documents=self._documents(occasion, answer) if sent and not said else [],
             patient=patient,
         )
@@ -235,12 +235,12 @@ class Reporter:
         earlier = [
             EarlierReading(
                 found.study_date,
-                found.result["bone_age_months"],
-                found.result["chronological_age_months"],
-                found.result["model"],
+                found.result.bone_age_months,
+                found.result.chronological_age_months,
+                found.result.model or "",
             )
             for found in self._store.earlier.assessments_of(patient, study_id)
-            if found.result["sex"] == answer.sex
+            if found.result.sex == answer.sex and found.result.bone_age_months is not None
         ]
         return Course(patient.study_date, earlier) if earlier else None
 

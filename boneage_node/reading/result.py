@@ -1,77 +1,70 @@
-"""The result of a reading, as it is stored and printed."""
+"""From an answer to its result."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 from boneage_node.bone_age import Answer, Assessment, Course
 from boneage_node.radiograph import Choice
-
-RESULT_KEYS = (
-    "file",
-    "sop_instance_uid",
-    "status",
-    "reason",
-    "sex",
-    "chronological_age_months",
-    "bone_age_months",
-    "bone_age_months_by_sex",
-    "interval_months",
-    "z_score",
-    "determination",
-    "agreement",
-    "earlier",
-    "laterality",
-    "model",
-    "elapsed_ms",
-)
-"""The keys of a result, always all of them."""
+from boneage_node.traffic.result import EarlierBoneAge, EarlierBoneAges, Result, ResultStatus
 
 
 def result(
+    file: str,
     choice: Choice,
     answer: Answer,
     elapsed_ms: float | None = None,
     course: Course | None = None,
-) -> dict[str, Any]:
-    """The answer as a JSON object."""
+) -> Result:
+    """The result of a reading, its numbers rounded as they are stored and printed.
+
+    Args:
+        file: What the result calls the file that was read.
+        choice: The image that was read or refused.
+        answer: What the reading came to.
+        elapsed_ms: How long it took.
+        course: Earlier readings of the patient.
+    """
     header = choice.header
-    assessment = answer if isinstance(answer, Assessment) else None
-    return {
-        "file": str(choice.path),
-        "sop_instance_uid": header.sop_instance_uid or None if header else None,
-        "status": "assessed" if assessment else "refused",
-        "reason": None if isinstance(answer, Assessment) else str(answer.code),
-        "sex": str(header.sex) if header and header.sex else None,
-        "chronological_age_months": _rounded(header.chronological_age_months if header else None, 1),
-        "bone_age_months": _rounded(assessment.bone_age_months if assessment else None, 1),
-        "bone_age_months_by_sex": _by_sex(assessment) if assessment else None,
-        "interval_months": [round(end, 1) for end in assessment.interval_months] if assessment else None,
-        "z_score": _rounded(assessment.z_score if assessment else None, 2),
-        "determination": str(assessment.determination) if assessment else None,
-        "agreement": str(assessment.agreement) if assessment else None,
-        "earlier": _earlier(course, assessment) if course and assessment else None,
-        "laterality": str(header.laterality) if header and header.laterality else None,
-        "model": str(assessment.model) if assessment else None,
-        "elapsed_ms": _rounded(elapsed_ms, 1),
-    }
+    of_header = Result(
+        file=file,
+        sop_instance_uid=header.sop_instance_uid or None if header else None,
+        status=ResultStatus.REFUSED,
+        sex=str(header.sex) if header and header.sex else None,
+        chronological_age_months=_rounded(header.chronological_age_months if header else None, 1),
+        laterality=str(header.laterality) if header and header.laterality else None,
+        elapsed_ms=_rounded(elapsed_ms, 1),
+    )
+    if not isinstance(answer, Assessment):
+        return replace(of_header, reason=str(answer.code))
+    low_months, high_months = answer.interval_months
+    return replace(
+        of_header,
+        status=ResultStatus.ASSESSED,
+        bone_age_months=round(answer.bone_age_months, 1),
+        bone_age_months_by_sex={
+            str(sex): round(months, 1) for sex, months in sorted(answer.months_by_sex.items())
+        },
+        interval_months=(round(low_months, 1), round(high_months, 1)),
+        z_score=_rounded(answer.z_score, 2),
+        determination=str(answer.determination),
+        agreement=str(answer.agreement),
+        earlier=_earlier(course, answer) if course else None,
+        model=str(answer.model),
+    )
 
 
-def _earlier(course: Course, assessment: Assessment) -> dict[str, Any]:
+def _earlier(course: Course, assessment: Assessment) -> EarlierBoneAges:
     """Earlier readings, oldest first, and the rate since the latest that it can be told from."""
     rate = course.rate(assessment.bone_age_months, str(assessment.model))
-    return {
-        "readings": [
-            {"study_date": reading.study_date.isoformat(), "bone_age_months": reading.bone_age_months}
+    return EarlierBoneAges(
+        readings=tuple(
+            EarlierBoneAge(reading.study_date.isoformat(), reading.bone_age_months)
             for reading in course.earlier
-        ],
-        "since": rate.since.isoformat() if rate else None,
-        "bone_age_months_per_month": _rounded(rate.months_per_month if rate else None, 2),
-    }
-
-
-def _by_sex(assessment: Assessment) -> dict[str, float]:
-    return {str(sex): round(months, 1) for sex, months in sorted(assessment.months_by_sex.items())}
+        ),
+        since=rate.since.isoformat() if rate else None,
+        bone_age_months_per_month=_rounded(rate.months_per_month if rate else None, 2),
+    )
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

@@ -6,14 +6,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from boneage_node.bone_age import Answer, model_zoo
 from boneage_node.bone_age.manifest import ModelError
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.errors import ExitCode, NodeError
 from boneage_node.radiograph import Choice, choose_hand_image
-from boneage_node.reading.result import result
+from boneage_node.traffic.result import Result
+
+from .result import result
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,9 @@ class Reading:
     answer: Answer
     elapsed_ms: float
 
-    def result(self) -> dict[str, Any]:
-        """The object that ``assess --json`` prints and the database keeps; null is what is not known."""
-        return result(self.choice, self.answer, self.elapsed_ms)
+    def result(self) -> Result:
+        """The result, as it is printed."""
+        return result(str(self.choice.path), self.choice, self.answer, self.elapsed_ms)
 
 
 def load_predictor(model: str | None, device: str) -> Predictor:

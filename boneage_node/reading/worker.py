@@ -110,7 +110,7 @@ class Worker:
                 study=job.study_id,
                 job=job.id,
                 outcome=report.kind,
-                reason=report.result["reason"],
+                reason=report.result.reason,
             )
 
     def _attention(self, choice: Choice, answer: Answer) -> Attention | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from sqlalchemy import func, select
 
 from boneage_node.traffic.document import DocumentForm
+from boneage_node.traffic.result import Result
 
 from .database import Transactions
 from .reports import Patient
@@ -38,11 +38,11 @@ class EarlierAssessment:
 
     Attributes:
         study_date: When its image was made.
-        result: The object that ``assess --json`` prints.
+        result: What the reading came to.
     """
 
     study_date: date
-    result: dict[str, Any]
+    result: Result
 
 
 class Earlier:

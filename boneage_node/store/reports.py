@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from boneage_node.traffic.document import DocumentForm
+from boneage_node.traffic.result import Result
 
 from .database import insert_if_new
 from .tables import UID, DeliveryRow, DocumentRow, ReportKind, ReportRow, Status, StudyRow
@@ -66,7 +66,7 @@ class NewReport:
         instance_id: The image that was read; None when a study is refused for want of one.
         kind: Assessment or refusal.
         sop_instance_uid: Derived from what was read: the same reading has the same UID.
-        result: The object that ``assess --json`` prints.
+        result: What the reading came to.
         documents: What is made of it, to be sent; in this order.
         patient: Whose it is.
 
@@ -77,7 +77,7 @@ class NewReport:
     instance_id: int | None
     kind: ReportKind
     sop_instance_uid: str
-    result: Mapping[str, Any]
+    result: Result
     documents: Sequence[NewDocument] = ()
     patient: Patient = Patient()
 
@@ -100,7 +100,7 @@ def store_report(session: Session, study: StudyRow, outcome: NewReport, now: dat
         instance_id=outcome.instance_id,
         kind=outcome.kind,
         sop_instance_uid=outcome.sop_instance_uid,
-        result=dict(outcome.result),
+        result=outcome.result,
         patient=outcome.patient.digest,
         birth_date=outcome.patient.birth_date,
         study_date=outcome.patient.study_date,

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from boneage_node.errors import BoneAgeError
 from boneage_node.spool.folder import Spool
 from boneage_node.traffic.document import DocumentForm
+from boneage_node.traffic.result import Result
 
 from .commitments import CommitmentDetail, commitments_of, reopen_unanswered
 from .database import Transactions
@@ -56,7 +57,7 @@ class StudySummary:
         received_at: When its first instance came, UTC.
         updated_at: When its state last changed, UTC.
         instances: How many it has.
-        result: The object that ``assess --json`` prints, of the latest report; None before there is one.
+        result: What the latest report says; None before there is one.
         deliveries: How many deliveries of each status, where there are any.
     """
 
@@ -66,7 +67,7 @@ class StudySummary:
     received_at: datetime
     updated_at: datetime
     instances: int
-    result: dict[str, Any] | None
+    result: Result | None
     deliveries: dict[str, int]
 
 
@@ -120,7 +121,7 @@ class ReportDetail:
     instance_id: int | None
     kind: ReportKind
     sop_instance_uid: str
-    result: dict[str, Any]
+    result: Result
     study_date: date | None
     created_at: datetime
     documents: list[DocumentDetail]

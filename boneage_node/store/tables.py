@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from boneage_node.traffic.document import DocumentForm
+from boneage_node.traffic.result import Result
 
 UID_LENGTH = 64
 """Longest UID, in characters (PS3.5, 9.1)."""
@@ -119,6 +120,21 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class ResultColumn(TypeDecorator[Result]):
+    """The result of a reading, stored as a JSON object."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: Result | None, dialect: Dialect) -> dict[str, Any] | None:
+        """To the database."""
+        return None if value is None else value.to_json()
+
+    def process_result_value(self, value: dict[str, Any] | None, dialect: Dialect) -> Result | None:
+        """From the database; rows of older versions lack newer keys."""
+        return None if value is None else Result.from_json(value)
+
+
 class FreeText(TypeDecorator[str]):
     """Text of any origin, cut to its column.
 
@@ -168,7 +184,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON}  # noqa: RUF012 - SQLAlchemy's own name
+    type_annotation_map = {datetime: UtcDateTime, Result: ResultColumn}  # noqa: RUF012 - SQLAlchemy's own name
 
 
 class StudyRow(Base):
@@ -252,7 +268,7 @@ class ReportRow(Base):
     instance_id: Mapped[int | None] = mapped_column(ForeignKey("instances.id"), index=True)
     kind: Mapped[ReportKind] = mapped_column(word_column(ReportKind, "kind"))
     sop_instance_uid: Mapped[str] = mapped_column(String(UID_LENGTH), unique=True)
-    result: Mapped[dict[str, Any]]
+    result: Mapped[Result]
     patient: Mapped[str | None] = mapped_column(String(64), index=True)
     birth_date: Mapped[date | None]
     study_date: Mapped[date | None]

@@ -28,6 +28,7 @@ from boneage_node.store import (
     open_engine,
 )
 from boneage_node.store.outage import Outage
+from boneage_node.traffic.result import Result, ResultStatus
 
 from .dimse import write_radiograph
 from .store import DX, Clock, claim_one, queue_study
@@ -75,7 +76,7 @@ class SmallNode:
             instance_id=job.instances[0].id,
             kind=ReportKind.ASSESSMENT,
             sop_instance_uid=str(image.SOPInstanceUID),
-            result={},
+            result=Result("image.dcm", str(image.SOPInstanceUID), ResultStatus.ASSESSED),
             documents=[document],
         )
         self.store.queue.complete(job, "worker-1", [report])

@@ -23,6 +23,7 @@ from boneage_node.store import (
     migrate,
     open_engine,
 )
+from boneage_node.traffic.result import Result, ResultStatus
 
 STUDY = "1.2.826.0.1.3680043.10.1.1"
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
@@ -120,7 +121,7 @@ def new_report(
         instance_id=job.instances[0].id,
         kind=ReportKind(kind),
         sop_instance_uid=uid,
-        result={"bone_age_months": 120.5, "laterality": None},
+        result=Result("image.dcm", "1.2.3.4", ResultStatus.ASSESSED, bone_age_months=120.5),
         documents=[document],
     )
 

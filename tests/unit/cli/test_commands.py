@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -17,10 +17,12 @@ from support.store import attempts, claim_one, new_report, queue_study
 from boneage_node.bone_age import model_zoo
 from boneage_node.bone_age.manifest import read_manifest
 from boneage_node.cli.studies import COMMITMENT_SENTENCES
-from boneage_node.reading.result import RESULT_KEYS
 from boneage_node.replay.pacs import SmallPacs
 from boneage_node.report import years_and_months
 from boneage_node.store import CommitmentState, Store
+from boneage_node.traffic.result import Result, ResultStatus
+
+KEYS = tuple(field.name for field in fields(Result))
 
 COMMANDS = [
     "start",
@@ -54,7 +56,7 @@ def test_help_is_there_at_once() -> None:
 
 def test_the_help_of_assess_names_every_key() -> None:
     shown = run("assess", "--help").stdout
-    assert [key for key in RESULT_KEYS if key not in shown] == []
+    assert [key for key in KEYS if key not in shown] == []
 
 
 def test_assess_answers_one_object_a_line(sample_dicom: Path) -> None:
@@ -62,7 +64,7 @@ def test_assess_answers_one_object_a_line(sample_dicom: Path) -> None:
     done = run("assess", *files, "--json")
     assert done.returncode == 0, done.stderr
     hand, no_sex, text = (json.loads(line) for line in done.stdout.splitlines())
-    assert all(tuple(answer) == RESULT_KEYS for answer in (hand, no_sex, text))
+    assert all(tuple(answer) == KEYS for answer in (hand, no_sex, text))
     assert hand["status"] == "assessed"
     assert hand["sex"] == "F"
     assert hand["chronological_age_months"] == pytest.approx(99, abs=0.5)
@@ -216,12 +218,15 @@ def test_studies_show_both_readings_of_a_patient_of_unknown_sex(tmp_path: Path) 
     with Store.open(f"sqlite:///{tmp_path}/boneage.sqlite3", tmp_path / "spool") as store:
         queue_study(store)
         job = claim_one(store)
-        reading = {
-            "bone_age_months": 100.8,
-            "bone_age_months_by_sex": {"F": 98.2, "M": 103.4},
-            "interval_months": [79.5, 125.3],
-        }
-        report = replace(new_report(store, job), result=dict.fromkeys(RESULT_KEYS) | reading)
+        result = Result(
+            file="hand.dcm",
+            sop_instance_uid=None,
+            status=ResultStatus.ASSESSED,
+            bone_age_months=100.8,
+            bone_age_months_by_sex={"F": 98.2, "M": 103.4},
+            interval_months=(79.5, 125.3),
+        )
+        report = replace(new_report(store, job), result=result)
         store.queue.complete(job, "worker-1", [report])
     listed = run("studies", "list", "--data-dir", tmp_path).stdout
     shown = run("studies", "show", "1", "--data-dir", tmp_path).stdout
@@ -236,7 +241,6 @@ def test_studies_say_what_was_never_committed_and_ask_again(tmp_path: Path) -> N
         queue_study(store)
         job = claim_one(store)
         report = new_report(store, job, to=["PACS@host:104"])
-        report = replace(report, result=dict.fromkeys(RESULT_KEYS) | {"bone_age_months": 100.8})
         store.queue.complete(job, "worker-1", [report])
         (task,) = store.outbox.claim(None, 1, 60, attempts())
         store.outbox.delivered([task.id], request_commitment=True)

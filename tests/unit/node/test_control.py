@@ -16,8 +16,10 @@ from boneage_node.replay.pacs import SmallPacs
 from boneage_node.settings import load_settings
 from boneage_node.store import DocumentForm, NewDocument, NewReport, ReportKind, Status, Store
 from boneage_node.store.outage import Outage
+from boneage_node.traffic.result import Result, ResultStatus
 
 NOBODY = "NOBODY@127.0.0.1:1"
+RESULT = Result("image.dcm", None, ResultStatus.ASSESSED)
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def report_studies(store: Store, folder: Path, count: int, destinations: list[st
         uid = str(image.SOPInstanceUID)
         file_name = store.spool.write((folder / "report.dcm").read_bytes())
         document = NewDocument(DocumentForm.SR, file_name, destinations, DX, uid)
-        report = NewReport(job.instances[0].id, ReportKind.ASSESSMENT, uid, {}, [document])
+        report = NewReport(job.instances[0].id, ReportKind.ASSESSMENT, uid, RESULT, [document])
         store.queue.complete(job, "worker-1", [report])
 
 
@@ -87,7 +89,7 @@ def test_what_a_fhir_server_says_of_a_bundle_is_kept_with_the_delivery_and_not_l
         queue_study(store)
         job = claim_one(store)
         document = NewDocument(DocumentForm.FHIR, store.spool.write(b"{}", ".json"), [peer.url])
-        report = NewReport(job.instances[0].id, ReportKind.ASSESSMENT, "2.25.1", {}, [document])
+        report = NewReport(job.instances[0].id, ReportKind.ASSESSMENT, "2.25.1", RESULT, [document])
         store.queue.complete(job, "worker-1", [report])
         make_deliveries(store).deliver(peer.url)
     assert [(request.method, request.path) for request in peer.requests] == [("POST", "/")]
@@ -107,7 +109,7 @@ def test_a_bundle_goes_into_a_folder(store: Store, tmp_path: Path) -> None:
     queue_study(store)
     job = claim_one(store)
     document = NewDocument(DocumentForm.FHIR, store.spool.write(bundle, ".json"), [str(folder)])
-    report = NewReport(job.instances[0].id, ReportKind.ASSESSMENT, "2.25.1", {}, [document])
+    report = NewReport(job.instances[0].id, ReportKind.ASSESSMENT, "2.25.1", RESULT, [document])
     store.queue.complete(job, "worker-1", [report])
     make_deliveries(store).deliver(str(folder))
     assert store.outbox.counts()["done"] == 1

@@ -22,6 +22,7 @@ from boneage_node.radiograph import choose_hand_image
 from boneage_node.reading.reporter import Reporter
 from boneage_node.settings import load_settings
 from boneage_node.store import DocumentForm, ReportDetail, Store
+from boneage_node.traffic.result import EarlierBoneAge
 
 BOY = replace(ASSESSMENT, sex=Sex.MALE)
 
@@ -90,7 +91,7 @@ def test_whose_study_it_is_is_copied_byte_for_byte(store: Store, tmp_path: Path,
 def test_without_a_destination_nothing_is_drawn_or_kept(store: Store, tmp_path: Path, image: Dataset) -> None:
     report = read(store, tmp_path, image, send_to=[])
     assert report.documents == []
-    assert report.result["bone_age_months"] == 98.4
+    assert report.result.bone_age_months == 98.4
 
 
 def test_pictures_refusals_and_the_class_are_as_set(store: Store, tmp_path: Path, image: Dataset) -> None:
@@ -149,14 +150,16 @@ def test_a_study_that_comes_back_to_an_answer_says_it_anew(
 def test_earlier_studies_of_the_patient_are_told(
     store: Store, tmp_path: Path, image: Dataset, clock: Clock
 ) -> None:
-    assert read(store, tmp_path, image).result["earlier"] is None
+    assert read(store, tmp_path, image).result.earlier is None
     advanced = replace(BOY, bone_age_months=BOY.bone_age_months + 18.0)
-    earlier = read(store, tmp_path, next_study(image, 365), advanced).result["earlier"]
-    assert earlier["readings"] == [{"study_date": study_date(image).isoformat(), "bone_age_months": 98.4}]
-    assert earlier["bone_age_months_per_month"] == 1.5
-    last = read(store, tmp_path, next_study(image, 400), advanced).result["earlier"]
-    assert len(last["readings"]) == 2
-    assert last["since"] == study_date(image).isoformat()  # the nearer one is too near
+    earlier = read(store, tmp_path, next_study(image, 365), advanced).result.earlier
+    assert earlier is not None
+    assert earlier.readings == (EarlierBoneAge(study_date(image).isoformat(), 98.4),)
+    assert earlier.bone_age_months_per_month == 1.5
+    last = read(store, tmp_path, next_study(image, 400), advanced).result.earlier
+    assert last is not None
+    assert len(last.readings) == 2
+    assert last.since == study_date(image).isoformat()  # the nearer one is too near
 
 
 def test_an_earlier_study_that_was_refused_in_the_end_is_not_told(
@@ -164,7 +167,7 @@ def test_an_earlier_study_that_was_refused_in_the_end_is_not_told(
 ) -> None:
     read(store, tmp_path, image)
     read(store, tmp_path, image, REFUSAL)
-    assert read(store, tmp_path, next_study(image, 365)).result["earlier"] is None
+    assert read(store, tmp_path, next_study(image, 365)).result.earlier is None
 
 
 @pytest.mark.parametrize(
@@ -187,7 +190,7 @@ def test_another_patients_studies_are_not(
     for keyword, value in changes.items():
         setattr(later, keyword, value)
     answer = replace(BOY, sex=Sex.FEMALE) if "PatientSex" in changes else BOY
-    assert read(store, tmp_path, later, answer).result["earlier"] is None
+    assert read(store, tmp_path, later, answer).result.earlier is None
 
 
 @pytest.mark.parametrize("keyword", ["PatientID", "PatientBirthDate"])
@@ -196,4 +199,4 @@ def test_a_patient_who_is_not_known_has_no_earlier_studies(
 ) -> None:
     setattr(image, keyword, "")
     read(store, tmp_path, image)
-    assert read(store, tmp_path, next_study(image, 365)).result["earlier"] is None
+    assert read(store, tmp_path, next_study(image, 365)).result.earlier is None

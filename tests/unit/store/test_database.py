@@ -31,6 +31,7 @@ from boneage_node.store import (
     open_engine,
 )
 from boneage_node.store.tables import Base, DeliveryRow, DocumentRow, EventKind, EventRow, ReportRow
+from boneage_node.traffic.result import Result, ResultStatus
 
 
 @pytest.fixture
@@ -89,8 +90,9 @@ FIRST_ROWS = """
 INSERT INTO studies (id, study_instance_uid, state, received_at, updated_at)
     VALUES (3, '1.2.3', 'reported', '2026-01-01', '2026-01-01');
 INSERT INTO reports (id, study_id, kind, sop_class_uid, sop_instance_uid, file_name, result, created_at)
-    VALUES (5, 3, 'assessment', '1.2.840', '2.25.5', 'sent.dcm', '{"sex": "F"}', '2026-01-01'),
-           (7, 3, 'refusal', NULL, '2.25.7', NULL, '{}', '2026-01-02');
+    VALUES (5, 3, 'assessment', '1.2.840', '2.25.5', 'sent.dcm',
+            '{"file": "a", "status": "assessed", "sex": "F"}', '2026-01-01'),
+           (7, 3, 'refusal', NULL, '2.25.7', NULL, '{"file": "b", "status": "refused"}', '2026-01-02');
 INSERT INTO deliveries (id, report_id, study_id, destination, status, attempts, created_at, scheduled_at)
     VALUES (9, 5, 3, 'PACS@host:104', 'todo', 2, '2026-01-01', '2026-01-01');
 """
@@ -107,8 +109,8 @@ def test_reports_of_the_first_schema_keep_their_files_and_deliveries(engine: Eng
     migrate(engine)
     with Session(engine) as session:
         assert [(report.id, report.result, report.patient) for report in session.query(ReportRow)] == [
-            (5, {"sex": "F"}, None),
-            (7, {}, None),
+            (5, Result("a", None, ResultStatus.ASSESSED, sex="F"), None),
+            (7, Result("b", None, ResultStatus.REFUSED), None),
         ]
         (document,) = session.query(DocumentRow)
         assert (document.report_id, document.form) == (5, DocumentForm.SR)
@@ -221,7 +223,8 @@ def test_a_time_without_a_zone_is_refused(store: Store) -> None:
 def test_an_error_never_quotes_the_row(store: Store) -> None:
     queue_study(store)
     job = claim_one(store)
-    secret = NewReport(99, ReportKind.REFUSAL, "2.25.1", {"patient": "DOE^JOHN"})  # There is no instance 99.
+    result = Result("DOE^JOHN", None, ResultStatus.REFUSED)
+    secret = NewReport(99, ReportKind.REFUSAL, "2.25.1", result)  # There is no instance 99.
     with pytest.raises(IntegrityError) as error:
         store.queue.complete(job, "worker-1", [secret])
     assert "DOE" not in str(error.value)

@@ -30,6 +30,7 @@ from boneage_node.store import (
     StudyState,
 )
 from boneage_node.store.tables import JobRow
+from boneage_node.traffic.result import Result, ResultStatus
 
 HERE = "ARCHIVE@127.0.0.1:104"
 
@@ -98,7 +99,8 @@ def test_completing_stores_reports_and_deliveries(store: Store, clock: Clock) ->
 def test_a_refusal_without_a_file_is_stored_and_not_sent(store: Store) -> None:
     queue_study(store)
     job = claim_one(store)
-    refusal = NewReport(None, ReportKind.REFUSAL, "2.25.1", {"status": "refused", "reason": "not-a-hand"})
+    result = Result("image.dcm", None, ResultStatus.REFUSED, "not-a-hand")
+    refusal = NewReport(None, ReportKind.REFUSAL, "2.25.1", result)
     store.queue.complete(job, "worker-1", [refusal])
     study = store.studies.show(STUDY)
     assert study.state == StudyState.REFUSED
@@ -121,7 +123,8 @@ def test_completing_is_all_or_nothing(store: Store) -> None:
     queue_study(store)
     job = claim_one(store)
     good = new_report(store, job, to=[HERE])
-    not_json = NewReport(job.instances[0].id, ReportKind.ASSESSMENT, "2.25.2", {"z_score": float("nan")})
+    result = Result("image.dcm", None, ResultStatus.ASSESSED, z_score=float("nan"))
+    not_json = NewReport(job.instances[0].id, ReportKind.ASSESSMENT, "2.25.2", result)
     with pytest.raises((ValueError, StatementError), match="JSON compliant"):
         store.queue.complete(job, "worker-1", [good, not_json])
     study = store.studies.show(STUDY)
@@ -140,7 +143,7 @@ def test_refuses_to_end_in_silence_or_to_nowhere(store: Store, outcomes: int, de
 
 def test_a_report_that_could_not_be_sent_is_none() -> None:
     with pytest.raises(ValueError, match="report"):
-        NewReport(None, ReportKind.ASSESSMENT, "2.25.x", {})
+        NewReport(None, ReportKind.ASSESSMENT, "2.25.x", Result("image.dcm", None, ResultStatus.ASSESSED))
 
 
 @pytest.mark.parametrize(
@@ -266,7 +269,7 @@ def test_any_worker_name_works(store: Store) -> None:
 def test_results_keep_every_character(store: Store) -> None:
     queue_study(store)
     job = claim_one(store)
-    result = {"text": "größer ☢ \U0001f9b4 \0", "number": 1.5, "nothing": None}
+    result = Result("größer ☢ \U0001f9b4 \0", None, ResultStatus.REFUSED, z_score=1.5)
     store.queue.complete(job, "worker-1", [NewReport(None, ReportKind.REFUSAL, "2.25.1", result)])
     assert store.studies.show(STUDY).reports[0].result == result
 

@@ -39,7 +39,7 @@ def test_lists_the_latest_first_with_what_came_of_them(store: Store, clock: Cloc
     assert (newest.instances, newest.deliveries, newest.received_at) == (1, {}, clock.now)
     assert (oldest.state, oldest.deliveries) == (StudyState.REPORTED, {"todo": 1})
     assert oldest.result is not None
-    assert oldest.result["bone_age_months"] == 120.5
+    assert oldest.result.bone_age_months == 120.5
     assert store.studies.list(limit=1) == [newest]
     assert store.studies.list(state=StudyState.REPORTED) == [oldest]
 

@@ -1,0 +1,121 @@
+"""The result of a reading, as the database keeps it and ``--json`` prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+
+class ResultStatus(StrEnum):
+    """What a reading came to."""
+
+    ASSESSED = "assessed"
+    REFUSED = "refused"
+    FAILED = "failed"
+    """The reading broke off: the machine's fault, not the image's."""
+    NOT_CHOSEN = "not chosen"
+    """Another image of the study was read."""
+
+
+@dataclass(frozen=True)
+class EarlierBoneAge:
+    """What was read of the same patient in an earlier study; ``study_date`` is ``YYYY-MM-DD``."""
+
+    study_date: str
+    bone_age_months: float
+
+
+@dataclass(frozen=True)
+class EarlierBoneAges:
+    """Earlier readings of the patient and the rate since.
+
+    Attributes:
+        readings: Oldest first.
+        since: Date of the reading that the rate is told from, ``YYYY-MM-DD``; None where it cannot be told.
+        bone_age_months_per_month: The rate, or None.
+    """
+
+    readings: tuple[EarlierBoneAge, ...]
+    since: str | None
+    bone_age_months_per_month: float | None
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> EarlierBoneAges:
+        """The readings of a JSON object as ``Result.to_json`` writes it."""
+        return cls(
+            readings=tuple(EarlierBoneAge(**reading) for reading in value["readings"]),
+            since=value["since"],
+            bone_age_months_per_month=value["bone_age_months_per_month"],
+        )
+
+
+@dataclass(frozen=True)
+class Result:
+    """The result of a reading; None is what is not known. The fields are the keys of its JSON object.
+
+    Attributes:
+        file: What was read, by its path or its key in the spool.
+        status: What it came to.
+        sop_instance_uid: The instance that was read or refused.
+        reason: Reason code of a refusal, or class of the error that a failed reading ended with.
+        sex: As the header says, ``M`` or ``F``.
+        chronological_age_months: Age at the study.
+        bone_age_months: The reading; the mean of both where sex is unknown.
+        bone_age_months_by_sex: The reading as each sex: one entry, or two where sex is unknown.
+        interval_months: (low, high) of the prediction interval.
+        z_score: In Brush Foundation standard deviations.
+        determination: ``delayed``, ``normal``, ``advanced`` or ``indeterminate``.
+        agreement: How well the networks agree, ``usual`` or ``low``.
+        earlier: Earlier readings of the patient, where a node knows any.
+        laterality: Which hand, ``L`` or ``R``.
+        model: What read it: name, version, and the first digits of the weights' sha256.
+        elapsed_ms: How long the reading took, where it was measured.
+    """
+
+    file: str
+    sop_instance_uid: str | None
+    status: ResultStatus
+    reason: str | None = None
+    sex: str | None = None
+    chronological_age_months: float | None = None
+    bone_age_months: float | None = None
+    bone_age_months_by_sex: Mapping[str, float] | None = None
+    interval_months: tuple[float, float] | None = None
+    z_score: float | None = None
+    determination: str | None = None
+    agreement: str | None = None
+    earlier: EarlierBoneAges | None = None
+    laterality: str | None = None
+    model: str | None = None
+    elapsed_ms: float | None = None
+
+    @classmethod
+    def failed(cls, file: str, reason: str) -> Result:
+        """The result of a file whose reading broke off."""
+        return cls(file, None, ResultStatus.FAILED, reason)
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as a JSON object; all keys are always there."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Result:
+        """The result of a JSON object; keys that it lacks, as those of older versions may, are None.
+
+        Raises:
+            KeyError: It says neither what was read nor what it came to.
+        """
+        known = {field.name: value[field.name] for field in fields(cls) if field.name in value}
+        interval, earlier = value.get("interval_months"), value.get("earlier")
+        return cls(
+            **known
+            | {
+                "file": value["file"],
+                "sop_instance_uid": value.get("sop_instance_uid"),
+                "status": ResultStatus(value["status"]),
+                "interval_months": tuple(interval) if interval else None,
+                "earlier": EarlierBoneAges.from_json(earlier) if earlier else None,
+            }
+        )
