@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -67,6 +68,19 @@ def progress_bar(title: str, total: int | None) -> Iterator[Callable[..., None]]
             progress.update(task, completed=done, note=note, total=total)
 
         yield advance
+
+
+def require_train_extra() -> None:
+    """Refuse a command that measures or trains where the packages it takes are not installed.
+
+    Raises:
+        NodeError: With what installs them.
+    """
+    missing = [name for name in ("jinja2", "matplotlib", "pandas") if find_spec(name) is None]
+    if missing:
+        raise NodeError(
+            ExitCode.USAGE, f"This command needs {', '.join(missing)}: pip install 'boneage-node[train]'."
+        )
 
 
 def dicom_files(paths: Iterable[Path]) -> list[Path]:

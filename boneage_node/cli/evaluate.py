@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import date
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +12,7 @@ import typer
 
 from boneage_node.errors import ExitCode, NodeError
 
-from .common import DeviceOption, JsonOption, ModelOption, out, plain_table, progress_bar
+from .common import DeviceOption, JsonOption, ModelOption, out, plain_table, progress_bar, require_train_extra
 
 if TYPE_CHECKING:
     from boneage_node.bone_age.predictor import Predictor
@@ -55,7 +54,9 @@ def evaluate(
 
     Example: boneage-node evaluate --data ~/rsna --out report --stress --phantoms 200
     """
-    _refuse_options(report, card, split)
+    require_train_extra()
+    if card and split != "validation":
+        raise NodeError(ExitCode.USAGE, "--card goes with --split validation: a card holds nothing else.")
     from boneage_node.evaluation.finding import finding_figures
     from boneage_node.evaluation.report import Evaluation
     from boneage_node.reading.study import load_predictor
@@ -76,15 +77,7 @@ def evaluate(
     figures = evaluation.figures()
     if card:
         _write_card(model, predictor, figures)
-    _tell(evaluation, figures, report, as_json)
-
-
-def _refuse_options(report: Path | None, card: bool, split: str) -> None:
-    """Say what cannot be done before anything is read."""
-    if report and not find_spec("matplotlib"):
-        raise NodeError(ExitCode.USAGE, "--out draws with matplotlib: pip install 'boneage-node[train]'.")
-    if card and split != "validation":
-        raise NodeError(ExitCode.USAGE, "--card goes with --split validation: a card holds nothing else.")
+    _show(evaluation, figures, report, as_json)
 
 
 def _doubt(predictor: Predictor, every: list[Example], split: str, card: bool) -> str:
@@ -101,7 +94,7 @@ def _doubt(predictor: Predictor, every: list[Example], split: str, card: bool) -
     return said
 
 
-def _tell(evaluation: Evaluation, figures: dict[str, Any], report: Path | None, as_json: bool) -> None:
+def _show(evaluation: Evaluation, figures: dict[str, Any], report: Path | None, as_json: bool) -> None:
     """Print the figures, and write the report where asked."""
     from boneage_node.evaluation.tables import tables
 

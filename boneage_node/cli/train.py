@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import progress_bar
+from boneage_node.errors import ExitCode, NodeError
+
+from .common import progress_bar, require_train_extra
 
 if TYPE_CHECKING:
     from boneage_node.training.model import ModelRun
@@ -54,6 +56,7 @@ def segmentation(
     below. To strike bad ones, write their ids into OUT/segmentation/strike.txt, delete the folders of the
     rounds that looked at them and of those after, and give the command again.
     """
+    require_train_extra()
     from boneage_node.training.segmentation import SegmentationRecipe
 
     recipe = _recipe(
@@ -72,6 +75,7 @@ def registration(
     data: Data, out: Out = _RUNS, steps: Steps = None, seed: Seed = 1, device: Device = "auto"
 ) -> None:
     """Train the key-point network from DATA/annotations/keypoints.csv."""
+    require_train_extra()
     from boneage_node.training.model import finder_recipes
     from boneage_node.training.registration import RegistrationRecipe
 
@@ -95,22 +99,12 @@ def age(
     device: Device = "auto",
 ) -> None:
     """Cut all hands once and train the age networks on them."""
-    from boneage_node.training.model import DEFAULT_AGE, finder_recipes
-
-    recipe = _recipe(DEFAULT_AGE, steps=steps, batch=batch, seed=seed)
-    _run(
-        lambda run: run.train_age(member),
-        data=data,
-        out=out,
-        family=family,
-        age=recipe,
-        device=device,
-        **finder_recipes(out, seed),
-    )
+    given = {"steps": steps, "batch": batch, "seed": seed}
+    _run_ages(lambda run: run.train_age(member), given, data=data, out=out, family=family, device=device)
 
 
 @app.command(name="all")
-def everything(
+def all_(
     data: Data,
     out: Out = _RUNS,
     family: Family = "regions",
@@ -124,18 +118,8 @@ def everything(
     Example: boneage-node train all --data ~/rsna --out runs/bone-age, then use it with --model
     runs/bone-age/model.
     """
-    from boneage_node.training.model import DEFAULT_AGE, finder_recipes
-
-    recipe = _recipe(DEFAULT_AGE, steps=steps, batch=batch, seed=seed)
-    folder = _run(
-        lambda run: run.finish(),
-        data=data,
-        out=out,
-        family=family,
-        age=recipe,
-        device=device,
-        **finder_recipes(out, seed),
-    )
+    given = {"steps": steps, "batch": batch, "seed": seed}
+    folder = _run_ages(lambda run: run.finish(), given, data=data, out=out, family=family, device=device)
     typer.echo((folder / "MODEL_CARD.md").read_text())
 
 
@@ -145,6 +129,15 @@ def _recipe(default: Any, **given: Any) -> Any:
 
     recipe = default() if isinstance(default, type) else default
     return replace(recipe, **{name: value for name, value in given.items() if value is not None})
+
+
+def _run_ages(work: Callable[[ModelRun], Any], given: dict[str, Any], *, out: Path, **settings: Any) -> Any:
+    """Do what trains age networks, with the recipe given and the finder's as it was, or will be, trained."""
+    require_train_extra()
+    from boneage_node.training.model import DEFAULT_AGE, finder_recipes
+
+    recipes = finder_recipes(out, given["seed"])
+    return _run(work, out=out, age=_recipe(DEFAULT_AGE, **given), **recipes, **settings)
 
 
 def _run(work: Callable[[ModelRun], Any], **settings: Any) -> Any:
@@ -161,8 +154,7 @@ def _run(work: Callable[[ModelRun], Any], **settings: Any) -> Any:
         first = world()[0] == 0
         return work(ModelRun(stage=progress_bar if first else _silent, **settings))
     except (DataError, ModelError) as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(2) from error
+        raise NodeError(ExitCode.USAGE, str(error)) from error
 
 
 @contextmanager

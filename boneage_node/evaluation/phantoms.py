@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from boneage_node.bone_age import Answer, Assessment, Hand, Refusal, Sex
+from boneage_node.bone_age import Answer, Assessment, Hand, Sex
 from boneage_node.bone_age.cropping import FoundHand
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.bone_age.registration import POINT_NAMES, Points
@@ -63,7 +63,7 @@ def phantom_table(readings: list[PhantomReading]) -> dict[str, Any]:
     errors = np.array([r.point_errors for r in readings if r.point_errors is not None])
     return {
         "phantoms": len(readings),
-        "refusals": refusals(r.answer if isinstance(r.answer, Refusal) else None for r in readings),
+        "refusals": refusals(r.answer for r in readings),
         "all": _figures(readings),
         **{name: _figures([r for r in readings if r.sex is sex]) for sex, name in SEX_NAMES.items()},
         "mask_iou": {"mean": round(float(np.mean(ious)), 3), "least": round(min(ious), 3)} if ious else None,

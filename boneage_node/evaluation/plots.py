@@ -1,4 +1,4 @@
-"""The plots of an evaluation, as SVG elements for a page. Needs the extra ``train``: matplotlib."""
+"""The plots of an evaluation, as SVG elements for a page."""
 
 from __future__ import annotations
 
@@ -10,62 +10,73 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
 from boneage_node.bone_age import Assessment, Sex
+from boneage_node.report.picture.style import AMBER, CHART_GRID, GREY, KEY_POINT, OUTLINE
 
 from .phantoms import PhantomReading
-from .readings import Reading
 from .strata import SEX_NAMES
 
-COLOURS = {Sex.MALE: "#2563a8", Sex.FEMALE: "#c2571a"}
-_INK, _GRID = "#333333", "#dddddd"
+
+def _on_paper(colour: tuple[int, int, int], light: float) -> tuple[float, ...]:
+    """A colour of the picture, which is dark, made as dark as it has to be on white paper."""
+    return tuple(min(1.0, light * value / 255) for value in colour)
+
+
+COLOURS = {Sex.MALE: _on_paper(OUTLINE, 0.62), Sex.FEMALE: _on_paper(AMBER, 0.82)}
+"""Of boys and girls: the two that the picture's growth chart draws readings in."""
+
+_INK, _GRID = _on_paper(CHART_GRID, 0.9), _on_paper(GREY, 1.3)
+_TOO_MUCH, _PLAIN = _on_paper(KEY_POINT, 0.8), _on_paper(GREY, 0.8)
+_LINE, _THIN = 1.2, 0.6
 _STYLE: Any = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 10,
     "axes.edgecolor": _INK,
     "axes.labelcolor": _INK,
+    "text.color": _INK,
     "axes.titlesize": 10.5,
     "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
     "grid.color": _GRID,
-    "grid.linewidth": 0.6,
+    "grid.linewidth": _THIN,
     "legend.frameon": False,
     "xtick.color": _INK,
     "ytick.color": _INK,
 }
 
 Bands = Mapping[str, Sequence[Mapping[str, Any]]]
-"""``table.band_table`` of each population, by a title for it."""
+"""``strata.band_table`` of each population, by a title for it."""
 
 
-def bland_altman(readings: Sequence[Reading]) -> str:
+def bland_altman(frame: pd.DataFrame) -> str:
     """Reading minus label against the mean of both, by sex, with mean and 95% limits of agreement.
 
     Source: Bland and Altman, Lancet 1986;1:307-310: the limits are the mean difference ± 1.96 SD.
+
+    Args:
+        frame: A ``strata.reading_frame``.
     """
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(9.2, 3.9), layout="constrained")
         panels = figure.subplots(1, 2, sharex=True, sharey=True)
         for sex, axes in zip(COLOURS, panels, strict=True):
-            pairs = [
-                (r.assessment.bone_age_months, r.example.bone_age_months)
-                for r in readings
-                if r.assessment and r.example.sex is sex
-            ]
-            read, label = np.array(pairs).reshape(-1, 2).T
-            axes.scatter((read + label) / 2, read - label, s=11, alpha=0.55, color=COLOURS[sex], lw=0)
-            axes.set_title(f"{SEX_NAMES[sex].capitalize()}, n = {len(pairs)}")
+            read = frame[frame["sex"] == sex].dropna(subset="error")
+            means = (read["months"] + read["label"]) / 2
+            axes.scatter(means, read["error"], s=12, alpha=0.75, color=COLOURS[sex], lw=0)
+            axes.set_title(f"{SEX_NAMES[sex].capitalize()}, n = {len(read)}")
             axes.set_xlabel("mean of reading and label, months")
-            axes.axhline(0, color=_INK, lw=0.6)
+            axes.axhline(0, color=_INK, lw=_THIN)
             axes.grid(axis="y")
-            if len(pairs) > 1:
-                _agreement_lines(axes, read - label)
+            if len(read) > 1:
+                _agreement_lines(axes, read["error"].to_numpy())
         panels[0].set_ylabel("reading minus label, months")
         return _svg(figure, "bland-altman")
 
@@ -77,7 +88,7 @@ def _agreement_lines(axes: Axes, differences: npt.NDArray[np.float64]) -> None:
         (mean - spread, "--", "-1.96 SD"),
         (mean + spread, "--", "+1.96 SD"),
     ):
-        axes.axhline(height, color=_INK, lw=1.1, ls=dashes)
+        axes.axhline(height, color=_INK, lw=_LINE, ls=dashes)
         axes.annotate(
             f"{word} {height:+.1f}",
             (1, height),
@@ -102,7 +113,7 @@ def error_by_age(bands: Bands) -> str:
                 counts = [str(row["images"] - row["refused"]) for row in own]
                 axes.bar_label(bars, counts, fontsize=7.5, color=_INK, padding=1)
                 axes.plot(x, [row["bias_months"] for row in own], "D", ms=4, color="white", mec=_INK, mew=0.9)
-            axes.axhline(0, color=_INK, lw=0.6)
+            axes.axhline(0, color=_INK, lw=_THIN)
             axes.set_ylabel("months")
         return _svg(figure, "error-by-age")
 
@@ -124,10 +135,10 @@ def coverage_by_age(bands: Bands, nominal: float) -> str:
                     np.maximum(0, [shares - ends[:, 0], ends[:, 1] - shares]),
                     fmt="o",
                     ms=4.5,
-                    lw=1.4,
+                    lw=_LINE,
                     color=colour,
                 )
-            axes.axhline(nominal, color=_INK, lw=1, ls="--")
+            axes.axhline(nominal, color=_INK, lw=_LINE, ls="--")
             axes.set_ylim(min(0.5, axes.get_ylim()[0]), 1.02)
             axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
         return _svg(figure, "coverage-by-age")
@@ -169,9 +180,9 @@ def stress_changes(stress: Sequence[Mapping[str, Any]]) -> str:
         axes = figure.subplots()
         names = [f"{row['transformation']}, {row['variant']}" for row in stress]
         changes = [row["mae_change_months"] or 0.0 for row in stress]
-        axes.barh(names, changes, color=["#b3261e" if change > 1 else "#7a8794" for change in changes])
-        axes.axvline(0, color=_INK, lw=0.6)
-        axes.axvline(1, color=_INK, lw=1, ls="--")
+        axes.barh(names, changes, color=[_TOO_MUCH if change > 1 else _PLAIN for change in changes])
+        axes.axvline(0, color=_INK, lw=_THIN)
+        axes.axvline(1, color=_INK, lw=_LINE, ls="--")
         axes.invert_yaxis()
         axes.grid(axis="x")
         axes.set_xlabel("change in mean absolute error, months")
@@ -183,7 +194,7 @@ def phantom_ages(phantoms: Sequence[PhantomReading]) -> str:
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(5.4, 4.6), layout="constrained")
         axes = figure.subplots()
-        axes.plot([0, 240], [0, 240], color=_INK, lw=0.8)
+        axes.plot([0, 240], [0, 240], color=_INK, lw=_LINE)
         axes.set(xlim=(0, 240), ylim=(0, 240))
         for sex, colour in COLOURS.items():
             own = [p for p in phantoms if p.sex is sex]

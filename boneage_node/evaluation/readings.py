@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from boneage_node.bone_age import Assessment, Hand, Refusal, Sex
+from boneage_node.bone_age import Assessment, Hand, Refusal
 from boneage_node.bone_age.cropping import FoundHand, member_raster
 from boneage_node.bone_age.framing import Grey, working_image
 from boneage_node.bone_age.predictor import MALE, Predictor
@@ -119,47 +118,6 @@ def point_errors(found: FoundHand, true_px: Points) -> npt.NDArray[np.float64]:
     return np.asarray(off_px / length_px, dtype=np.float64)
 
 
-def errors_months(readings: list[Reading]) -> npt.NDArray[np.float64]:
-    """Reading minus label of those that were assessed, shape (n,)."""
-    return np.array(
-        [r.assessment.bone_age_months - r.example.bone_age_months for r in readings if r.assessment]
-    )
-
-
-def holds(assessment: Assessment, label_months: float) -> bool:
-    """Whether the interval holds the label."""
-    low, high = assessment.interval_months
-    return low <= label_months <= high
-
-
-def figures(readings: list[Reading]) -> dict[str, Any]:
-    """Errors in months, refusals and the interval's measured coverage."""
-    errors = errors_months(readings)
-    inside = [holds(r.assessment, r.example.bone_age_months) for r in readings if r.assessment]
-    if not len(errors):
-        return {"images": len(readings), "refused": len(readings)}
-    return {
-        "images": len(readings),
-        "refused": len(readings) - len(errors),
-        "mae_months": round(float(np.abs(errors).mean()), 2),
-        "median_absolute_error_months": round(float(np.median(np.abs(errors))), 2),
-        "rmse_months": round(float(np.sqrt((errors**2).mean())), 2),
-        "bias_months": round(float(errors.mean()), 2),
-        "interval_coverage": round(float(np.mean(inside)), 3),
-    }
-
-
-def summary(readings: list[Reading]) -> dict[str, Any]:
-    """Figures on high-resolution images, the ones a node sees, then on all and on each sex."""
-    sharp = [r for r in readings if r.sharp]
-    return {
-        "high_resolution": figures(sharp),
-        "high_resolution_boys": figures([r for r in sharp if r.example.sex is Sex.MALE]),
-        "high_resolution_girls": figures([r for r in sharp if r.example.sex is Sex.FEMALE]),
-        "all": figures(readings),
-    }
-
-
-def refusals(answers: Iterable[Refusal | None]) -> dict[str, int]:
-    """How often each reason was given, the most frequent first."""
-    return dict(Counter(str(answer.code) for answer in answers if answer).most_common())
+def refusals(answers: Iterable[Assessment | Refusal | None]) -> dict[str, int]:
+    """How often each reason was given, the most frequent first; an assessment is no refusal."""
+    return dict(Counter(str(one.code) for one in answers if isinstance(one, Refusal)).most_common())

@@ -1,19 +1,33 @@
-"""What ``boneage-node evaluate`` found, as one JSON object with a row an image."""
+"""The result of an evaluation: all its figures, and a row an image, as one JSON object."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from boneage_node import __version__
 from boneage_node.bone_age.manifest import Manifest
 
 from .phantoms import PhantomReading, phantom_table
-from .readings import Reading, refusals, summary
-from .strata import band_table, interval_table, member_table, populations, sex_unknown, stage_table
+from .readings import Reading, refusals
+from .strata import (
+    band_table,
+    interval_table,
+    network_frame,
+    network_names,
+    network_table,
+    populations,
+    reading_frame,
+    sex_unknown,
+    stage_table,
+    summary,
+)
 
 JSON_FILE = "evaluation.json"
 
@@ -26,7 +40,7 @@ class Evaluation:
         manifest: The model's.
         split: Which images.
         readings: Of the split's images.
-        finding: ``annotated.finding_figures``.
+        finding: ``finding.finding_figures``.
         stress: Rows of ``stress.stress_table``.
         phantoms: Readings of drawn hands.
         doubt: Why the figures may be too good (``held_out.doubt``).
@@ -45,20 +59,26 @@ class Evaluation:
         """Name, version and sha256 of the weights."""
         return str(self.manifest.identity)
 
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The readings, a row an image (``strata.reading_frame``)."""
+        return reading_frame(self.readings)
+
     def figures(self) -> dict[str, Any]:
         """All figures, without the single images; each table for every population that has images."""
         interval = self.manifest.interval
-        parts = {name: part for name, part in populations(self.readings).items() if part}
+        parts = {name: part for name, part in populations(self.frame).items() if len(part)}
+        errors = populations(network_frame(self.readings))
         return {
             "model": self.model,
             "software": f"boneage-node {__version__}",
             "split": self.split,
             "doubt": self.doubt,
             "nominal_coverage": interval.coverage,
-            "figures": summary(self.readings),
-            "refusals": {name: refusals(r.refusal for r in part) for name, part in parts.items()},
-            "networks": {name: member_table(part) for name, part in parts.items()},
-            "stages": {name: stage_table(part) for name, part in parts.items()},
+            "figures": summary(self.frame),
+            "refusals": {name: refusals(part["refusal"]) for name, part in parts.items()},
+            "networks": {name: network_table(errors[name], network_names(errors[name])) for name in parts},
+            "stages": {name: stage_table(part, errors[name]) for name, part in parts.items()},
             "bands": {name: band_table(part) for name, part in parts.items()},
             "intervals": {name: interval_table(part, interval) for name, part in parts.items()},
             "finding": dict(self.finding),

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from boneage_node.bone_age import Sex
+from boneage_node.bone_age import Assessment, Sex
 from boneage_node.bone_age.manifest import Interval
 
-from .readings import ENSEMBLE, Reading, figures, holds
+from .readings import ENSEMBLE, Reading
 
 SEX_NAMES = {Sex.MALE: "boys", Sex.FEMALE: "girls"}
 UNTOLD = "sex not told"
+GROUPS = ("all", *SEX_NAMES.values(), UNTOLD)
 _BAND_MONTHS = 24
 _LAST_BAND_FROM = 216
+_READ = ("months", "error", "inside", "width")
 
 
 @dataclass(frozen=True)
@@ -52,126 +55,165 @@ def stage_of(age_months: float, sex: Sex) -> Stage:
     return next(stage for stage in reversed(STAGES) if stage.from_months(sex) <= age_months)
 
 
-def populations(readings: list[Reading]) -> dict[str, list[Reading]]:
-    """The images to report on: of high resolution, which a node sees, and all."""
-    return {"high_resolution": [r for r in readings if r.sharp], "all": readings}
+def reading_frame(readings: Iterable[Reading]) -> pd.DataFrame:
+    """A row an image: its labels, what was read of it, and what was read as of unknown sex (``both_...``).
 
-
-def by_sex(readings: list[Reading]) -> dict[str, list[Reading]]:
-    """All, boys, girls."""
-    groups = {name: [r for r in readings if r.example.sex is sex] for sex, name in SEX_NAMES.items()}
-    return {"all": readings, **groups}
-
-
-def told_months(reading: Reading) -> dict[str, float]:
-    """What each network and head, and the ensemble, reads of an assessed hand whose sex it is told."""
-    assert reading.assessment is not None
-    return dict(reading.assessment.member_months) | {ENSEMBLE: reading.assessment.bone_age_months}
-
-
-def row_names(readings: list[Reading]) -> list[str]:
-    """Networks and heads in the model's order, the ensemble last."""
-    return list(next((told_months(r) for r in readings if r.assessment), {ENSEMBLE: 0.0}))
-
-
-def member_table(readings: list[Reading]) -> dict[str, dict[str, float | None]]:
-    """Mean absolute error in months by network and head, for all, boys, girls, and with the sex not told.
-
-    The last is over the same images, or None where it was not read.
+    ``error`` is reading minus label, ``inside`` is 1 where the interval holds the label, else 0, ``width`` is
+    the interval's; all are NaN where the image was refused.
     """
-    return {name: _maes(readings, name) for name in row_names(readings)}
+    columns = ["sharp", "sex", "label", "stage", "refusal", *_READ, *(f"both_{name}" for name in _READ)]
+    rows = [
+        {
+            "sharp": r.sharp,
+            "sex": r.example.sex,
+            "label": r.example.bone_age_months,
+            "stage": stage_of(r.example.bone_age_months, r.example.sex).name,
+            "refusal": r.refusal,
+        }
+        | _read(r.assessment, r.example.bone_age_months)
+        | {f"both_{name}": value for name, value in _read(r.as_both, r.example.bone_age_months).items()}
+        for r in readings
+    ]
+    return pd.DataFrame(rows, columns=columns).astype({"sharp": bool} | dict.fromkeys(columns[5:], float))
 
 
-def stage_table(readings: list[Reading]) -> dict[str, dict[str, Any]]:
-    """For each stage: images assessed by sex, and what ``member_table`` has."""
-    names = row_names(readings)
-    read = [r for r in readings if r.assessment]
+def _read(answer: Assessment | None, label_months: float) -> dict[str, float]:
+    if answer is None:
+        return dict.fromkeys(_READ, np.nan)
+    low, high = answer.interval_months
+    months = answer.bone_age_months
+    values = (months, months - label_months, float(low <= label_months <= high), high - low)
+    return dict(zip(_READ, values, strict=True))
+
+
+def network_frame(readings: Iterable[Reading]) -> pd.DataFrame:
+    """A row for each image read, network and head, the ensemble too, and group in which the image counts.
+
+    The groups are all, the image's sex, and, where it was asked, ``UNTOLD``.
+    """
+    rows = []
+    for r in readings:
+        if r.assessment is None:
+            continue
+        label, sex = r.example.bone_age_months, r.example.sex
+        told = {**r.assessment.member_months, ENSEMBLE: r.assessment.bone_age_months}
+        for group, read in (("all", told), (SEX_NAMES[sex], told), (UNTOLD, r.untold_months or {})):
+            stage = stage_of(label, sex).name
+            rows += [(r.sharp, stage, name, group, abs(months - label)) for name, months in read.items()]
+    frame = pd.DataFrame(rows, columns=["sharp", "stage", "network", "group", "error"])
+    return frame.astype({"sharp": bool, "error": float})
+
+
+def populations(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows to report on: of high-resolution images, which a node sees, and of all."""
+    return {"high_resolution": frame[frame["sharp"]], "all": frame}
+
+
+def figures(frame: pd.DataFrame) -> dict[str, Any]:
+    """Errors in months, refusals and the interval's measured coverage, of a ``reading_frame``."""
+    read = frame.dropna(subset="error")
+    errors = read["error"]
+    row: dict[str, Any] = {"images": len(frame), "refused": len(frame) - len(read)}
+    if read.empty:
+        return row
+    return row | {
+        "mae_months": round(float(errors.abs().mean()), 2),
+        "median_absolute_error_months": round(float(errors.abs().median()), 2),
+        "rmse_months": round(float(np.sqrt((errors**2).mean())), 2),
+        "bias_months": round(float(errors.mean()), 2),
+        "interval_coverage": round(float(read["inside"].mean()), 3),
+    }
+
+
+def summary(frame: pd.DataFrame) -> dict[str, Any]:
+    """Figures on high-resolution images, the ones a node sees, by sex too, then on all."""
+    sharp = frame[frame["sharp"]]
+    by_sex = {f"high_resolution_{name}": sharp[sharp["sex"] == sex] for sex, name in SEX_NAMES.items()}
+    parts = {"high_resolution": sharp, **by_sex, "all": frame}
+    return {name: figures(part) for name, part in parts.items()}
+
+
+def network_table(errors: pd.DataFrame, names: Iterable[str]) -> dict[str, dict[str, float | None]]:
+    """Mean absolute error in months by network and group of a ``network_frame``; None where there is none."""
+    means = errors.groupby(["network", "group"])["error"].mean().to_dict()
+    return {name: {group: _rounded(means.get((name, group))) for group in GROUPS} for name in names}
+
+
+def network_names(errors: pd.DataFrame) -> list[str]:
+    """Networks and heads in the model's order, the ensemble last."""
+    return list(errors["network"].unique()) or [ENSEMBLE]
+
+
+def stage_table(frame: pd.DataFrame, errors: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """For each stage: images read, by sex, and what ``network_table`` has."""
+    read = frame.dropna(subset="error").groupby(["stage", "sex"]).size().to_dict()
+    names = network_names(errors)
     table = {}
-    for stage in STAGES:
-        part = [r for r in read if stage_of(r.example.bone_age_months, r.example.sex) is stage]
-        table[stage.name] = {
-            "images": {group: len(own) for group, own in by_sex(part).items()},
-            "mae_months": {name: _maes(part, name) for name in names},
+    for stage in (stage.name for stage in STAGES):
+        counts = {name: read.get((stage, sex), 0) for sex, name in SEX_NAMES.items()}
+        table[stage] = {
+            "images": {"all": sum(counts.values()), **counts},
+            "mae_months": network_table(errors[errors["stage"] == stage], names),
         }
     return table
 
 
-def band_table(readings: list[Reading]) -> list[dict[str, Any]]:
+def band_table(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """``figures`` for each sex and two years of labelled age that has images; the last band is open."""
+    starts = (frame["label"] // _BAND_MONTHS * _BAND_MONTHS).clip(upper=_LAST_BAND_FROM).astype(int)
+    parts = dict(iter(frame.groupby(["sex", starts])))
     rows = []
     for sex in Sex:
-        own = [r for r in readings if r.example.sex is sex]
         for low in range(0, _LAST_BAND_FROM + 1, _BAND_MONTHS):
-            high = None if low == _LAST_BAND_FROM else low + _BAND_MONTHS
-            part = [r for r in own if low <= r.example.bone_age_months < (high or np.inf)]
-            if part:
+            if (part := parts.get((sex, low))) is not None:
+                high = None if low == _LAST_BAND_FROM else low + _BAND_MONTHS
                 rows.append({"sex": str(sex), "from_months": low, "to_months": high} | figures(part))
     return rows
 
 
-def interval_table(readings: list[Reading], interval: Interval) -> list[dict[str, Any]]:
+def interval_table(frame: pd.DataFrame, interval: Interval) -> list[dict[str, Any]]:
     """For each sex and band of the age read: half width, images, and the share whose label it holds.
 
     These are the bands that the intervals were calibrated in; the last of a sex has no end.
     """
+    read = frame.dropna(subset="error")
     rows = []
     for sex, bands in interval.bands.items():
-        starts_months = [0.0, *(band.below_months for band in bands)]
-        for band, start_months in zip(bands, starts_months, strict=False):
-            inside = [
-                holds(r.assessment, r.example.bone_age_months)
-                for r in readings
-                if r.assessment
-                and r.example.sex is sex
-                and interval.band(sex, r.assessment.bone_age_months) is band
-            ]
+        own = read[read["sex"] == sex]
+        edges = [band.below_months for band in bands[:-1]]
+        inside = own.groupby(np.digitize(own["months"], edges))["inside"].agg(["size", "mean"])
+        held = inside.reindex(range(len(bands))).itertuples(index=False)
+        for low, high, band, (images, share) in zip([0.0, *edges], [*edges, None], bands, held, strict=True):
             rows.append(
                 {
                     "sex": str(sex),
-                    "from_months": start_months,
-                    "to_months": None if band is bands[-1] else band.below_months,
+                    "from_months": low,
+                    "to_months": high,
                     "half_width_months": band.half_width_months,
-                    "images": len(inside),
-                    "interval_coverage": round(float(np.mean(inside)), 3) if inside else None,
+                    "images": 0 if np.isnan(images) else int(images),
+                    "interval_coverage": _rounded(share, 3),
                 }
             )
     return rows
 
 
-def sex_unknown(readings: list[Reading]) -> dict[str, Any]:
+def sex_unknown(frame: pd.DataFrame) -> dict[str, Any]:
     """Figures of hands read as both sexes, beside the width of the interval where sex is known.
 
     Refused are those that are read where sex is known, and not where it is unknown.
     """
-    read = [(r.assessment, r.as_both, r.example.bone_age_months) for r in readings if r.assessment]
-    both = [(answer, label) for _, answer, label in read if answer]
+    read = frame.dropna(subset="error")
+    both = read.dropna(subset="both_error")
     row: dict[str, Any] = {"images": len(read), "refused": len(read) - len(both)}
-    if not both:
+    if both.empty:
         return row
-    errors = [abs(answer.bone_age_months - label) for answer, label in both]
     return row | {
-        "mae_months": round(float(np.mean(errors)), 2),
-        "interval_coverage": round(float(np.mean([holds(answer, label) for answer, label in both])), 3),
-        "interval_width_months": _mean_width(answer.interval_months for answer, _ in both),
-        "interval_width_sex_known_months": _mean_width(told.interval_months for told, _, _ in read),
+        "mae_months": _rounded(both["both_error"].abs().mean()),
+        "interval_coverage": _rounded(both["both_inside"].mean(), 3),
+        "interval_width_months": _rounded(both["both_width"].mean(), 1),
+        "interval_width_sex_known_months": _rounded(read["width"].mean(), 1),
     }
 
 
-def _maes(readings: list[Reading], name: str) -> dict[str, float | None]:
-    """Mean absolute error of a network and head for all, boys, girls, and with the sex not told."""
-    told = {group: _told_mae(part, name) for group, part in by_sex(readings).items()}
-    return told | {UNTOLD: _mae((r.untold_months[name], r) for r in readings if r.untold_months)}
-
-
-def _told_mae(readings: list[Reading], name: str) -> float | None:
-    return _mae((told_months(r)[name], r) for r in readings if r.assessment)
-
-
-def _mae(read: Iterable[tuple[float, Reading]]) -> float | None:
-    """Mean absolute error of months read; None where there are none."""
-    errors = [abs(months - reading.example.bone_age_months) for months, reading in read]
-    return round(float(np.mean(errors)), 2) if errors else None
-
-
-def _mean_width(intervals: Iterable[tuple[float, float]]) -> float:
-    return round(float(np.mean([high - low for low, high in intervals])), 1)
+def _rounded(value: float | None, digits: int = 2) -> float | None:
+    return None if value is None or np.isnan(value) else round(float(value), digits)

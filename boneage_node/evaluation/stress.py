@@ -151,7 +151,7 @@ def stress_table(readings: list[Reading], answers: Answers) -> list[dict[str, An
                 "transformation": variant.transformation,
                 "variant": variant.name,
                 "images": len(own),
-                "refusals": refusals(answer if isinstance(answer, Refusal) else None for answer in own),
+                "refusals": refusals(own),
                 "newly_refused": sum(bool(r.assessment) and isinstance(a, Refusal) for r, a in pairs),
             }
             | _changes(pairs)

@@ -1,24 +1,14 @@
-"""The figures of an evaluation as tables in words, for the terminal and the page."""
+"""The figures of an evaluation as tables in words, for the terminal, the page and the model card."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from boneage_node.bone_age import ReasonCode, Refusal, Sex
 
-from .strata import SEX_NAMES, STAGES, UNTOLD
-
-FIGURE_COLUMNS = {
-    "images": "n",
-    "refused": "refused",
-    "mae_months": "MAE",
-    "median_absolute_error_months": "median",
-    "rmse_months": "RMSE",
-    "bias_months": "bias",
-    "interval_coverage": "coverage",
-}
+from .strata import GROUPS, SEX_NAMES, STAGES, UNTOLD
 
 _INTERVAL_NOTE = (
     "Each sex and band of the age that is read has its own half width; few images say little of a share."
@@ -26,6 +16,13 @@ _INTERVAL_NOTE = (
 _FINDING_NOTE = "Errors of key points are shares of the length from the middle finger's tip to the capitate."
 _ANNOTATED_NOTE = f"{_FINDING_NOTE} Both are of the hands that are not refused."
 _UNTOLD_NOTE = f"'{UNTOLD}': each network is told that sex is unknown, as now and then in training."
+_STAGE_NOTE = "Stages begin at these months of labelled age of girls and boys: {}.".format(
+    ", ".join(f"{s.name} {s.girls_from_months:g} and {s.boys_from_months:g}" for s in STAGES[1:])
+)
+
+Record = Mapping[str, Any]
+Columns = Mapping[str, Callable[[Record], str]]
+"""By heading, the cell of a record of figures."""
 
 
 @dataclass(frozen=True)
@@ -38,30 +35,117 @@ class Table:
     note: str = ""
 
 
-def tables(figures: Mapping[str, Any]) -> dict[str, Table]:
+def _table(title: str, first: str, columns: Columns, records: Mapping[str, Record], note: str = "") -> Table:
+    rows = [(name, *(cell(record) for cell in columns.values())) for name, record in records.items()]
+    return Table(title, (first, *columns), rows, note)
+
+
+def _number(key: str, form: str = ".2f") -> Callable[[Record], str]:
+    """A figure of a record, or a count; a dash where it has none."""
+
+    def cell(record: Record) -> str:
+        value = record.get(key)
+        return "-" if value is None else str(value) if isinstance(value, int) else format(value, form)
+
+    return cell
+
+
+def _share(key: str) -> Callable[[Record], str]:
+    return _number(key, ".1%")
+
+
+def _refused(record: Record) -> str:
+    images, refused = record["images"], record["refused"]
+    return f"{refused} ({refused / images:.1%})" if images and refused else str(refused)
+
+
+_COUNTS: Columns = {"n": _number("images"), "refused": _number("refused")}
+_FIGURES: Columns = {
+    "n": _number("images"),
+    "refused": _refused,
+    "MAE": _number("mae_months"),
+    "median": _number("median_absolute_error_months"),
+    "RMSE": _number("rmse_months"),
+    "bias": _number("bias_months"),
+    "coverage": _share("interval_coverage"),
+}
+_INTERVALS: Columns = {
+    "n": _number("images"),
+    "half width": lambda band: f"±{band['half_width_months']:.1f}",
+    "coverage": _share("interval_coverage"),
+}
+_SEX_UNKNOWN: Columns = {
+    **_COUNTS,
+    "MAE": _number("mae_months"),
+    "coverage": _share("interval_coverage"),
+    "width": _number("interval_width_months"),
+    "width,\nsex known": _number("interval_width_sex_known_months"),
+}
+_STRESS: Columns = {
+    "n": _number("read_both_ways"),
+    "MAE": _number("mae_months"),
+    "change\nin MAE": _number("mae_change_months", "+.2f"),
+    "moved over\n12 months": _share("large_changes"),
+    "newly\nrefused": _number("newly_refused"),
+}
+_PHANTOMS: Columns = {
+    **_COUNTS,
+    "rank\ncorrelation": _number("rank_correlation"),
+    "MAE": _number("mae_months"),
+    "bias": _number("bias_months"),
+}
+
+
+def tables(figures: Record) -> dict[str, Table]:
     """The tables of ``Evaluation.figures``, in the order of reading, by a name for each."""
-    shown = {"figures": _figure_table(figures), "refusals": _refusal_table(figures)}
+    every = {words(name): row for name, row in figures["figures"].items()}
+    shown = {
+        "figures": _table(f"{figures['split']}, months", "images", _FIGURES, every),
+        "refusals": _refusal_table(figures["refusals"]),
+    }
     parts = reported(figures)
-    for name, note in zip(parts, (_UNTOLD_NOTE, ""), strict=False):
+    for name in parts:
+        note = _UNTOLD_NOTE if name == parts[0] else ""
         shown[f"networks {name}"] = _network_table(name, figures["networks"][name], note)
-    for name, note in zip(parts, (_stage_note(), ""), strict=False):
-        for group in ("all", *SEX_NAMES.values(), UNTOLD):
-            own_note = note if group == "all" else ""
-            shown[f"stages {name} {group}"] = _stage_table(name, group, figures["stages"][name], own_note)
+    for name in parts:
+        for group in GROUPS:
+            note = _STAGE_NOTE if (name, group) == (parts[0], "all") else ""
+            shown[f"stages {name} {group}"] = _stage_table(name, group, figures["stages"][name], note)
     for name in parts:
         shown[f"intervals {name}"] = _interval_table(name, figures["intervals"][name])
     if figures["finding"]:
         shown["finding"] = _annotated_table(figures["finding"])
-    shown["sex unknown"] = _unknown_table({name: figures["sex_unknown"][name] for name in parts})
+    shown["sex unknown"] = _table(
+        "Sex unknown, read as both, months",
+        "images",
+        _SEX_UNKNOWN,
+        {words(name): figures["sex_unknown"][name] for name in parts},
+        "Widths are from the lower to the upper end of the interval, on average.",
+    )
+    return shown | _asked_for(figures)
+
+
+def _asked_for(figures: Record) -> dict[str, Table]:
+    """Stress test and drawn hands, where they were read."""
+    shown = {}
     if figures["stress"] is not None:
-        shown["stress"] = _stress_table(figures["stress"])
-    if figures["phantoms"] is not None:
-        shown["phantoms"] = _phantom_table(figures["phantoms"])
-        shown["phantom finding"] = _finding_table(figures["phantoms"])
+        shown["stress"] = _table(
+            "Stress test, high resolution",
+            "transformation",
+            _STRESS,
+            {f"{row['transformation']}, {row['variant']}": row for row in figures["stress"]},
+            "On the images that are read both as they are and transformed; months.",
+        )
+    if (phantoms := figures["phantoms"]) is not None:
+        reasons = ", ".join(f"{code} {count}" for code, count in phantoms["refusals"].items())
+        by_sex = {name: phantoms[name] for name in ("all", *SEX_NAMES.values())}
+        note = f"Refused: {reasons or 'none'}."
+        shown["phantoms"] = _table("Drawn hands, months", "phantoms", _PHANTOMS, by_sex, note)
+        shown["phantom finding"] = _finding_table(phantoms)
     return shown
 
 
-def reported(figures: Mapping[str, Any]) -> list[str]:
+def reported(figures: Record) -> list[str]:
     """The populations to show: both, or one where all images are of high resolution or none is."""
     sizes = {name: figures["figures"][name]["images"] for name in figures["networks"]}
     return list(sizes) if len(set(sizes.values())) > 1 else list(sizes)[:1]
@@ -72,27 +156,7 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _cell(value: float | None) -> str:
-    return "-" if value is None else str(value) if isinstance(value, int) else f"{value:.2f}"
-
-
-def _share(value: float | None, digits: int = 1) -> str:
-    return "-" if value is None else f"{value:.{digits}%}"
-
-
-def _figure_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    images, refused, *errors, coverage = [row.get(key) for key in FIGURE_COLUMNS]
-    share = f"{refused} ({refused / images:.1%})" if images and refused else str(refused)
-    return (str(images), share, *map(_cell, errors), _share(coverage))
-
-
-def _figure_table(figures: Mapping[str, Any]) -> Table:
-    rows = [(words(name), *_figure_cells(row)) for name, row in figures["figures"].items()]
-    return Table(f"{figures['split']}, months", ("images", *FIGURE_COLUMNS.values()), rows)
-
-
-def _refusal_table(figures: Mapping[str, Any]) -> Table:
-    counts = figures["refusals"]
+def _refusal_table(counts: Mapping[str, Mapping[str, int]]) -> Table:
     codes = dict.fromkeys(code for row in counts.values() for code in row)
     rows = [
         (code, *(str(row.get(code, 0)) for row in counts.values()), Refusal(ReasonCode(code)).sentence)
@@ -102,50 +166,37 @@ def _refusal_table(figures: Mapping[str, Any]) -> Table:
     return Table("Refusals", columns, rows, "" if rows else "No image was refused.")
 
 
-def _network_table(population: str, networks: Mapping[str, Any], note: str) -> Table:
-    columns = tuple(next(iter(networks.values())))
-    rows = [(name, *map(_cell, row.values())) for name, row in networks.items()]
-    return Table(f"MAE by network, {words(population)}, months", ("network", *columns), rows, note)
+def _network_table(population: str, networks: Mapping[str, Record], note: str) -> Table:
+    columns = {group: _number(group) for group in next(iter(networks.values()))}
+    return _table(f"MAE by network, {words(population)}, months", "network", columns, networks, note)
 
 
-def _stage_table(population: str, group: str, stages: Mapping[str, Any], note: str) -> Table:
-    heads = [name.replace(" puberty", "\npuberty").replace("-puberty", "-\npuberty") for name in stages]
+def _stage_table(population: str, group: str, stages: Mapping[str, Record], note: str) -> Table:
     counted = group if group != UNTOLD else "all"
-    rows = [("images", *(str(row["images"][counted]) for row in stages.values()))]
-    networks = next(iter(stages.values()))["mae_months"]
-    for name in networks:
-        rows.append((name, *(_cell(row["mae_months"][name][group]) for row in stages.values())))
+    records = {"images": {name: row["images"][counted] for name, row in stages.items()}}
+    for network in next(iter(stages.values()))["mae_months"]:
+        records[network] = {name: row["mae_months"][network][group] for name, row in stages.items()}
+    heads = {name: name.replace(" puberty", "\npuberty").replace("-puberty", "-\npuberty") for name in stages}
     title = f"MAE by stage of development, {words(population)}, {group}, months"
-    return Table(title, ("network", *heads), rows, note)
+    return _table(title, "network", {heads[name]: _number(name) for name in stages}, records, note)
 
 
-def _stage_note() -> str:
-    starts = ", ".join(
-        f"{stage.name} {stage.girls_from_months:g} and {stage.boys_from_months:g}" for stage in STAGES[1:]
-    )
-    return f"Stages begin at these months of labelled age of girls and boys: {starts}."
-
-
-def _interval_table(population: str, bands: Sequence[Mapping[str, Any]]) -> Table:
-    rows = [
-        (
-            f"{SEX_NAMES[Sex(band['sex'])]}, {_years(band['from_months'], band['to_months'])}",
-            str(band["images"]),
-            f"±{band['half_width_months']:.1f}",
-            _share(band["interval_coverage"]),
-        )
+def _interval_table(population: str, bands: Sequence[Record]) -> Table:
+    named = {
+        f"{SEX_NAMES[Sex(band['sex'])]}, {years(band['from_months'], band['to_months'])}": band
         for band in bands
-    ]
-    columns = ("bone age read", "n", "half width", "coverage")
-    return Table(f"Interval by sex and age, {words(population)}, months", columns, rows, _INTERVAL_NOTE)
+    }
+    title = f"Interval by sex and age, {words(population)}, months"
+    return _table(title, "bone age read", _INTERVALS, named, _INTERVAL_NOTE)
 
 
-def _years(from_months: float, to_months: float | None) -> str:
+def years(from_months: float, to_months: float | None) -> str:
+    """A band of age in years; None is no end."""
     start = f"{from_months / 12:g}"
     return f"{start} years and over" if to_months is None else f"{start} to {to_months / 12:g} years"
 
 
-def _annotated_table(finding: Mapping[str, Any]) -> Table:
+def _annotated_table(finding: Record) -> Table:
     rows = []
     for key, label, typical, worst, form in (
         ("hand_mask", "hand mask, IoU", ("mean_iou", "mean"), ("least_iou", "least"), ".3f"),
@@ -158,62 +209,10 @@ def _annotated_table(finding: Mapping[str, Any]) -> Table:
     return Table("Mask and key points that people drew", columns, rows, _ANNOTATED_NOTE)
 
 
-def _unknown_table(parts: Mapping[str, Any]) -> Table:
-    rows = [
-        (
-            words(name),
-            str(row["images"]),
-            str(row["refused"]),
-            _cell(row.get("mae_months")),
-            _share(row.get("interval_coverage")),
-            _cell(row.get("interval_width_months")),
-            _cell(row.get("interval_width_sex_known_months")),
-        )
-        for name, row in parts.items()
-    ]
-    columns = ("images", "n", "refused", "MAE", "coverage", "width", "width,\nsex known")
-    note = "Widths are from the lower to the upper end of the interval, on average."
-    return Table("Sex unknown, read as both, months", columns, rows, note)
-
-
-def _stress_table(stress: list[dict[str, Any]]) -> Table:
-    rows = [
-        (
-            f"{row['transformation']}, {row['variant']}",
-            str(row["read_both_ways"]),
-            _cell(row["mae_months"]),
-            "-" if row["mae_change_months"] is None else f"{row['mae_change_months']:+.2f}",
-            _share(row["large_changes"]),
-            str(row["newly_refused"]),
-        )
-        for row in stress
-    ]
-    columns = ("transformation", "n", "MAE", "change\nin MAE", "moved over\n12 months", "newly\nrefused")
-    note = "On the images that are read both as they are and transformed; months."
-    return Table("Stress test, high resolution", columns, rows, note)
-
-
-def _phantom_table(phantoms: Mapping[str, Any]) -> Table:
-    rows = [
-        (
-            name,
-            str(row["images"]),
-            str(row["refused"]),
-            _cell(row.get("rank_correlation")),
-            _cell(row.get("mae_months")),
-            _cell(row.get("bias_months")),
-        )
-        for name, row in ((name, phantoms[name]) for name in ("all", "boys", "girls"))
-    ]
-    reasons = ", ".join(f"{code} {count}" for code, count in phantoms["refusals"].items())
-    columns = ("phantoms", "n", "refused", "rank\ncorrelation", "MAE", "bias")
-    return Table("Drawn hands, months", columns, rows, f"Refused: {reasons or 'none'}.")
-
-
-def _finding_table(phantoms: Mapping[str, Any]) -> Table:
+def _finding_table(phantoms: Record) -> Table:
     iou, points = phantoms["mask_iou"], phantoms["key_points"] or {}
-    rows = [("hand mask, IoU", _cell(iou["mean"]), f"least {iou['least']:.2f}")] if iou else []
+    rows = [("hand mask, IoU", f"{iou['mean']:.2f}", f"least {iou['least']:.2f}")] if iou else []
     for name, row in points.items():
         label = "key points, all" if name == "all" else f"key point, {words(name)}"
-        rows.append((label, _share(row["median"]), f"95th percentile {_share(row['percentile_95'])}"))
+        rows.append((label, f"{row['median']:.1%}", f"95th percentile {row['percentile_95']:.1%}"))
     return Table("Mask and key points of drawn hands", ("", "typical", "worst"), rows, _FINDING_NOTE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from support.evaluation import BOY, GIRL, a_manifest, a_reading, an_assessment
@@ -9,17 +11,15 @@ from support.evaluation import BOY, GIRL, a_manifest, a_reading, an_assessment
 from boneage_node.bone_age import ReasonCode, Refusal, Sex
 from boneage_node.bone_age.cropping import FoundHand
 from boneage_node.evaluation.phantoms import PhantomReading, phantom_table
-from boneage_node.evaluation.readings import figures, mask_iou, point_errors, refusals, summary
-from boneage_node.evaluation.strata import (
-    band_table,
-    interval_table,
-    member_table,
-    sex_unknown,
-    stage_of,
-    stage_table,
-)
+from boneage_node.evaluation.readings import Reading, mask_iou, point_errors, refusals
+from boneage_node.evaluation.report import Evaluation
+from boneage_node.evaluation.strata import stage_of
 
 REFUSED = ReasonCode.NO_HAND_FOUND
+
+
+def measured(readings: list[Reading]) -> dict[str, Any]:
+    return Evaluation(a_manifest(), "validation", readings).figures()
 
 
 def test_figures_are_of_what_was_read_and_count_what_was_refused() -> None:
@@ -29,7 +29,7 @@ def test_figures_are_of_what_was_read_and_count_what_was_refused() -> None:
         a_reading(100, an_assessment(112)),  # beyond its interval
         a_reading(100, REFUSED),
     ]
-    assert figures(readings) == {
+    assert measured(readings)["figures"]["all"] == {
         "images": 4,
         "refused": 1,
         "mae_months": 6.33,  # 3, 4 and 12
@@ -38,7 +38,7 @@ def test_figures_are_of_what_was_read_and_count_what_was_refused() -> None:
         "bias_months": 3.67,  # 11 / 3
         "interval_coverage": 0.667,
     }
-    assert figures([a_reading(100, REFUSED)]) == {"images": 1, "refused": 1}
+    assert measured([a_reading(100, REFUSED)])["figures"]["all"] == {"images": 1, "refused": 1}
 
 
 def test_high_resolution_images_are_reported_apart() -> None:
@@ -47,7 +47,7 @@ def test_high_resolution_images_are_reported_apart() -> None:
         a_reading(100, an_assessment(102), GIRL),
         a_reading(100, an_assessment(106), GIRL, sharp=False),
     ]
-    assert {name: row["mae_months"] for name, row in summary(readings).items()} == {
+    assert {name: row["mae_months"] for name, row in measured(readings)["figures"].items()} == {
         "high_resolution": 1.5,
         "high_resolution_boys": 1.0,
         "high_resolution_girls": 2.0,
@@ -69,7 +69,7 @@ def test_every_network_has_its_error_by_sex_and_with_the_sex_not_told() -> None:
         a_reading(100, girl, GIRL, untold={"A regression": 96, "B regression": 91, "ensemble": 95}),
         a_reading(100, REFUSED, GIRL),
     ]
-    table = member_table(readings)
+    table = measured(readings)["networks"]["all"]
     assert list(table) == ["A regression", "B regression", "ensemble"]
     assert table["A regression"] == {"all": 7.0, "boys": 10.0, "girls": 4.0, "sex not told": 6.0}
     assert table["B regression"] == {"all": 5.5, "boys": 10.0, "girls": 1.0, "sex not told": 7.0}
@@ -77,7 +77,7 @@ def test_every_network_has_its_error_by_sex_and_with_the_sex_not_told() -> None:
 
 
 def test_a_table_of_refusals_alone_has_no_errors() -> None:
-    assert member_table([a_reading(100, REFUSED)]) == {
+    assert measured([a_reading(100, REFUSED)])["networks"]["all"] == {
         "ensemble": {"all": None, "boys": None, "girls": None, "sex not told": None}
     }
 
@@ -113,7 +113,7 @@ def test_errors_are_told_by_stage() -> None:
         a_reading(40, an_assessment(41), BOY, untold={"A regression": 41.0, "ensemble": 46.0}),
         a_reading(40, REFUSED, GIRL),
     ]
-    table = stage_table(readings)
+    table = measured(readings)["stages"]["all"]
     toddlers, later = (table[name]["mae_months"]["ensemble"] for name in ("toddlers", "pre-puberty"))
     assert toddlers == {"all": 3.0, "boys": 3.0, "girls": None, "sex not told": None}
     assert later == {"all": 3.0, "boys": 1.0, "girls": 5.0, "sex not told": 6.0}
@@ -123,7 +123,8 @@ def test_errors_are_told_by_stage() -> None:
 
 def test_bands_of_age_are_two_years_and_the_last_is_open() -> None:
     labels = ((23, BOY), (24, BOY), (47, BOY), (228, GIRL))
-    rows = band_table([a_reading(label, an_assessment(label + 1), sex) for label, sex in labels])
+    readings = [a_reading(label, an_assessment(label + 1), sex) for label, sex in labels]
+    rows = measured(readings)["bands"]["all"]
     places = [(row["sex"], row["from_months"], row["to_months"], row["images"]) for row in rows]
     assert places == [("M", 0, 24, 1), ("M", 24, 48, 2), ("F", 216, None, 1)]
     assert rows[1]["bias_months"] == 1.0
@@ -137,7 +138,7 @@ def test_coverage_is_told_by_sex_and_band_of_the_age_read() -> None:
         a_reading(300, an_assessment(260, BOY, 20), BOY),  # the last has no end
         a_reading(100, REFUSED, BOY),
     ]
-    rows = interval_table(readings, a_manifest().interval)
+    rows = measured(readings)["intervals"]["all"]
     told = ("sex", "from_months", "to_months", "half_width_months", "images", "interval_coverage")
     assert [tuple(row[name] for name in told) for row in rows] == [
         ("M", 0, 96, 10, 2, 0.5),
@@ -153,7 +154,7 @@ def test_the_price_of_an_unknown_sex() -> None:
         a_reading(100, an_assessment(100)),  # refused where sex is unknown
         a_reading(100, REFUSED),
     ]
-    assert sex_unknown(readings) == {
+    assert measured(readings)["sex_unknown"]["all"] == {
         "images": 3,
         "refused": 1,
         "mae_months": 12.0,

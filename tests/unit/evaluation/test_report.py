@@ -262,16 +262,25 @@ def test_the_command_stresses_and_draws_where_asked(evaluated: tuple[Path, Path,
     assert len(list(page.iter(SVG))) == 5
 
 
-def test_without_matplotlib_it_is_said_what_to_install(tmp_path: Path) -> None:
-    program = "import sys; sys.modules['matplotlib'] = None; from boneage_node.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", program, "evaluate", "--data", tmp_path, "--out", tmp_path / "out"],
-        capture_output=True,
-        text=True,
-        env=environment(),
-    )
+def without_the_extra(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the command line as where only ``boneage-node`` is installed, without the extra ``train``."""
+    absent = "import sys; sys.modules.update(dict.fromkeys(('matplotlib', 'pandas')))"
+    program = f"{absent}; from boneage_node.cli import main; main()"
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment())
+
+
+@pytest.mark.parametrize("command", [("evaluate",), ("train", "registration"), ("train", "all")])
+def test_without_the_extra_it_is_said_what_to_install(tmp_path: Path, command: tuple[str, ...]) -> None:
+    done = without_the_extra(*command, "--data", tmp_path)
     assert done.returncode == 2
-    assert "pip install 'boneage-node[train]'" in done.stderr
+    assert "needs matplotlib, pandas: pip install 'boneage-node[train]'" in done.stderr
+
+
+def test_a_study_is_assessed_without_the_extra() -> None:
+    sample = sorted((Path(__file__).parents[3] / "sample_dicom").rglob("*.dcm"))[0]
+    done = without_the_extra("assess", sample, "--json")
+    assert json.loads(done.stdout)["status"] == "assessed", done.stderr
 
 
 def test_what_cannot_be_evaluated_is_said(tmp_path: Path) -> None:
