@@ -7,8 +7,9 @@ import socket
 import ssl
 import struct
 import sys
-import time
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,16 +26,20 @@ from support.dimse import (
     RawPeer,
     Watched,
     associate_request,
+    can_send,
     data_set_bytes,
     echo,
     encode,
     make_radiograph,
     p_data,
+    patient_receiving,
     receiving,
     store_request,
     thread_count,
 )
+from support.ports import listens
 from support.tls import Authority, Signed
+from support.waiting import PATIENCE_SECONDS, eventually
 
 from boneage_node.dimse.store_scp import Receiver
 from boneage_node.dimse.wire import server
@@ -54,9 +59,8 @@ def station(tmp_path_factory: pytest.TempPathFactory) -> Signed:
 
 @pytest.fixture
 def node(tmp_path: Path, station: Signed) -> Iterator[tuple[Receiver, Watched]]:
-    # Longer than a scripted peer waits: what these tests expect must not come of a timeout.
     tls = listening_context(station.files)
-    with receiving(tmp_path, idle_timeout_seconds=60.0, request_timeout_seconds=60.0, tls=tls) as running:
+    with patient_receiving(tmp_path, tls=tls) as running:
         yield running
 
 
@@ -64,7 +68,7 @@ class Peer(RawPeer):
     """A scripted peer that sends what it sends through TLS."""
 
     def __init__(self, port: int, station: Signed) -> None:
-        super().__init__(port, timeout_seconds=30.0)
+        super().__init__(port)
         context = calling_context(station.files)
         self.socket = context.wrap_socket(
             self.socket, server_hostname="127.0.0.1", suppress_ragged_eofs=False
@@ -75,7 +79,7 @@ class PiecewisePeer(RawPeer):
     """A scripted peer with TLS of which a test sees, and delays, the bytes on the wire."""
 
     def __init__(self, port: int, station: Signed) -> None:
-        super().__init__(port, timeout_seconds=30.0)
+        super().__init__(port)
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = calling_context(station.files).wrap_bio(
             self.incoming, self.outgoing, server_hostname="127.0.0.1"
@@ -91,7 +95,7 @@ class PiecewisePeer(RawPeer):
         """Make the handshake; gives its last flight, which is not sent."""
         self.socket.sendall(self.hello())
         while True:
-            self.incoming.write(self.socket.recv(65536))
+            self._feed()
             with suppress(ssl.SSLWantReadError):
                 self.tls.do_handshake()
                 return self.outgoing.read()
@@ -107,15 +111,13 @@ class PiecewisePeer(RawPeer):
             try:
                 received += self.tls.read(count - len(received))
             except ssl.SSLWantReadError:
-                self.incoming.write(self.socket.recv(65536))
+                self._feed()
         return received
 
-
-def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return condition()
+    def _feed(self) -> None:
+        data = self.socket.recv(65536)
+        assert data, "the node closed the connection"
+        self.incoming.write(data)
 
 
 def assert_unharmed(node: tuple[Receiver, Watched], station: Signed) -> None:
@@ -123,7 +125,7 @@ def assert_unharmed(node: tuple[Receiver, Watched], station: Signed) -> None:
     receiver, sink = node
     with Peer(receiver.port, station) as peer:
         assert echo(peer.associate(ECHO_ONLY)) == 0
-    assert eventually(lambda: receiver.open_association_count == 0)
+    eventually(lambda: receiver.open_association_count == 0)
     assert sink.incoming() == []
 
 
@@ -154,7 +156,7 @@ def test_what_is_not_tls_is_turned_away_and_logged(
 def test_tls_at_a_port_without_it_is_turned_away_and_logged(
     tmp_path: Path, station: Signed, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with receiving(tmp_path, request_timeout_seconds=60.0) as (receiver, _):
+    with patient_receiving(tmp_path) as (receiver, _):
         with pytest.raises(OSError):
             Peer(receiver.port, station)
         with RawPeer(receiver.port) as peer:
@@ -188,7 +190,7 @@ def test_a_handshake_gone_wrong_is_turned_away_and_logged(
 def test_half_handshakes_by_the_hundred_hold_no_thread_and_are_closed(
     tmp_path: Path, station: Signed, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with receiving(tmp_path, request_timeout_seconds=4.0, tls=listening_context(station.files)) as node:
+    with receiving(tmp_path, request_timeout_seconds=6.0, tls=listening_context(station.files)) as node:
         receiver, _ = node
         before = thread_count()
         silent = [RawPeer(receiver.port) for _ in range(80)]
@@ -232,9 +234,9 @@ def test_handshakes_that_come_and_go_leave_nothing(node: tuple[Receiver, Watched
             if number % 2:
                 peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     assert_unharmed(node, station)
-    assert eventually(lambda: thread_count() <= threads)
+    eventually(lambda: thread_count() <= threads)
     if files:
-        assert eventually(lambda: len(list(Path("/proc/self/fd").iterdir())) <= files)
+        eventually(lambda: len(list(Path("/proc/self/fd").iterdir())) <= files)
 
 
 def test_more_half_handshakes_than_there_is_room_for_push_the_oldest_out(
@@ -304,7 +306,8 @@ def test_a_pdu_of_the_announced_length_is_taken(node: tuple[Receiver, Watched], 
 def test_half_a_record_does_not_keep_the_answer_back(node: tuple[Receiver, Watched], station: Signed) -> None:
     """The socket is readable, and no byte of the next PDU is there: the node answers what it was asked."""
     receiver, sink = node
-    sink.before_accept = lambda: time.sleep(0.5)
+    half_sent = threading.Event()
+    sink.before_accept = lambda: half_sent.wait(PATIENCE_SECONDS)
     image = make_radiograph()
     with PiecewisePeer(receiver.port, station) as peer:
         peer.send(peer.shake_hands() + peer.record(associate_request()))
@@ -312,6 +315,7 @@ def test_half_a_record_does_not_keep_the_answer_back(node: tuple[Receiver, Watch
         peer.send(peer.record(p_data((1, LAST_COMMAND, store_request(image)), (1, LAST_DATA, encode(image)))))
         release = peer.record(RELEASE_REQUEST)
         peer.send(release[:10])
+        half_sent.set()
         assert peer.read_answer().Status == 0
         peer.send(release[10:])
         answer = peer.read_pdu()
@@ -328,9 +332,9 @@ def test_a_sender_that_dies_in_the_middle_leaves_no_trace(
         peer.associate()
         peer.send(p_data((1, LAST_COMMAND, store_request(make_radiograph()))))
         peer.send(p_data((1, DATA, bytes(2**15))))
-        assert eventually(lambda: sink.incoming() != [])
+        eventually(lambda: sink.incoming() != [])
         peer.send(end)
-    assert eventually(lambda: receiver.open_association_count == 0)
+    eventually(lambda: receiver.open_association_count == 0)
     assert sink.incoming() == []
     assert_unharmed(node, station)
 
@@ -350,11 +354,9 @@ def test_a_peer_that_falls_silent_in_the_middle_of_a_record_is_let_go(
             half.associate().send(struct.pack(">BxL", 4, 1000) + b"half")
             drip.send(drip.shake_hands() + drip.record(associate_request()))
             assert drip.read_pdu() is not None
-            record = drip.record(p_data((1, DATA, bytes(4000))))
-            with pytest.raises(OSError):  # noqa: PT012 - a byte now and then is no progress
-                for byte in record:
-                    drip.send(bytes([byte]))
-                    time.sleep(0.05)
+            record = iter(drip.record(p_data((1, DATA, bytes(16_000)))))
+            # a byte now and then is no progress
+            eventually(lambda: not can_send(drip, bytes([next(record)])))
             assert idle.is_closed()
             assert half.is_closed()
         assert_unharmed(node, station)
@@ -379,11 +381,14 @@ def test_a_shutdown_says_goodbye_and_lets_an_image_on_its_way_come_in(
         with PiecewisePeer(receiver.port, station) as waiting, Peer(receiver.port, station) as peer:
             waiting.send(waiting.hello())
             peer.associate()
-            sink.before_accept = lambda: time.sleep(0.3)
+            sink.before_accept = lambda: eventually(lambda: not listens(receiver.port))
             peer.send(p_data((1, LAST_COMMAND, store_request(image)), (1, LAST_DATA, encode(image))))
-            assert eventually(lambda: sink.incoming() != [])
-            receiver.shutdown(grace_seconds=2.0)
-            assert peer.read_answer().Status == 0
-            assert peer.is_closed()
+            eventually(sink.incoming)
+            with ThreadPoolExecutor(1) as pool:
+                done = pool.submit(receiver.shutdown, grace_seconds=PATIENCE_SECONDS)
+                assert peer.read_answer().Status == 0
+                peer.send(RELEASE_REQUEST)
+                assert peer.is_closed()
+                done.result()
             assert waiting.is_closed()
         assert len(sink.files()) == 1

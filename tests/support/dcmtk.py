@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .ports import free_port
+from .ports import free_port, listens
 from .waiting import PATIENCE_SECONDS, eventually
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -51,7 +50,7 @@ def storescp(require_peer: Callable[[str], str]) -> Archive:
         port = free_port()
         process = subprocess.Popen([str(program), *map(str, options), str(port)])
         try:
-            eventually(lambda: process.poll() is not None or _listens(port))
+            eventually(lambda: process.poll() is not None or listens(port))
             assert process.poll() is None, "storescp ended by itself"
             yield port
         finally:
@@ -59,8 +58,3 @@ def storescp(require_peer: Callable[[str], str]) -> Archive:
             process.wait()
 
     return run
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -28,6 +28,8 @@ from pydicom.uid import (
 from boneage_node.dimse.store_scp import Receiver, ReceiverSettings, serve
 from boneage_node.store import Store
 from boneage_node.traffic.received import Accepted, Received
+
+from .waiting import PATIENCE_SECONDS
 
 PATIENT = "Zzyzx^Quillon"
 """A name that appears nowhere by chance."""
@@ -144,6 +146,12 @@ class Watched:
         return list(self.store.spool.incoming_dir.iterdir())
 
 
+def patient_receiving(folder: Path, **settings: Any) -> AbstractContextManager[tuple[Receiver, Watched]]:
+    """A receiver that waits longer than a scripted peer, so that nothing here comes of a timeout."""
+    waits = 3 * PATIENCE_SECONDS
+    return receiving(folder, idle_timeout_seconds=waits, request_timeout_seconds=waits, **settings)
+
+
 @contextmanager
 def receiving(folder: Path, **settings: Any) -> Iterator[tuple[Receiver, Watched]]:
     """A receiver on a free port with a SQLite store in a folder."""
@@ -220,11 +228,28 @@ def store_request(image: Dataset, **elements: str) -> bytes:
     return command(0x0001, **{**uids, **elements})
 
 
+def connect(port: int) -> socket.socket:
+    """A TCP connection to a port of loopback that waits patiently for what comes."""
+    return socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS)
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Wait until the other end closes, reading what it still sends; False where it does not."""
+    try:
+        while connection.recv(4096):
+            pass
+    except TimeoutError:
+        return False
+    except ConnectionResetError:
+        pass
+    return True
+
+
 class RawPeer:
     """A TCP connection that sends what a test says, byte for byte."""
 
-    def __init__(self, port: int, timeout_seconds: float = 10.0) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout_seconds)
+    def __init__(self, port: int) -> None:
+        self.socket = connect(port)
 
     def __enter__(self) -> RawPeer:
         return self
@@ -262,15 +287,8 @@ class RawPeer:
         return self.read_answer()
 
     def is_closed(self) -> bool:
-        """Wait until the node closes the connection, reading what it still sends; False after the timeout."""
-        try:
-            while self.socket.recv(4096):
-                pass
-        except TimeoutError:
-            return False
-        except ConnectionResetError:
-            pass
-        return True
+        """Wait until the node closes the connection; False where it does not."""
+        return is_closed(self.socket)
 
     def _read(self, count: int) -> bytes | None:
         received = b""
@@ -283,6 +301,15 @@ class RawPeer:
                 return None
             received += data
         return received
+
+
+def can_send(peer: RawPeer, data: bytes) -> bool:
+    """Whether the connection still takes bytes."""
+    try:
+        peer.send(data)
+    except OSError:
+        return False
+    return True
 
 
 def echo(peer: RawPeer, message_id: int = 1) -> int:
