@@ -14,6 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate
 from pynetdicom import AE, evt
 from support.dimse import CR, receiving, write_radiograph
 from support.ports import free_port
+from support.waiting import PATIENCE_SECONDS
 
 from boneage_node.dimse.store_scu import MAX_CONTEXTS, echo, send
 from boneage_node.net.addresses import Station
@@ -104,11 +105,11 @@ def test_a_peer_that_never_answers_is_given_up(files: list[LocalFile]) -> None:
     release = threading.Event()
 
     def answer(_: evt.Event) -> int:
-        release.wait(20)
+        release.wait(PATIENCE_SECONDS)
         return 0
 
     with peer(answer) as destination:
-        (sent,) = send(destination, files[:1], CALLER, timeout_seconds=1.0)
+        (sent,) = send(destination, files[:1], CALLER, timeout_seconds=3.0)
         release.set()
     assert (sent.delivered, sent.permanent) == (False, False)
     assert sent.error is not None

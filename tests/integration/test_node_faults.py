@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from pydicom import dcmread
 from support.node_process import COMMAND, NodeProcess, environment, run
 from support.orthanc_peer import Orthanc
 from support.postgresql import PostgreSQL
-from support.waiting import eventually
+from support.waiting import PATIENCE_SECONDS, eventually
 
 from boneage_node.replay.pacs import SmallPacs
 from boneage_node.store import Status, Store, StudyState
@@ -39,11 +38,15 @@ def freeze_while_reading(node: NodeProcess, store: Store) -> int:
     """Stop the worker in the middle of a reading; its process id."""
     worker = node.process_ids()["worker-0"]
 
+    def stands_still() -> bool:
+        stats = [file.read_text() for file in Path(f"/proc/{worker}/task").glob("*/stat")]
+        return all(stat.rpartition(")")[2].split()[0] == "T" for stat in stats)
+
     def caught() -> bool:
         if not store.queue.counts()["doing"]:
             return False
         os.kill(worker, signal.SIGSTOP)
-        time.sleep(0.05)
+        eventually(stands_still)
         if store.queue.counts()["doing"]:
             return True
         os.kill(worker, signal.SIGCONT)
@@ -58,7 +61,7 @@ def test_killed_in_the_middle_of_a_reading(
     victim: str, hands: list[Path], tmp_path: Path, orthanc: Orthanc, storescu: Send
 ) -> None:
     flags = ("--send-to", orthanc.destination)
-    with NodeProcess(tmp_path / "node", *flags, lease_seconds="2") as node:
+    with NodeProcess(tmp_path / "node", *flags, lease_seconds="5") as node:
         with open_store(node) as store:
             assert storescu(node.port, *hands).returncode == 0
             worker = freeze_while_reading(node, store)
@@ -67,7 +70,7 @@ def test_killed_in_the_middle_of_a_reading(
                 os.kill(worker, signal.SIGKILL)
         if victim == "node":
             node.kill()
-            node = NodeProcess(tmp_path / "node", *flags, lease_seconds="2")
+            node = NodeProcess(tmp_path / "node", *flags, lease_seconds="5")
         with node, open_store(node) as store:
             eventually(lambda: store.outbox.counts()["done"] == 2 * len(hands))  # report and picture
             details = [store.studies.show(str(dcmread(hand).StudyInstanceUID)) for hand in hands]
@@ -181,13 +184,13 @@ def test_workers_share_a_data_folder_but_receivers_do_not(tmp_path: Path) -> Non
     finally:
         for process in roles:
             process.terminate()
-            process.communicate(timeout=60)
+            process.communicate(timeout=PATIENCE_SECONDS)
     assert [process.returncode for process in roles] == [0, 0, 0]
 
 
 def test_ctrl_c_stops_the_node_like_sigterm(tmp_path: Path) -> None:
     node = NodeProcess(tmp_path / "node")
     os.killpg(node.process.pid, signal.SIGINT)  # a terminal sends it to every process of the group
-    assert node.process.wait(timeout=60) == 0
+    assert node.process.wait(timeout=PATIENCE_SECONDS) == 0
     assert {line["event"] for line in node.log()} >= {"node ready", "process stopped", "node stopped"}
     assert "Traceback" not in node.log_file.read_text()

@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from textwrap import dedent
 import pytest
 from sqlalchemy import text
 from support.store import STUDY, attempts, claim_one, new_report, queue_study, receive
+from support.waiting import PATIENCE_SECONDS, eventually
 
 from boneage_node.store import Spool, Store, StudyState, open_engine
 
@@ -78,11 +78,11 @@ class Process:
     def kill(self) -> list[str]:
         """Kill -9; what it had still said."""
         self.child.kill()
-        return self.child.communicate(timeout=60)[0].splitlines()
+        return self.child.communicate(timeout=PATIENCE_SECONDS)[0].splitlines()
 
     def end(self, *, by_signal: int = 0) -> list[str]:
         """Wait for its end; the lines it said."""
-        output, errors = self.child.communicate(timeout=120)
+        output, errors = self.child.communicate(timeout=PATIENCE_SECONDS)
         assert self.child.returncode == -by_signal, errors
         return output.splitlines()
 
@@ -102,12 +102,15 @@ def processes(count: int, script: str, url: str, folder: Path) -> Iterator[list[
 
 def wait_until(condition: Callable[[], bool], started: list[Process]) -> None:
     """Wait for what the processes are to bring about; says what ended one that should be running."""
-    while not condition():
+
+    def brought_about() -> bool:
         for process in started:
             if process.child.poll() is not None:
                 process.end()
                 raise AssertionError("a process ended by itself")
-        time.sleep(0.05)
+        return condition()
+
+    eventually(brought_about)
 
 
 @pytest.fixture
@@ -279,9 +282,7 @@ def test_a_killed_workers_study_is_read_by_another_once(
     with processes(1, script, database_url, tmp_path) as (worker,):
         assert worker.read_line() == "reading"
         worker.kill()
-    while not (jobs := store.queue.claim("another", 1, 60, attempts())):
-        time.sleep(0.05)
-    (job,) = jobs
+    (job,) = eventually(lambda: store.queue.claim("another", 1, 60, attempts()))
     assert job.attempts == 2
     store.queue.complete(job, "another", [new_report(store, job)])
     study = store.studies.show(STUDY)

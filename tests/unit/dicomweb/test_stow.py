@@ -12,6 +12,7 @@ import pytest
 from support.dimse import PATIENT, write_radiograph
 from support.http_peer import HttpPeer, Reply, Request, http_peer
 from support.ports import free_port
+from support.waiting import PATIENCE_SECONDS
 
 from boneage_node.dicomweb.query import probe
 from boneage_node.dicomweb.stow import send
@@ -51,7 +52,7 @@ def store_response(stored: list[str], failed: dict[str, int | None] | None = Non
 
 def send_one(files: dict[LocalFile, str], reply: Reply) -> Sent:
     with http_peer(lambda _: reply) as peer:
-        (sent,) = send(peer.url, list(files)[:1], timeout_seconds=10)
+        (sent,) = send(peer.url, list(files)[:1], timeout_seconds=PATIENCE_SECONDS)
     return sent
 
 
@@ -170,11 +171,11 @@ def test_files_that_are_not_there_or_no_dicom_fail_for_good(
     assert all(sent[file].permanent and not sent[file].delivered for file in bad)
 
 
-def problem(url: str, file: LocalFile) -> str:
+def problem(url: str, file: LocalFile, timeout_seconds: float = PATIENCE_SECONDS) -> str:
     """Why a server is not to be reached, as sending and asking say it."""
     with pytest.raises(Unreachable) as caught:
-        probe(url, timeout_seconds=2)
-    (sent,) = send(url, [file], timeout_seconds=2)
+        probe(url, timeout_seconds=timeout_seconds)
+    (sent,) = send(url, [file], timeout_seconds=timeout_seconds)
     assert (sent.status, sent.permanent, sent.error) == (None, False, str(caught.value))
     return str(caught.value)
 
@@ -186,7 +187,7 @@ def test_nobody_there_is_said_in_a_sentence(files: dict[LocalFile, str]) -> None
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen()
-        assert "did not answer in time" in problem(f"http://127.0.0.1:{mute.getsockname()[1]}", file)
+        assert "did not answer in time" in problem(f"http://127.0.0.1:{mute.getsockname()[1]}", file, 1.0)
 
 
 def certificate(folder: Path, name: str) -> ssl.SSLContext:

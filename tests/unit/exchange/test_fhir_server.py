@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from support.http_peer import Reply, Request, http_peer
 from support.ports import free_port
+from support.waiting import PATIENCE_SECONDS
 
 from boneage_node.exchange.fhir_server import probe, send
 from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.outcome import Sent, Unreachable
 
 JSON = {"Content-Type": "application/fhir+json;charset=utf-8"}
-MAX_ATTEMPTS_SECONDS = 20
 
 
 pytestmark = pytest.mark.usefixtures("no_netrc")
@@ -40,7 +40,7 @@ def outcome(*issues: Any) -> bytes:
 
 def send_one(files: list[LocalFile], reply: Reply) -> Sent:
     with http_peer(lambda _: reply) as peer:
-        (sent,) = send(peer.url, files[:1], timeout_seconds=MAX_ATTEMPTS_SECONDS)
+        (sent,) = send(peer.url, files[:1], timeout_seconds=PATIENCE_SECONDS)
     return sent
 
 
@@ -131,10 +131,11 @@ def test_nobody_there_is_said_of_all(files: list[LocalFile]) -> None:
 def test_an_answer_that_breaks_off_leaves_the_rest_their_chance(files: list[LocalFile]) -> None:
     def reply(request: Request) -> Reply:
         broken = b"0-" in request.body
-        return Reply(200, response("201"), JSON | ({"Content-Length": "5000"} if broken else {}))
+        breaks_off = {"Content-Length": "5000", "Connection": "close"}
+        return Reply(200, response("201"), JSON | (breaks_off if broken else {}))
 
     with http_peer(reply) as peer:
-        sent = list(send(peer.url, files, timeout_seconds=2))
+        sent = list(send(peer.url, files))
     assert [one.delivered for one in sent] == [False, True, True]
     assert not sent[0].permanent
 
@@ -165,9 +166,17 @@ def test_a_server_says_that_it_speaks_r4() -> None:
         (Reply(200, b"<html>", {}), "does not answer as a FHIR server does"),
         (Reply(500, b"", {}), "failed"),
         (Reply(404, b"", {}), "has nothing at this address"),
-        (Reply(200, b"{", {"Content-Length": "50"}), "did not answer in time"),
     ],
 )
 def test_what_is_no_r4_server_is_told(reply: Reply, problem: str) -> None:
     with http_peer(lambda _: reply) as peer, pytest.raises(Unreachable, match=problem):
-        probe(peer.url, timeout_seconds=2)
+        probe(peer.url)
+
+
+def test_a_server_that_stops_in_the_middle_of_its_answer_is_given_up() -> None:
+    stalled = Reply(200, b"{", {"Content-Length": "50"})
+    with (
+        http_peer(lambda _: stalled) as peer,
+        pytest.raises(Unreachable, match="did not answer in time"),
+    ):
+        probe(peer.url, timeout_seconds=1)
