@@ -148,7 +148,9 @@ class Commitments:
     def report(self, peer: str) -> None:
         """Report to a peer all that it asked for and is due, an association a request."""
         while not self._stop.is_set():
-            request = self._store.commitment_requests.claim(peer, _LEASE_SECONDS)
+            request = self._store.commitment_requests.claim(
+                peer, _LEASE_SECONDS, self._settings.delivery_policy
+            )
             if request is None:
                 return
             self._report(request)

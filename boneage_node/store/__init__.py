@@ -16,7 +16,7 @@ from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.received import Accepted, NotAcceptable, Received
 
 from .commitment_requests import CommitmentRequests
-from .commitments import Commitments, Reported
+from .commitments import Commitments, CommitmentState, Reported
 from .database import SchemaMismatch, check_schema, migrate, open_engine
 from .earlier import EarlierAssessment, Predecessor
 from .intake import Intake
@@ -25,7 +25,7 @@ from .queue import Job, LeaseLost, Queue, StoredInstance
 from .reports import NewDocument, NewReport, Patient
 from .store import Store
 from .studies import NoSuchStudy, ReportDetail, Retried, Studies, StudyDetail, StudySummary
-from .tables import CommitmentState, EventKind, ReportKind, Status, StudyState
+from .tables import EventKind, ReportKind, Status, StudyState
 
 __all__ = [
     "Accepted",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
 from boneage_node.retry import RetryPolicy
@@ -22,10 +22,18 @@ from boneage_node.traffic.commitment import (
 
 from .database import Transactions
 from .history import record
+from .leases import Leases, start_anew
 from .tables import CommitmentRequestRow, EventKind, InstanceRow, Status
 
 _KEPT_DAYS = 30
 _QUERY_BATCH = 500
+
+_REQUESTS = Leases(
+    CommitmentRequestRow,
+    title=lambda request: f"request {request.id}",
+    events={},
+    lost=lambda _: "the process answering it died, or lost its lease",
+)
 
 
 class CommitmentRequests:
@@ -58,7 +66,7 @@ class CommitmentRequests:
         self._spool.require_room()
         with self._transactions.writing() as session:
             now = self._clock()
-            waiting = select(func.count()).where(CommitmentRequestRow.status == Status.TODO)
+            waiting = select(func.count()).where(_is_open())
             if session.scalars(waiting).one() >= MAX_OPEN_REQUESTS:
                 raise TooManyRequests(f"{MAX_OPEN_REQUESTS} requests wait for their answers")
             row = session.scalars(
@@ -75,41 +83,35 @@ class CommitmentRequests:
                 )
                 session.add(row)
             row.instances = [list(instance) for instance in request.references]
-            row.status = Status.TODO
-            row.attempts = 0
-            row.received_at = now
-            row.scheduled_at = now + timedelta(seconds=answer_in_seconds)
-            row.finished_at = row.last_error = None
+            row.created_at = now
+            row.last_error = None
+            start_anew(row, now + timedelta(seconds=answer_in_seconds))
             session.flush()
             return _request(row)
 
     def peers(self) -> list[str]:
         """The AE titles of peers to whom an answer is due now."""
         with self._transactions.reading() as session:
-            due = select(CommitmentRequestRow.calling_ae_title).where(_is_due(self._clock())).distinct()
+            due = select(CommitmentRequestRow.calling_ae_title).where(_REQUESTS.due(self._clock())).distinct()
             return sorted(session.scalars(due))
 
-    def claim(self, calling_ae_title: str, lease_seconds: float) -> CommitmentRequest | None:
+    def claim(
+        self, calling_ae_title: str, lease_seconds: float, policy: RetryPolicy
+    ) -> CommitmentRequest | None:
         """Take the oldest request of a peer that is due, in order to answer it; None where there is none.
 
         Args:
             calling_ae_title: The peer.
             lease_seconds: When it is due again should the caller not be heard of.
+            policy: A request whose lease has run out in its last attempt is given up.
         """
         with self._transactions.writing() as session:
             now = self._clock()
-            row = session.scalars(
-                select(CommitmentRequestRow)
-                .where(_is_due(now), CommitmentRequestRow.calling_ae_title == calling_ae_title)
-                .order_by(CommitmentRequestRow.scheduled_at, CommitmentRequestRow.id)
-                .limit(1)
-                .with_for_update(skip_locked=True)
-            ).one_or_none()
-            if row is None:
-                return None
-            row.attempts += 1
-            row.scheduled_at = now + timedelta(seconds=lease_seconds)
-            return _request(row)
+            of_peer = CommitmentRequestRow.calling_ae_title == calling_ae_title
+            for (row,) in _REQUESTS.bury_spent(session, now, policy, of_peer):
+                row.instances = []
+            rows = _REQUESTS.claim(session, now, 1, lease_seconds, policy, of_peer)
+            return _request(rows[0][0]) if rows else None
 
     def answer(self, request: CommitmentRequest) -> CommitmentResult:
         """What the node can vouch for now.
@@ -136,9 +138,7 @@ class CommitmentRequests:
             row = _open(session, request_id)
             if row is None:
                 return
-            row.status = Status.DONE
-            row.finished_at = now
-            row.last_error = None
+            _REQUESTS.complete(session, row, now)
             row.instances = []
             rows = _received(session, [instance for _, instance in answer.committed])
             studies = [found[0].study_id for found in rows.values()]
@@ -157,21 +157,15 @@ class CommitmentRequests:
             row = _open(session, request_id)
             if row is None:
                 return Status.DONE
-            row.last_error = error
-            if permanent or policy.is_last(row.attempts):
-                row.status = Status.DEAD
-                row.finished_at = now
+            _REQUESTS.fail(session, row, error, now, policy, permanent=permanent)
+            if row.status == Status.DEAD:
                 row.instances = []
-            else:
-                row.scheduled_at = now + policy.wait(max(row.attempts, 1))
             return row.status
 
     def counts(self) -> dict[str, int]:
         """How many requests there are of each status."""
         with self._transactions.reading() as session:
-            query = select(CommitmentRequestRow.status, func.count()).group_by(CommitmentRequestRow.status)
-            found = dict(session.execute(query).all())
-        return {status.value: found.get(status, 0) for status in Status}
+            return _REQUESTS.counts(session)
 
     def sweep(self) -> None:
         """Forget requests that have come to their end long ago."""
@@ -197,16 +191,12 @@ def _request(row: CommitmentRequestRow) -> CommitmentRequest:
     )
 
 
-def _is_due(now: datetime) -> ColumnElement[bool]:
-    return and_(CommitmentRequestRow.status == Status.TODO, CommitmentRequestRow.scheduled_at <= now)
+def _is_open() -> ColumnElement[bool]:
+    return CommitmentRequestRow.status.in_([Status.TODO, Status.DOING])
 
 
 def _open(session: Session, request_id: int) -> CommitmentRequestRow | None:
-    return session.scalars(
-        select(CommitmentRequestRow)
-        .where(CommitmentRequestRow.id == request_id, CommitmentRequestRow.status == Status.TODO)
-        .with_for_update()
-    ).one_or_none()
+    return next(iter(_REQUESTS.lock(session, CommitmentRequestRow.id == request_id, _is_open())), None)
 
 
 def _received(session: Session, sop_instance_uids: Sequence[str]) -> dict[str, list[InstanceRow]]:

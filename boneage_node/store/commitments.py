@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
-from sqlalchemy import ColumnElement, and_, delete, func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from boneage_node.retry import RetryPolicy
@@ -18,11 +19,11 @@ from boneage_node.traffic.commitment import (
 )
 
 from .database import Transactions
-from .history import record
-from .outbox import fail
+from .leases import Leases, Transition
+from .outbox import DELIVERIES
 from .tables import (
+    CommitmentOutcome,
     CommitmentRow,
-    CommitmentState,
     CommitmentTransactionRow,
     DeliveryRow,
     DocumentRow,
@@ -32,6 +33,38 @@ from .tables import (
 
 KEPT_DAYS = 90
 """How long an answer to an earlier request is still understood."""
+
+
+class CommitmentState(StrEnum):
+    """Whether a destination vouches for what was delivered to it.
+
+    ``REFUSED``: it says that it does not keep the object, which is delivered again. ``UNANSWERED``: given up
+    until an operator asks again. ``UNSUPPORTED``: it does not take such requests.
+    """
+
+    TO_ASK = "to_ask"
+    ASKED = "asked"
+    COMMITTED = "committed"
+    REFUSED = "refused"
+    UNANSWERED = "unanswered"
+    UNSUPPORTED = "unsupported"
+
+
+_STATES = {
+    Status.TODO: CommitmentState.TO_ASK,
+    Status.DOING: CommitmentState.ASKED,
+    Status.DEAD: CommitmentState.UNANSWERED,
+}
+
+_COMMITMENTS = Leases(
+    CommitmentRow,
+    title=lambda commitment: f"delivery {commitment.delivery_id} to {commitment.destination}",
+    events={
+        Transition.CLAIMED: EventKind.COMMITMENT_ASKED,
+        Transition.DEAD: EventKind.COMMITMENT_UNANSWERED,
+        Transition.REOPENED: EventKind.COMMITMENT_RETRIED,
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +103,7 @@ class Commitments:
     def destinations(self) -> list[str]:
         """The destinations that are to be asked something now."""
         with self._transactions.reading() as session:
-            due = select(CommitmentRow.destination).where(CommitmentRow.due_at <= self._clock()).distinct()
+            due = select(CommitmentRow.destination).where(_COMMITMENTS.due(self._clock())).distinct()
             return sorted(session.scalars(due))
 
     def claim(
@@ -92,10 +125,9 @@ class Commitments:
         """
         with self._transactions.writing() as session:
             now = self._clock()
-            due = and_(CommitmentRow.destination == destination, CommitmentRow.due_at <= now)
-            for row in _locked(session, due, CommitmentRow.attempts >= policy.max_attempts):
-                _give_up(session, row, now)
-            rows = _locked(session, due, CommitmentRow.attempts < policy.max_attempts, limit=limit)
+            there = CommitmentRow.destination == destination
+            _COMMITMENTS.bury_spent(session, now, policy, there)
+            rows = [row for (row,) in _COMMITMENTS.claim(session, now, limit, 0.0, policy, there)]
             if not rows:
                 return None
             session.add(
@@ -104,12 +136,8 @@ class Commitments:
                 )
             )
             for row in rows:
-                row.state = CommitmentState.ASKED
                 row.transaction_uid = transaction_uid
-                row.attempts += 1
-                row.due_at = now + policy.longest_wait(row.attempts)
-                detail = f"{_named(row)}, attempt {row.attempts} of {policy.max_attempts}"
-                record(session, EventKind.COMMITMENT_ASKED, now, row.study_id, detail)
+                row.leased_until = now + policy.longest_wait(row.attempts)
             return CommitmentRequest(
                 destination,
                 transaction_uid,
@@ -122,25 +150,22 @@ class Commitments:
         with self._transactions.writing() as session:
             now = self._clock()
             for row in _asked_in(session, transaction_uid):
-                row.state = CommitmentState.TO_ASK
-                row.last_error = error
-                if policy.is_last(row.attempts):
-                    _give_up(session, row, now)
+                _COMMITMENTS.fail(session, row, error, now, policy, again_at=row.leased_until)
 
     def unsupported(self, transaction_uid: str, reason: str) -> None:
         """Say that the destination takes no such requests at all."""
         with self._transactions.writing() as session:
             now = self._clock()
             for row in _asked_in(session, transaction_uid):
-                _end(row, CommitmentState.UNSUPPORTED, now)
+                row.outcome = CommitmentOutcome.UNSUPPORTED
+                _COMMITMENTS.complete(session, row, now, EventKind.COMMITMENT_UNSUPPORTED)
                 row.last_error = reason
-                record(session, EventKind.COMMITMENT_UNSUPPORTED, now, row.study_id, _named(row))
 
     def is_answered(self, transaction_uid: str) -> bool:
         """Whether nothing that was asked in a request waits for its answer any more."""
         with self._transactions.reading() as session:
             waiting = select(func.count()).where(
-                CommitmentRow.transaction_uid == transaction_uid, CommitmentRow.state == CommitmentState.ASKED
+                CommitmentRow.transaction_uid == transaction_uid, CommitmentRow.status == Status.DOING
             )
             return session.scalars(waiting).one() == 0
 
@@ -170,14 +195,13 @@ class Commitments:
                 session, destination, [referenced.sop_instance_uid for referenced in report.committed]
             )
             for row, _ in committed:
-                _end(row, CommitmentState.COMMITTED, now)
-                row.last_error = None
-                record(session, EventKind.COMMITMENT_GIVEN, now, row.study_id, _named(row))
+                row.outcome = CommitmentOutcome.COMMITTED
+                _COMMITMENTS.complete(session, row, now, EventKind.COMMITMENT_GIVEN)
             reasons = {failure.referenced.sop_instance_uid: failure for failure in report.failed}
             refused_rows = [
                 (row, reasons[uid])
                 for row, uid in _of_instances(session, destination, list(reasons))
-                if row.transaction_uid == report.transaction_uid and row.state == CommitmentState.ASKED
+                if row.transaction_uid == report.transaction_uid and row.status == Status.DOING
             ]
             for row, refused in refused_rows:
                 _refuse(session, row, refused, now, policy)
@@ -186,8 +210,9 @@ class Commitments:
     def counts(self) -> dict[str, int]:
         """How many commitments there are in each state."""
         with self._transactions.reading() as session:
-            query = select(CommitmentRow.state, func.count()).group_by(CommitmentRow.state)
-            found = dict(session.execute(query).all())
+            state = (CommitmentRow.status, CommitmentRow.outcome)
+            rows = session.execute(select(*state, func.count()).group_by(*state)).all()
+        found = {_state(status, outcome): count for status, outcome, count in rows}
         return {state.value: found.get(state, 0) for state in CommitmentState}
 
     def sweep(self) -> None:
@@ -202,36 +227,36 @@ class Commitments:
 def commitments_of(session: Session, study_id: int) -> dict[int, CommitmentDetail]:
     """The commitments of a study's deliveries, by the delivery's id."""
     rows = session.scalars(select(CommitmentRow).where(CommitmentRow.study_id == study_id))
-    names = [field.name for field in fields(CommitmentDetail)]
-    return {row.delivery_id: CommitmentDetail(**{name: getattr(row, name) for name in names}) for row in rows}
+    return {
+        row.delivery_id: CommitmentDetail(
+            state=_state(row.status, row.outcome),
+            attempts=row.attempts,
+            created_at=row.created_at,
+            due_at=row.leased_until or (row.scheduled_at if row.status == Status.TODO else None),
+            finished_at=row.finished_at,
+            last_error=row.last_error,
+        )
+        for row in rows
+    }
 
 
 def reopen_unanswered(session: Session, study_id: int, now: datetime) -> int:
     """Ask again, with all attempts before them, for a study's commitments that were given up; how many."""
-    given_up = CommitmentRow.state == CommitmentState.UNANSWERED
-    rows = _locked(session, CommitmentRow.study_id == study_id, given_up)
+    rows = _COMMITMENTS.lock(session, CommitmentRow.study_id == study_id, CommitmentRow.status == Status.DEAD)
     for row in rows:
-        row.state = CommitmentState.TO_ASK
-        row.attempts = 0
-        row.due_at = now
-        row.finished_at = None
-        record(session, EventKind.COMMITMENT_RETRIED, now, row.study_id, _named(row))
+        _COMMITMENTS.reopen(session, row, now)
     return len(rows)
 
 
-def _locked(
-    session: Session, *conditions: ColumnElement[bool], limit: int | None = None
-) -> Sequence[CommitmentRow]:
-    """Commitments, locked in one order for all."""
-    query = select(CommitmentRow).where(*conditions).order_by(CommitmentRow.id).limit(limit)
-    return session.scalars(query.with_for_update()).all()
+def _state(status: Status, outcome: CommitmentOutcome | None) -> CommitmentState:
+    if outcome is not None:
+        return CommitmentState(outcome.value)
+    return _STATES[status]
 
 
 def _asked_in(session: Session, transaction_uid: str) -> Sequence[CommitmentRow]:
-    return _locked(
-        session,
-        CommitmentRow.transaction_uid == transaction_uid,
-        CommitmentRow.state == CommitmentState.ASKED,
+    return _COMMITMENTS.lock(
+        session, CommitmentRow.transaction_uid == transaction_uid, CommitmentRow.status == Status.DOING
     )
 
 
@@ -257,7 +282,7 @@ def _of_instances(
         .join(DocumentRow, DocumentRow.id == DeliveryRow.document_id)
         .where(
             CommitmentRow.destination == destination,
-            CommitmentRow.state != CommitmentState.COMMITTED,
+            CommitmentRow.outcome.is_distinct_from(CommitmentOutcome.COMMITTED),
             DeliveryRow.status == Status.DONE,
             DocumentRow.sop_instance_uid.in_(sop_instance_uids),
         )
@@ -270,30 +295,14 @@ def _of_instances(
 def _refuse(
     session: Session, row: CommitmentRow, refused: FailedReference, now: datetime, policy: RetryPolicy
 ) -> None:
+    detail = f": {refused.sentence}"
+    if refused.is_lost:
+        row.outcome = CommitmentOutcome.REFUSED
+        _COMMITMENTS.complete(session, row, now, EventKind.COMMITMENT_REFUSED, detail)
+        (delivery,) = DELIVERIES.lock(session, DeliveryRow.id == row.delivery_id)
+        error = f"{row.destination} took the object, but says that it does not keep it: {refused.sentence}."
+        DELIVERIES.fail(session, delivery, error, now, policy)
+    else:  # Asked again when the answer would have been overdue.
+        again_at = row.leased_until or now
+        _COMMITMENTS.postpone(session, row, again_at, now, EventKind.COMMITMENT_REFUSED, detail)
     row.last_error = refused.sentence
-    record(session, EventKind.COMMITMENT_REFUSED, now, row.study_id, f"{_named(row)}: {refused.sentence}")
-    if not refused.is_lost:  # asked again when the answer would have been overdue
-        row.state = CommitmentState.TO_ASK
-        return
-    _end(row, CommitmentState.REFUSED, now)
-    delivery = session.scalars(
-        select(DeliveryRow).where(DeliveryRow.id == row.delivery_id).with_for_update()
-    ).one()
-    error = f"{row.destination} took the object, but says that it does not keep it: {refused.sentence}."
-    fail(session, delivery, error, now, policy)
-
-
-def _give_up(session: Session, row: CommitmentRow, now: datetime) -> None:
-    _end(row, CommitmentState.UNANSWERED, now)
-    detail = f"{_named(row)} was given up after attempt {row.attempts}"
-    record(session, EventKind.COMMITMENT_UNANSWERED, now, row.study_id, detail)
-
-
-def _end(row: CommitmentRow, state: CommitmentState, now: datetime) -> None:
-    row.state = state
-    row.due_at = None
-    row.finished_at = now
-
-
-def _named(row: CommitmentRow) -> str:
-    return f"delivery {row.delivery_id} to {row.destination}"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import and_, exists, func, or_, select
+from sqlalchemy import and_, exists, or_, select, true
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
@@ -17,8 +16,33 @@ from boneage_node.spool.folder import Spool
 from boneage_node.traffic.document import DocumentForm
 
 from .database import Transactions
-from .history import record
-from .tables import CommitmentRow, CommitmentState, DeliveryRow, DocumentRow, EventKind, Status
+from .leases import Leases, Transition, start_anew
+from .tables import CommitmentRow, DeliveryRow, DocumentRow, EventKind, Status
+
+_other = aliased(DeliveryRow)
+DELIVERIES = Leases(
+    DeliveryRow,
+    title=lambda delivery: f"document {delivery.document_id} to {delivery.destination}",
+    events={
+        Transition.POSTPONED: EventKind.DELIVERY_FAILED,
+        Transition.DONE: EventKind.DELIVERY_DONE,
+        Transition.DEAD: EventKind.DELIVERY_DEAD,
+        Transition.REOPENED: EventKind.DELIVERY_RETRIED,
+    },
+    lost=lambda _: "the process sending it died, or lost its lease",
+    may_start=~exists().where(  # Only the first of its study to that destination.
+        _other.study_id == DeliveryRow.study_id,
+        _other.destination == DeliveryRow.destination,
+        _other.id != DeliveryRow.id,
+        or_(
+            _other.status == Status.DOING,
+            and_(_other.status == Status.TODO, _other.id < DeliveryRow.id),
+        ),
+    ),
+    tasks=select(DeliveryRow, DocumentRow).join(DocumentRow, DocumentRow.id == DeliveryRow.document_id),
+    locks=(DeliveryRow,),
+)
+"""The deliveries, as leased tasks."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +87,7 @@ class Outbox:
     def destinations(self) -> list[str]:
         """The destinations for which something is due now."""
         with self._transactions.reading() as session:
-            due = select(DeliveryRow.destination).where(_claimable(self._clock())).distinct()
+            due = select(DeliveryRow.destination).where(DELIVERIES.due(self._clock())).distinct()
             return sorted(session.scalars(due))
 
     def claim(
@@ -83,22 +107,9 @@ class Outbox:
         try:
             with self._transactions.writing() as session:
                 now = self._clock()
-                self._bury_expired(session, now, policy)
-                query = (
-                    select(DeliveryRow, DocumentRow)
-                    .join(DocumentRow, DocumentRow.id == DeliveryRow.document_id)
-                    .where(_claimable(now))
-                    .order_by(DeliveryRow.scheduled_at, DeliveryRow.id)
-                    .limit(limit)
-                    .with_for_update(skip_locked=True, of=DeliveryRow)
-                )
-                if destination is not None:
-                    query = query.where(DeliveryRow.destination == destination)
-                rows = session.execute(query).all()
-                for delivery, _ in rows:
-                    delivery.status = Status.DOING
-                    delivery.attempts += 1
-                    delivery.leased_until = now + timedelta(seconds=lease_seconds)
+                there = DeliveryRow.destination == destination if destination is not None else true()
+                DELIVERIES.bury_spent(session, now, policy, there)
+                rows = DELIVERIES.claim(session, now, limit, lease_seconds, policy, there)
                 return [self._task(delivery, document) for delivery, document in rows]
         except IntegrityError:
             # PostgreSQL: an earlier delivery of the study, a dead letter when we looked, was retried and
@@ -108,16 +119,13 @@ class Outbox:
     def extend(self, delivery_ids: Iterable[int], lease_seconds: float) -> None:
         """Prolong the leases of deliveries that are still being sent."""
         with self._transactions.writing() as session:
-            for row in _locked(session, delivery_ids, Status.DOING):
-                row.leased_until = self._clock() + timedelta(seconds=lease_seconds)
+            DELIVERIES.extend(session, delivery_ids, self._clock(), lease_seconds)
 
     def release(self, delivery_ids: Iterable[int]) -> None:
         """Give back deliveries that were claimed and not tried; it does not count as an attempt."""
         with self._transactions.writing() as session:
-            for row in _locked(session, delivery_ids, Status.DOING):
-                row.status = Status.TODO
-                row.attempts -= 1
-                row.leased_until = None
+            for row in DELIVERIES.held(session, delivery_ids):
+                DELIVERIES.release(session, row, self._clock())
 
     def delivered(self, delivery_ids: Iterable[int], *, request_commitment: bool = False) -> None:
         """Say that these have arrived; true even when the lease had run out.
@@ -128,13 +136,9 @@ class Outbox:
         """
         with self._transactions.writing() as session:
             now = self._clock()
-            for row in _locked(session, delivery_ids, Status.TODO, Status.DOING, Status.DEAD):
-                row.status = Status.DONE
-                row.finished_at = now
-                row.leased_until = None
-                row.last_error = None
-                detail = f"document {row.document_id} to {row.destination}, attempt {row.attempts}"
-                record(session, EventKind.DELIVERY_DONE, now, row.study_id, detail)
+            ids = DeliveryRow.id.in_(sorted(set(delivery_ids)))
+            for row in DELIVERIES.lock(session, ids, DeliveryRow.status != Status.DONE):
+                DELIVERIES.complete(session, row, now)
                 if request_commitment:
                     _ask_commitment(session, row, now)
 
@@ -152,11 +156,11 @@ class Outbox:
         """
         with self._transactions.writing() as session:
             now = self._clock()
-            rows = _locked(session, [delivery_id], Status.DOING)
+            rows = DELIVERIES.held(session, [delivery_id])
             if not rows:  # The lease ran out, and somebody else has dealt with it.
                 return session.scalars(select(DeliveryRow.status).where(DeliveryRow.id == delivery_id)).one()
             (row,) = rows
-            fail(session, row, error, now, policy, permanent=permanent)
+            DELIVERIES.fail(session, row, error, now, policy, permanent=permanent)
             return row.status
 
     def retry(self, delivery_ids: Iterable[int] | None = None) -> int:
@@ -169,35 +173,16 @@ class Outbox:
             How many were dead letters and are to be sent again.
         """
         with self._transactions.writing() as session:
-            query = select(DeliveryRow).where(DeliveryRow.status == Status.DEAD)
-            if delivery_ids is not None:
-                query = query.where(DeliveryRow.id.in_(sorted(set(delivery_ids))))
-            rows = session.scalars(query.order_by(DeliveryRow.id).with_for_update()).all()
+            chosen = true() if delivery_ids is None else DeliveryRow.id.in_(sorted(set(delivery_ids)))
+            rows = DELIVERIES.lock(session, DeliveryRow.status == Status.DEAD, chosen)
             for row in rows:
-                reopen(session, row, self._clock())
+                DELIVERIES.reopen(session, row, self._clock())
             return len(rows)
 
     def counts(self) -> dict[str, int]:
         """How many deliveries there are of each status."""
         with self._transactions.reading() as session:
-            query = select(DeliveryRow.status, func.count()).group_by(DeliveryRow.status)
-            found = dict(session.execute(query).all())
-        return {status.value: found.get(status, 0) for status in Status}
-
-    def _bury_expired(self, session: Session, now: datetime, policy: RetryPolicy) -> None:
-        expired = (
-            select(DeliveryRow)
-            .where(
-                DeliveryRow.status == Status.DOING,
-                DeliveryRow.leased_until < now,
-                DeliveryRow.attempts >= policy.max_attempts,
-            )
-            .with_for_update(skip_locked=True)
-        )
-        for row in session.scalars(expired).all():
-            row.last_error = "the process sending it died, or lost its lease"
-            _bury(session, row, now)
-        session.flush()
+            return DELIVERIES.counts(session)
 
     def _task(self, delivery: DeliveryRow, document: DocumentRow) -> DeliveryTask:
         return DeliveryTask(
@@ -210,39 +195,6 @@ class Outbox:
             sop_instance_uid=document.sop_instance_uid,
             attempts=delivery.attempts,
         )
-
-
-def reopen(session: Session, row: DeliveryRow, now: datetime) -> None:
-    """Make a dead letter, whose row is locked, a delivery to do."""
-    row.status = Status.TODO
-    row.attempts = 0
-    row.scheduled_at = now
-    row.finished_at = None
-    detail = f"document {row.document_id} to {row.destination}"
-    record(session, EventKind.DELIVERY_RETRIED, now, row.study_id, detail)
-
-
-def fail(
-    session: Session,
-    row: DeliveryRow,
-    error: str,
-    now: datetime,
-    policy: RetryPolicy,
-    *,
-    permanent: bool = False,
-) -> None:
-    """Make a delivery, whose row is locked, one to try again later or a dead letter."""
-    row.last_error = error
-    row.leased_until = None
-    if permanent or policy.is_last(row.attempts):
-        _bury(session, row, now)
-    else:
-        row.status = Status.TODO
-        row.scheduled_at = now + policy.wait(row.attempts)
-        row.finished_at = None
-        attempt = f"attempt {row.attempts} of {policy.max_attempts}"
-        detail = f"document {row.document_id} to {row.destination}, {attempt}"
-        record(session, EventKind.DELIVERY_FAILED, now, row.study_id, detail)
 
 
 def _ask_commitment(session: Session, delivery: DeliveryRow, now: datetime) -> None:
@@ -258,41 +210,5 @@ def _ask_commitment(session: Session, delivery: DeliveryRow, now: datetime) -> N
             created_at=now,
         )
         session.add(commitment)
-    commitment.state = CommitmentState.TO_ASK
-    commitment.attempts = 0
-    commitment.due_at = now
-    commitment.finished_at = None
-
-
-def _claimable(now: datetime) -> Any:
-    """Condition for a delivery to be claimed: due, or its lease has run out, and first of its study."""
-    other = aliased(DeliveryRow)
-    before_it = exists().where(
-        other.study_id == DeliveryRow.study_id,
-        other.destination == DeliveryRow.destination,
-        other.id != DeliveryRow.id,
-        or_(other.status == Status.DOING, and_(other.status == Status.TODO, other.id < DeliveryRow.id)),
-    )
-    due = and_(DeliveryRow.status == Status.TODO, DeliveryRow.scheduled_at <= now, ~before_it)
-    return or_(due, and_(DeliveryRow.status == Status.DOING, DeliveryRow.leased_until < now))
-
-
-def _locked(session: Session, delivery_ids: Iterable[int], *statuses: Status) -> list[DeliveryRow]:
-    """Deliveries of these statuses, locked in one order for all."""
-    return list(
-        session.scalars(
-            select(DeliveryRow)
-            .where(DeliveryRow.id.in_(sorted(set(delivery_ids))), DeliveryRow.status.in_(statuses))
-            .order_by(DeliveryRow.id)
-            .with_for_update()
-        )
-    )
-
-
-def _bury(session: Session, row: DeliveryRow, now: datetime) -> None:
-    """Make a delivery a dead letter."""
-    row.status = Status.DEAD
-    row.finished_at = now
-    row.leased_until = None
-    detail = f"document {row.document_id} to {row.destination} was given up after attempt {row.attempts}"
-    record(session, EventKind.DELIVERY_DEAD, now, row.study_id, detail)
+    commitment.outcome = None
+    start_anew(commitment, now)

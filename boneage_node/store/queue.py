@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import and_, delete, exists, func, or_, select, update
+from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session, aliased
 
 from boneage_node.errors import BoneAgeError
@@ -17,6 +16,7 @@ from boneage_node.spool.folder import Spool
 
 from .database import Transactions, insert_if_new
 from .history import record
+from .leases import Leases, Transition
 from .reports import NewReport, store_report
 from .tables import (
     DESTINATION_LENGTH,
@@ -28,6 +28,21 @@ from .tables import (
     Status,
     StudyRow,
     StudyState,
+)
+
+_at_work = aliased(JobRow)
+_JOBS = Leases(
+    JobRow,
+    title=lambda job: f"job {job.id}",
+    events={
+        Transition.TAKEN_OVER: EventKind.JOB_TAKEN_OVER,
+        Transition.FAILED: EventKind.JOB_FAILED,
+        Transition.DEAD: EventKind.STUDY_SET_ASIDE,
+    },
+    lost=lambda job: f"worker {job.worker} died while reading it, or lost its lease",
+    may_start=~exists().where(_at_work.study_id == JobRow.study_id, _at_work.status == Status.DOING),
+    tasks=select(JobRow, StudyRow).join(StudyRow, StudyRow.id == JobRow.study_id),
+    locks=(JobRow, StudyRow),
 )
 
 
@@ -112,16 +127,11 @@ class Queue:
         """
         with self._transactions.writing() as session:
             now = self._clock()
-            self._bury_expired(session, now, policy)
-            rows = session.execute(_claimable(now, limit)).all()
+            for _, study in _JOBS.bury_spent(session, now, policy):
+                _end(session, study, StudyState.SET_ASIDE, now)
+            rows = _JOBS.claim(session, now, limit, lease_seconds, policy, StudyRow.settle_at.is_(None))
             for job, study in rows:
-                if job.status == Status.DOING:
-                    detail = f"job {job.id}, attempt {job.attempts}: the lease of {job.worker} had run out"
-                    record(session, EventKind.JOB_TAKEN_OVER, now, study.id, detail)
-                job.status = Status.DOING
-                job.attempts += 1
                 job.worker = worker
-                job.leased_until = now + timedelta(seconds=lease_seconds)
                 study.state = StudyState.READING
                 study.updated_at = now
             session.flush()
@@ -135,19 +145,7 @@ class Queue:
             The jobs that are still this worker's; the others have been taken over or have ended.
         """
         with self._transactions.writing() as session:
-            held = session.scalars(
-                select(JobRow)
-                .where(
-                    JobRow.id.in_(sorted(set(job_ids))),
-                    JobRow.worker == worker,
-                    JobRow.status == Status.DOING,
-                )
-                .order_by(JobRow.id)
-                .with_for_update()
-            ).all()
-            for job in held:
-                job.leased_until = self._clock() + timedelta(seconds=lease_seconds)
-            return [job.id for job in held]
+            return _JOBS.extend(session, job_ids, self._clock(), lease_seconds, JobRow.worker == worker)
 
     def release(self, job: Job, worker: str) -> None:
         """Give back a job that was claimed and not begun; it does not count as an attempt.
@@ -157,8 +155,10 @@ class Queue:
         """
         with self._transactions.writing() as session:
             row, study = _held(session, job, worker)
-            row.attempts -= 1
-            self._again(session, row, study, self._clock())
+            now = self._clock()
+            _make_way(session, row)
+            _JOBS.release(session, row, now)
+            _end(session, study, StudyState.QUEUED, now)
 
     def complete(self, job: Job, worker: str, outcomes: Sequence[NewReport]) -> None:
         """End a job: reports, documents, deliveries, the study's state and history, all in one transaction.
@@ -187,14 +187,10 @@ class Queue:
             for outcome in outcomes:
                 if not store_report(session, study, outcome, now):
                     superfluous += [document.file_name for document in outcome.documents]
-            row.status = Status.DONE
-            row.finished_at = now
-            row.leased_until = None
-            row.last_error = None
             reported = any(outcome.kind == ReportKind.ASSESSMENT for outcome in outcomes)
-            _end(session, study, StudyState.REPORTED if reported else StudyState.REFUSED, now)
             kind = EventKind.STUDY_REPORTED if reported else EventKind.STUDY_REFUSED
-            record(session, kind, now, study.id, f"job {row.id}, attempt {row.attempts}")
+            _JOBS.complete(session, row, now, kind)
+            _end(session, study, StudyState.REPORTED if reported else StudyState.REFUSED, now)
         for name in superfluous:
             self._spool.discard(name)
 
@@ -216,44 +212,17 @@ class Queue:
         with self._transactions.writing() as session:
             row, study = _held(session, job, worker)
             now = self._clock()
-            row.last_error = error
-            detail = f"job {row.id}, attempt {row.attempts} of {policy.max_attempts}"
-            record(session, EventKind.JOB_FAILED, now, study.id, detail)
-            if policy.is_last(row.attempts):
-                _bury(session, row, study, now)
-            else:
-                self._again(session, row, study, now + policy.wait(row.attempts))
+            is_last = policy.is_last(row.attempts)
+            if not is_last:
+                _make_way(session, row)
+            _JOBS.fail(session, row, error, now, policy)
+            _end(session, study, StudyState.SET_ASIDE if is_last else StudyState.QUEUED, now)
             return row.status
 
     def counts(self) -> dict[str, int]:
         """How many jobs there are of each status."""
         with self._transactions.reading() as session:
-            found = session.execute(select(JobRow.status, func.count()).group_by(JobRow.status)).all()
-        return {status.value: dict(found).get(status, 0) for status in Status}
-
-    def _again(self, session: Session, row: JobRow, study: StudyRow, scheduled_at: datetime) -> None:
-        """Put a job back; it takes the place of one that was queued for the study meanwhile."""
-        session.execute(delete(JobRow).where(JobRow.study_id == study.id, JobRow.status == Status.TODO))
-        row.status = Status.TODO
-        row.scheduled_at = scheduled_at
-        row.worker = None
-        row.leased_until = None
-        _end(session, study, StudyState.QUEUED, self._clock())
-
-    def _bury_expired(self, session: Session, now: datetime, policy: RetryPolicy) -> None:
-        expired = (
-            select(JobRow, StudyRow)
-            .join(StudyRow, StudyRow.id == JobRow.study_id)
-            .where(
-                JobRow.status == Status.DOING,
-                JobRow.leased_until < now,
-                JobRow.attempts >= policy.max_attempts,
-            )
-            .with_for_update(skip_locked=True)
-        )
-        for row, study in session.execute(expired).all():
-            row.last_error = f"worker {row.worker} died while reading it, or lost its lease"
-            _bury(session, row, study, now)
+            return _JOBS.counts(session)
 
     def _instances(self, session: Session, study_ids: list[int]) -> dict[int, tuple[StoredInstance, ...]]:
         rows = session.scalars(
@@ -303,48 +272,20 @@ def enqueue(session: Session, study: StudyRow, now: datetime) -> None:
     record(session, EventKind.STUDY_QUEUED, now, study.id)
 
 
-def _claimable(now: datetime, limit: int) -> Any:
-    """Jobs and their studies that may be claimed, both locked, skipping what others have locked."""
-    other = aliased(JobRow)
-    at_work = exists().where(other.study_id == JobRow.study_id, other.status == Status.DOING)
-    due = and_(JobRow.status == Status.TODO, JobRow.scheduled_at <= now, ~at_work)
-    expired = and_(JobRow.status == Status.DOING, JobRow.leased_until < now)
-    return (
-        select(JobRow, StudyRow)
-        .join(StudyRow, StudyRow.id == JobRow.study_id)
-        .where(or_(due, expired), StudyRow.settle_at.is_(None))
-        .order_by(JobRow.scheduled_at, JobRow.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-
-
 def _held(session: Session, job: Job, worker: str) -> tuple[JobRow, StudyRow]:
     """The rows of a job that is this worker's, locked, job first."""
-    row = session.scalars(
-        select(JobRow)
-        .where(
-            JobRow.id == job.id,
-            JobRow.status == Status.DOING,
-            JobRow.worker == worker,
-            JobRow.attempts == job.attempts,
-        )
-        .with_for_update()
-    ).one_or_none()
-    if row is None:
+    rows = _JOBS.held(session, [job.id], JobRow.worker == worker, JobRow.attempts == job.attempts)
+    if not rows:
         raise LeaseLost(f"job {job.id} is no longer held by {worker} in attempt {job.attempts}")
+    (row,) = rows
     study = session.scalars(select(StudyRow).where(StudyRow.id == row.study_id).with_for_update()).one()
     return row, study
 
 
-def _bury(session: Session, row: JobRow, study: StudyRow, now: datetime) -> None:
-    """Make a job a dead letter."""
-    row.status = Status.DEAD
-    row.finished_at = now
-    row.leased_until = None
-    _end(session, study, StudyState.SET_ASIDE, now)
-    detail = f"job {row.id} was given up after attempt {row.attempts}"
-    record(session, EventKind.STUDY_SET_ASIDE, now, study.id, detail)
+def _make_way(session: Session, row: JobRow) -> None:
+    """Let a job that is put back take the place of one that was queued for the study meanwhile."""
+    session.execute(delete(JobRow).where(JobRow.study_id == row.study_id, JobRow.status == Status.TODO))
+    row.worker = None
 
 
 def _end(session: Session, study: StudyRow, state: StudyState, now: datetime) -> None:

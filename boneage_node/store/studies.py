@@ -19,7 +19,7 @@ from boneage_node.traffic.result import Result
 from .commitments import CommitmentDetail, commitments_of, reopen_unanswered
 from .database import Transactions
 from .history import record
-from .outbox import reopen
+from .outbox import DELIVERIES
 from .queue import enqueue
 from .tables import (
     UID,
@@ -244,14 +244,10 @@ class Studies:
         with self._transactions.writing() as session:
             row = _study(session, study, lock=True)
             now = self._clock()
-            dead = session.scalars(
-                select(DeliveryRow)
-                .where(DeliveryRow.study_id == row.id, DeliveryRow.status == Status.DEAD)
-                .order_by(DeliveryRow.id)
-                .with_for_update()
-            ).all()
+            of_study = DeliveryRow.study_id == row.id
+            dead = DELIVERIES.lock(session, of_study, DeliveryRow.status == Status.DEAD)
             for delivery in dead:
-                reopen(session, delivery, now)
+                DELIVERIES.reopen(session, delivery, now)
             asked = reopen_unanswered(session, row.id, now)
             at_rest = {StudyState.REPORTED, StudyState.REFUSED, StudyState.SET_ASIDE}
             reading = row.state == StudyState.SET_ASIDE or (not dead and not asked and row.state in at_rest)

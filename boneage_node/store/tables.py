@@ -187,6 +187,23 @@ class Base(DeclarativeBase):
     type_annotation_map = {datetime: UtcDateTime, Result: ResultColumn}  # noqa: RUF012 - SQLAlchemy's own name
 
 
+class Leased:
+    """Columns of a task, which is done under a lease; see ``leases``.
+
+    It is to do from ``scheduled_at`` on, being done until ``leased_until``, and done or dead since
+    ``finished_at``.
+    """
+
+    id: Mapped[int] = mapped_column(primary_key=True, sort_order=-1)
+    status: Mapped[Status] = mapped_column(word_column(Status, "status"), sort_order=1)
+    attempts: Mapped[int] = mapped_column(default=0, sort_order=1)
+    created_at: Mapped[datetime] = mapped_column(sort_order=1)
+    scheduled_at: Mapped[datetime] = mapped_column(sort_order=1)
+    finished_at: Mapped[datetime | None] = mapped_column(sort_order=1)
+    leased_until: Mapped[datetime | None] = mapped_column(sort_order=1)
+    last_error: Mapped[str | None] = mapped_column(FreeText(2000), sort_order=3)
+
+
 class StudyRow(Base):
     """A study. ``settle_at`` is set exactly while ``state`` is receiving."""
 
@@ -219,7 +236,7 @@ class InstanceRow(Base):
     received_at: Mapped[datetime]
 
 
-class JobRow(Base):
+class JobRow(Leased, Base):
     """The task of reading a study. The two partial indexes hold what the queue promises."""
 
     __tablename__ = "jobs"
@@ -242,16 +259,8 @@ class JobRow(Base):
         Index(None, "status", "scheduled_at"),
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
-    status: Mapped[Status] = mapped_column(word_column(Status, "status"))
-    attempts: Mapped[int] = mapped_column(default=0)
-    created_at: Mapped[datetime]
-    scheduled_at: Mapped[datetime]
-    finished_at: Mapped[datetime | None]
-    leased_until: Mapped[datetime | None]
-    worker: Mapped[str | None] = mapped_column(FreeText(128))
-    last_error: Mapped[str | None] = mapped_column(FreeText(2000))
+    worker: Mapped[str | None] = mapped_column(FreeText(128), sort_order=2)
 
 
 class ReportRow(Base):
@@ -289,7 +298,7 @@ class DocumentRow(Base):
     file_name: Mapped[str] = mapped_column(String(40), unique=True)
 
 
-class DeliveryRow(Base):
+class DeliveryRow(Leased, Base):
     """The task of sending one document to one destination."""
 
     __tablename__ = "deliveries"
@@ -308,17 +317,9 @@ class DeliveryRow(Base):
         Index(None, "study_id", "destination"),
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True)
     document_id: Mapped[int] = mapped_column(ForeignKey("documents.id"))
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
     destination: Mapped[str] = mapped_column(String(DESTINATION_LENGTH))
-    status: Mapped[Status] = mapped_column(word_column(Status, "status"))
-    attempts: Mapped[int] = mapped_column(default=0)
-    created_at: Mapped[datetime]
-    scheduled_at: Mapped[datetime]
-    finished_at: Mapped[datetime | None]
-    leased_until: Mapped[datetime | None]
-    last_error: Mapped[str | None] = mapped_column(FreeText(2000))
 
 
 class EventRow(Base):
@@ -333,38 +334,32 @@ class EventRow(Base):
     detail: Mapped[str] = mapped_column(FreeText(500))
 
 
-class CommitmentState(StrEnum):
-    """Whether a destination vouches for what was delivered to it.
+class CommitmentOutcome(StrEnum):
+    """What a destination says of an object that was delivered to it.
 
-    ``REFUSED``: it says that it does not keep the object, which is delivered again. ``UNANSWERED``: given up
-    until an operator asks again. ``UNSUPPORTED``: it does not take such requests.
+    ``REFUSED``: that it does not keep the object, which is delivered again. ``UNSUPPORTED``: that it does not
+    take requests for storage commitment.
     """
 
-    TO_ASK = "to_ask"
-    ASKED = "asked"
     COMMITTED = "committed"
     REFUSED = "refused"
-    UNANSWERED = "unanswered"
     UNSUPPORTED = "unsupported"
 
 
-class CommitmentRow(Base):
-    """Whether one delivery is committed. ``due_at``: when it is asked (again), None once it is settled."""
+class CommitmentRow(Leased, Base):
+    """The task of requesting commitment of one delivery; being done while the result is waited for.
+
+    ``outcome`` is what the destination said last, and is set exactly while the task is done.
+    """
 
     __tablename__ = "commitments"
-    __table_args__ = (Index(None, "destination", "due_at"),)
+    __table_args__ = (Index(None, "status", "scheduled_at"),)
 
-    id: Mapped[int] = mapped_column(primary_key=True)
     delivery_id: Mapped[int] = mapped_column(ForeignKey("deliveries.id"), unique=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
     destination: Mapped[str] = mapped_column(String(DESTINATION_LENGTH))
-    state: Mapped[CommitmentState] = mapped_column(word_column(CommitmentState, "state"))
+    outcome: Mapped[CommitmentOutcome | None] = mapped_column(word_column(CommitmentOutcome, "outcome"))
     transaction_uid: Mapped[str | None] = mapped_column(String(UID_LENGTH), index=True)
-    attempts: Mapped[int] = mapped_column(default=0)
-    created_at: Mapped[datetime]
-    due_at: Mapped[datetime | None]
-    finished_at: Mapped[datetime | None]
-    last_error: Mapped[str | None] = mapped_column(FreeText(2000))
 
 
 class CommitmentTransactionRow(Base):
@@ -378,7 +373,7 @@ class CommitmentTransactionRow(Base):
     asked_at: Mapped[datetime] = mapped_column(index=True)
 
 
-class CommitmentRequestRow(Base):
+class CommitmentRequestRow(Leased, Base):
     """What a peer asked of the node. ``instances`` is emptied once it is answered."""
 
     __tablename__ = "commitment_requests"
@@ -387,13 +382,6 @@ class CommitmentRequestRow(Base):
         Index(None, "status", "scheduled_at"),
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True)
     calling_ae_title: Mapped[str] = mapped_column(String(AE_TITLE_LENGTH))
     transaction_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
     instances: Mapped[list[list[str]]] = mapped_column(JSON)
-    status: Mapped[Status] = mapped_column(word_column(Status, "status"))
-    attempts: Mapped[int] = mapped_column(default=0)
-    received_at: Mapped[datetime]
-    scheduled_at: Mapped[datetime]
-    finished_at: Mapped[datetime | None]
-    last_error: Mapped[str | None] = mapped_column(FreeText(2000))

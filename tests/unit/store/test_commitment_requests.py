@@ -96,14 +96,14 @@ def test_nobody_else_answers_while_the_caller_does(store: Store, clock: Clock) -
     request = CommitmentRequest("MODALITY", "2.25.900", (ReferencedSop(DX, INSTANCE),))
     store.commitment_requests.accept(request, answer_in_seconds=30)
     assert store.commitment_requests.peers() == []
-    assert store.commitment_requests.claim("MODALITY", 60) is None
+    assert store.commitment_requests.claim("MODALITY", 60, attempts()) is None
     clock.go_on(30)
-    claimed = store.commitment_requests.claim("MODALITY", 60)
+    claimed = store.commitment_requests.claim("MODALITY", 60, attempts())
     assert claimed is not None
     assert (claimed.references, claimed.attempts) == (((DX, INSTANCE),), 1)
-    assert store.commitment_requests.claim("MODALITY", 60) is None
+    assert store.commitment_requests.claim("MODALITY", 60, attempts()) is None
     clock.go_on(60)
-    assert store.commitment_requests.claim("MODALITY", 60) is not None, "the process died"
+    assert store.commitment_requests.claim("MODALITY", 60, attempts()) is not None, "the process died"
 
 
 def test_an_answer_that_does_not_arrive_is_sent_again_and_given_up(store: Store, clock: Clock) -> None:
@@ -111,7 +111,7 @@ def test_an_answer_that_does_not_arrive_is_sent_again_and_given_up(store: Store,
     requests = store.commitment_requests
 
     def fail() -> Status:
-        assert requests.claim("MODALITY", 60)
+        assert requests.claim("MODALITY", 60, attempts())
         return requests.failed(request.id, "nobody there", attempts(2, wait_seconds=60))
 
     assert fail() is Status.TODO
@@ -153,6 +153,6 @@ def test_finished_requests_are_forgotten(store: Store, clock: Clock) -> None:
     clock.go_on(timedelta(days=31).total_seconds())
     store.commitment_requests.sweep()
     assert store.commitment_requests.counts() == {"todo": 1, "doing": 0, "done": 0, "dead": 0}
-    claimed = store.commitment_requests.claim("MODALITY", 60)
+    claimed = store.commitment_requests.claim("MODALITY", 60, attempts())
     assert claimed is not None
     assert claimed.id == open_.id
