@@ -16,7 +16,7 @@ from boneage_node.bone_age.predictor import Predictor
 from boneage_node.bone_age.registration import POINT_NAMES, Points
 from boneage_node.phantom import PhantomHand
 
-from .readings import mask_iou, point_errors, refusals
+from .readings import mask_iou, point_errors, refusals, rounded
 from .strata import SEX_NAMES
 
 
@@ -91,7 +91,7 @@ def _figures(readings: list[PhantomReading]) -> dict[str, Any]:
     true, read = np.array(pairs).T
     ranked = len(pairs) > 2 and np.ptp(true) > 0 and np.ptp(read) > 0
     return row | {
-        "rank_correlation": round(float(stats.spearmanr(true, read).statistic), 3) if ranked else None,
-        "mae_months": round(float(np.abs(read - true).mean()), 2),
-        "bias_months": round(float((read - true).mean()), 2),
+        "rank_correlation": rounded(stats.spearmanr(true, read).statistic, 3) if ranked else None,
+        "mae_months": rounded(np.abs(read - true).mean()),
+        "bias_months": rounded((read - true).mean()),
     }

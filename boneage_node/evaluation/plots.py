@@ -19,6 +19,7 @@ from boneage_node.bone_age import Assessment, Sex
 from boneage_node.report.picture.style import AMBER, CHART_GRID, GREY, KEY_POINT, OUTLINE
 
 from .phantoms import PhantomReading
+from .readings import rounded
 from .strata import SEX_NAMES
 
 
@@ -90,7 +91,7 @@ def _agreement_lines(axes: Axes, differences: npt.NDArray[np.float64]) -> None:
     ):
         axes.axhline(height, color=_INK, lw=_LINE, ls=dashes)
         axes.annotate(
-            f"{word} {height:+.1f}",
+            f"{word} {rounded(height, 1):+.1f}",
             (1, height),
             xytext=(0, 2),
             xycoords=("axes fraction", "data"),

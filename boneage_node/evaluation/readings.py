@@ -121,3 +121,8 @@ def point_errors(found: FoundHand, true_px: Points) -> npt.NDArray[np.float64]:
 def refusals(answers: Iterable[Assessment | Refusal | None]) -> dict[str, int]:
     """How often each reason was given, the most frequent first; an assessment is no refusal."""
     return dict(Counter(str(one.code) for one in answers if isinstance(one, Refusal)).most_common())
+
+
+def rounded(value: float | None, digits: int = 2) -> float | None:
+    """A figure as reports have it: None where there is none, and no -0.0."""
+    return None if value is None or np.isnan(value) else round(float(value), digits) + 0.0

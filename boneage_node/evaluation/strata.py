@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -12,47 +11,34 @@ import pandas as pd
 from boneage_node.bone_age import Assessment, Sex
 from boneage_node.bone_age.manifest import Interval
 
-from .readings import ENSEMBLE, Reading
+from .readings import ENSEMBLE, Reading, rounded
 
 SEX_NAMES = {Sex.MALE: "boys", Sex.FEMALE: "girls"}
 UNTOLD = "sex not told"
 GROUPS = ("all", *SEX_NAMES.values(), UNTOLD)
 _BAND_MONTHS = 24
 _LAST_BAND_FROM = 216
-_READ = ("months", "error", "inside", "width")
 
+STAGES: dict[str, tuple[float, float]] = {
+    "infancy": (0, 0),
+    "toddlers": (10, 14),
+    "pre-puberty": (24, 36),
+    "early and mid-puberty": (84, 108),
+    "late puberty": (156, 168),
+    "post-puberty": (180, 204),
+}
+"""Where each stage of skeletal development begins, in months of a girl's and of a boy's age.
 
-@dataclass(frozen=True)
-class Stage:
-    """A stage of skeletal development: from an age in months that depends on sex, until the next begins."""
-
-    name: str
-    girls_from_months: float
-    boys_from_months: float
-
-    def from_months(self, sex: Sex) -> float:
-        """Where it begins."""
-        return self.boys_from_months if sex is Sex.MALE else self.girls_from_months
-
-
-STAGES = (
-    Stage("infancy", 0, 0),
-    Stage("toddlers", 10, 14),
-    Stage("pre-puberty", 24, 36),
-    Stage("early and mid-puberty", 84, 108),
-    Stage("late puberty", 156, 168),
-    Stage("post-puberty", 180, 204),
-)
-"""Gilsanz and Ratib, Hand Bone Age (2005), as in doi 10.1101/234120.
-
-There boys of 16 have no stage (late puberty ends at 16 years, post-puberty begins at 17): here a stage lasts
-until the next begins, so they are in late puberty. The last has no end.
+From Gilsanz and Ratib, Hand Bone Age (2005), as in doi 10.1101/234120. There boys of 16 have no stage (late
+puberty ends at 16 years, post-puberty begins at 17): here a stage lasts until the next begins, so they are in
+late puberty. The last has no end.
 """
 
 
-def stage_of(age_months: float, sex: Sex) -> Stage:
+def stage_of(age_months: float, sex: Sex) -> str:
     """The one stage of an age."""
-    return next(stage for stage in reversed(STAGES) if stage.from_months(sex) <= age_months)
+    *_, last = (name for name, starts in STAGES.items() if starts[sex is Sex.MALE] <= age_months)
+    return last
 
 
 def reading_frame(readings: Iterable[Reading]) -> pd.DataFrame:
@@ -61,29 +47,23 @@ def reading_frame(readings: Iterable[Reading]) -> pd.DataFrame:
     ``error`` is reading minus label, ``inside`` is 1 where the interval holds the label, else 0, ``width`` is
     the interval's; all are NaN where the image was refused.
     """
-    columns = ["sharp", "sex", "label", "stage", "refusal", *_READ, *(f"both_{name}" for name in _READ)]
-    rows = [
-        {
-            "sharp": r.sharp,
-            "sex": r.example.sex,
-            "label": r.example.bone_age_months,
-            "stage": stage_of(r.example.bone_age_months, r.example.sex).name,
-            "refusal": r.refusal,
-        }
-        | _read(r.assessment, r.example.bone_age_months)
-        | {f"both_{name}": value for name, value in _read(r.as_both, r.example.bone_age_months).items()}
-        for r in readings
-    ]
-    return pd.DataFrame(rows, columns=columns).astype({"sharp": bool} | dict.fromkeys(columns[5:], float))
+    rows = []
+    for r in readings:
+        label, sex = r.example.bone_age_months, r.example.sex
+        labels = (r.sharp, sex, label, stage_of(label, sex), r.refusal)
+        rows.append((*labels, *_read(r.assessment, label), *_read(r.as_both, label)))
+    read = ["months", "error", "inside", "width"]
+    columns = ["sharp", "sex", "label", "stage", "refusal", *read, *(f"both_{name}" for name in read)]
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.astype({"sharp": bool, "sex": pd.CategoricalDtype(list(Sex))})
 
 
-def _read(answer: Assessment | None, label_months: float) -> dict[str, float]:
+def _read(answer: Assessment | None, label_months: float) -> tuple[float, float, float, float]:
     if answer is None:
-        return dict.fromkeys(_READ, np.nan)
+        return (np.nan,) * 4
     low, high = answer.interval_months
     months = answer.bone_age_months
-    values = (months, months - label_months, float(low <= label_months <= high), high - low)
-    return dict(zip(_READ, values, strict=True))
+    return months, months - label_months, float(low <= label_months <= high), high - low
 
 
 def network_frame(readings: Iterable[Reading]) -> pd.DataFrame:
@@ -98,7 +78,7 @@ def network_frame(readings: Iterable[Reading]) -> pd.DataFrame:
         label, sex = r.example.bone_age_months, r.example.sex
         told = {**r.assessment.member_months, ENSEMBLE: r.assessment.bone_age_months}
         for group, read in (("all", told), (SEX_NAMES[sex], told), (UNTOLD, r.untold_months or {})):
-            stage = stage_of(label, sex).name
+            stage = stage_of(label, sex)
             rows += [(r.sharp, stage, name, group, abs(months - label)) for name, months in read.items()]
     frame = pd.DataFrame(rows, columns=["sharp", "stage", "network", "group", "error"])
     return frame.astype({"sharp": bool, "error": float})
@@ -117,11 +97,11 @@ def figures(frame: pd.DataFrame) -> dict[str, Any]:
     if read.empty:
         return row
     return row | {
-        "mae_months": round(float(errors.abs().mean()), 2),
-        "median_absolute_error_months": round(float(errors.abs().median()), 2),
-        "rmse_months": round(float(np.sqrt((errors**2).mean())), 2),
-        "bias_months": round(float(errors.mean()), 2),
-        "interval_coverage": round(float(read["inside"].mean()), 3),
+        "mae_months": rounded(errors.abs().mean()),
+        "median_absolute_error_months": rounded(errors.abs().median()),
+        "rmse_months": rounded(np.sqrt((errors**2).mean())),
+        "bias_months": rounded(errors.mean()),
+        "interval_coverage": rounded(read["inside"].mean(), 3),
     }
 
 
@@ -136,7 +116,7 @@ def summary(frame: pd.DataFrame) -> dict[str, Any]:
 def network_table(errors: pd.DataFrame, names: Iterable[str]) -> dict[str, dict[str, float | None]]:
     """Mean absolute error in months by network and group of a ``network_frame``; None where there is none."""
     means = errors.groupby(["network", "group"])["error"].mean().to_dict()
-    return {name: {group: _rounded(means.get((name, group))) for group in GROUPS} for name in names}
+    return {name: {group: rounded(means.get((name, group))) for group in GROUPS} for name in names}
 
 
 def network_names(errors: pd.DataFrame) -> list[str]:
@@ -146,14 +126,15 @@ def network_names(errors: pd.DataFrame) -> list[str]:
 
 def stage_table(frame: pd.DataFrame, errors: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """For each stage: images read, by sex, and what ``network_table`` has."""
-    read = frame.dropna(subset="error").groupby(["stage", "sex"]).size().to_dict()
-    names = network_names(errors)
+    read = frame.dropna(subset="error")
     table = {}
-    for stage in (stage.name for stage in STAGES):
-        counts = {name: read.get((stage, sex), 0) for sex, name in SEX_NAMES.items()}
+    for stage in STAGES:
+        sexes = read.loc[read["stage"] == stage, "sex"]
+        counts = {name: int((sexes == sex).sum()) for sex, name in SEX_NAMES.items()}
+        own = errors[errors["stage"] == stage]
         table[stage] = {
-            "images": {"all": sum(counts.values()), **counts},
-            "mae_months": network_table(errors[errors["stage"] == stage], names),
+            "images": {"all": len(sexes), **counts},
+            "mae_months": network_table(own, network_names(errors)),
         }
     return table
 
@@ -161,13 +142,11 @@ def stage_table(frame: pd.DataFrame, errors: pd.DataFrame) -> dict[str, dict[str
 def band_table(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """``figures`` for each sex and two years of labelled age that has images; the last band is open."""
     starts = (frame["label"] // _BAND_MONTHS * _BAND_MONTHS).clip(upper=_LAST_BAND_FROM).astype(int)
-    parts = dict(iter(frame.groupby(["sex", starts])))
     rows = []
-    for sex in Sex:
-        for low in range(0, _LAST_BAND_FROM + 1, _BAND_MONTHS):
-            if (part := parts.get((sex, low))) is not None:
-                high = None if low == _LAST_BAND_FROM else low + _BAND_MONTHS
-                rows.append({"sex": str(sex), "from_months": low, "to_months": high} | figures(part))
+    for key, part in frame.groupby(["sex", starts], observed=True):
+        sex, start = cast(tuple[str, int], key)
+        end = None if start == _LAST_BAND_FROM else int(start) + _BAND_MONTHS
+        rows.append({"sex": str(sex), "from_months": int(start), "to_months": end} | figures(part))
     return rows
 
 
@@ -176,22 +155,21 @@ def interval_table(frame: pd.DataFrame, interval: Interval) -> list[dict[str, An
 
     These are the bands that the intervals were calibrated in; the last of a sex has no end.
     """
-    read = frame.dropna(subset="error")
     rows = []
     for sex, bands in interval.bands.items():
-        own = read[read["sex"] == sex]
+        read = frame[frame["sex"] == sex].dropna(subset="error")
         edges = [band.below_months for band in bands[:-1]]
-        inside = own.groupby(np.digitize(own["months"], edges))["inside"].agg(["size", "mean"])
-        held = inside.reindex(range(len(bands))).itertuples(index=False)
-        for low, high, band, (images, share) in zip([0.0, *edges], [*edges, None], bands, held, strict=True):
+        places = np.digitize(read["months"], edges)
+        for place, (low, high) in enumerate(zip([0.0, *edges], [*edges, None], strict=True)):
+            inside = read["inside"][places == place]
             rows.append(
                 {
                     "sex": str(sex),
                     "from_months": low,
                     "to_months": high,
-                    "half_width_months": band.half_width_months,
-                    "images": 0 if np.isnan(images) else int(images),
-                    "interval_coverage": _rounded(share, 3),
+                    "half_width_months": bands[place].half_width_months,
+                    "images": len(inside),
+                    "interval_coverage": rounded(inside.mean(), 3),
                 }
             )
     return rows
@@ -208,12 +186,8 @@ def sex_unknown(frame: pd.DataFrame) -> dict[str, Any]:
     if both.empty:
         return row
     return row | {
-        "mae_months": _rounded(both["both_error"].abs().mean()),
-        "interval_coverage": _rounded(both["both_inside"].mean(), 3),
-        "interval_width_months": _rounded(both["both_width"].mean(), 1),
-        "interval_width_sex_known_months": _rounded(read["width"].mean(), 1),
+        "mae_months": rounded(both["both_error"].abs().mean()),
+        "interval_coverage": rounded(both["both_inside"].mean(), 3),
+        "interval_width_months": rounded(both["both_width"].mean(), 1),
+        "interval_width_sex_known_months": rounded(read["width"].mean(), 1),
     }
-
-
-def _rounded(value: float | None, digits: int = 2) -> float | None:
-    return None if value is None or np.isnan(value) else round(float(value), digits)

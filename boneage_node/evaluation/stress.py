@@ -21,7 +21,7 @@ from boneage_node.bone_age.framing import Grey
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.datasets.rsna import read_image
 
-from .readings import Reading, refusals
+from .readings import Reading, refusals, rounded
 
 LARGE_CHANGE_MONTHS = 12.0
 
@@ -169,10 +169,10 @@ def _changes(pairs: list[tuple[Reading, Answer]]) -> dict[str, float | None]:
         names = ("mae_months", "mae_change_months", "large_changes")
         return {"read_both_ways": 0} | dict.fromkeys(names)
     label, before, after = np.array(both).T
-    mae_before, mae_after = float(np.abs(before - label).mean()), float(np.abs(after - label).mean())
+    mae_before, mae_after = np.abs(before - label).mean(), np.abs(after - label).mean()
     return {
         "read_both_ways": len(both),
-        "mae_months": round(mae_after, 2),
-        "mae_change_months": round(mae_after - mae_before, 2) + 0.0,  # no -0.0
-        "large_changes": round(float((np.abs(after - before) > LARGE_CHANGE_MONTHS).mean()), 4),
+        "mae_months": rounded(mae_after),
+        "mae_change_months": rounded(mae_after - mae_before),
+        "large_changes": rounded((np.abs(after - before) > LARGE_CHANGE_MONTHS).mean(), 4),
     }

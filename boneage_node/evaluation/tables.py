@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +17,41 @@ _FINDING_NOTE = "Errors of key points are shares of the length from the middle f
 _ANNOTATED_NOTE = f"{_FINDING_NOTE} Both are of the hands that are not refused."
 _UNTOLD_NOTE = f"'{UNTOLD}': each network is told that sex is unknown, as now and then in training."
 _STAGE_NOTE = "Stages begin at these months of labelled age of girls and boys: {}.".format(
-    ", ".join(f"{s.name} {s.girls_from_months:g} and {s.boys_from_months:g}" for s in STAGES[1:])
+    ", ".join(f"{name} {girls:g} and {boys:g}" for name, (girls, boys) in STAGES.items() if girls)
 )
 
 Record = Mapping[str, Any]
-Columns = Mapping[str, Callable[[Record], str]]
-"""By heading, the cell of a record of figures."""
+
+# By heading, the key of a record of figures.
+_COUNTS = {"n": "images", "refused": "refused"}
+_FIGURES = _COUNTS | {
+    "MAE": "mae_months",
+    "median": "median_absolute_error_months",
+    "RMSE": "rmse_months",
+    "bias": "bias_months",
+    "coverage": "interval_coverage",
+}
+_INTERVALS = {"n": "images", "half width": "half_width_months", "coverage": "interval_coverage"}
+_SEX_UNKNOWN = _COUNTS | {
+    "MAE": "mae_months",
+    "coverage": "interval_coverage",
+    "width": "interval_width_months",
+    "width,\nsex known": "interval_width_sex_known_months",
+}
+_STRESS = {
+    "n": "read_both_ways",
+    "MAE": "mae_months",
+    "change\nin MAE": "mae_change_months",
+    "moved over\n12 months": "large_changes",
+    "newly\nrefused": "newly_refused",
+}
+_PHANTOMS = _COUNTS | {"rank\ncorrelation": "rank_correlation", "MAE": "mae_months", "bias": "bias_months"}
+_FORMS = {
+    "interval_coverage": "{:.1%}",
+    "large_changes": "{:.1%}",
+    "mae_change_months": "{:+.2f}",
+    "half_width_months": "±{:.1f}",
+}
 
 
 @dataclass(frozen=True)
@@ -35,23 +64,19 @@ class Table:
     note: str = ""
 
 
-def _table(title: str, first: str, columns: Columns, records: Mapping[str, Record], note: str = "") -> Table:
-    rows = [(name, *(cell(record) for cell in columns.values())) for name, record in records.items()]
+def _table(
+    title: str, first: str, columns: Mapping[str, str], records: Mapping[str, Record], note: str = ""
+) -> Table:
+    """A row a record, under its name; a dash where a record lacks a figure."""
+    rows = [(name, *(_cell(record, key) for key in columns.values())) for name, record in records.items()]
     return Table(title, (first, *columns), rows, note)
 
 
-def _number(key: str, form: str = ".2f") -> Callable[[Record], str]:
-    """A figure of a record, or a count; a dash where it has none."""
-
-    def cell(record: Record) -> str:
-        value = record.get(key)
-        return "-" if value is None else str(value) if isinstance(value, int) else format(value, form)
-
-    return cell
-
-
-def _share(key: str) -> Callable[[Record], str]:
-    return _number(key, ".1%")
+def _cell(record: Record, key: str) -> str:
+    value = record.get(key)
+    if value is None:
+        return "-"
+    return str(value) if isinstance(value, int | str) else _FORMS.get(key, "{:.2f}").format(value)
 
 
 def _refused(record: Record) -> str:
@@ -59,46 +84,9 @@ def _refused(record: Record) -> str:
     return f"{refused} ({refused / images:.1%})" if images and refused else str(refused)
 
 
-_COUNTS: Columns = {"n": _number("images"), "refused": _number("refused")}
-_FIGURES: Columns = {
-    "n": _number("images"),
-    "refused": _refused,
-    "MAE": _number("mae_months"),
-    "median": _number("median_absolute_error_months"),
-    "RMSE": _number("rmse_months"),
-    "bias": _number("bias_months"),
-    "coverage": _share("interval_coverage"),
-}
-_INTERVALS: Columns = {
-    "n": _number("images"),
-    "half width": lambda band: f"±{band['half_width_months']:.1f}",
-    "coverage": _share("interval_coverage"),
-}
-_SEX_UNKNOWN: Columns = {
-    **_COUNTS,
-    "MAE": _number("mae_months"),
-    "coverage": _share("interval_coverage"),
-    "width": _number("interval_width_months"),
-    "width,\nsex known": _number("interval_width_sex_known_months"),
-}
-_STRESS: Columns = {
-    "n": _number("read_both_ways"),
-    "MAE": _number("mae_months"),
-    "change\nin MAE": _number("mae_change_months", "+.2f"),
-    "moved over\n12 months": _share("large_changes"),
-    "newly\nrefused": _number("newly_refused"),
-}
-_PHANTOMS: Columns = {
-    **_COUNTS,
-    "rank\ncorrelation": _number("rank_correlation"),
-    "MAE": _number("mae_months"),
-    "bias": _number("bias_months"),
-}
-
-
 def tables(figures: Record) -> dict[str, Table]:
     """The tables of ``Evaluation.figures``, in the order of reading, by a name for each."""
-    every = {words(name): row for name, row in figures["figures"].items()}
+    every = {words(name): {**row, "refused": _refused(row)} for name, row in figures["figures"].items()}
     shown = {
         "figures": _table(f"{figures['split']}, months", "images", _FIGURES, every),
         "refusals": _refusal_table(figures["refusals"]),
@@ -167,7 +155,7 @@ def _refusal_table(counts: Mapping[str, Mapping[str, int]]) -> Table:
 
 
 def _network_table(population: str, networks: Mapping[str, Record], note: str) -> Table:
-    columns = {group: _number(group) for group in next(iter(networks.values()))}
+    columns = {group: group for group in next(iter(networks.values()))}
     return _table(f"MAE by network, {words(population)}, months", "network", columns, networks, note)
 
 
@@ -176,9 +164,9 @@ def _stage_table(population: str, group: str, stages: Mapping[str, Record], note
     records = {"images": {name: row["images"][counted] for name, row in stages.items()}}
     for network in next(iter(stages.values()))["mae_months"]:
         records[network] = {name: row["mae_months"][network][group] for name, row in stages.items()}
-    heads = {name: name.replace(" puberty", "\npuberty").replace("-puberty", "-\npuberty") for name in stages}
+    heads = {name.replace(" puberty", "\npuberty").replace("-puberty", "-\npuberty"): name for name in stages}
     title = f"MAE by stage of development, {words(population)}, {group}, months"
-    return _table(title, "network", {heads[name]: _number(name) for name in stages}, records, note)
+    return _table(title, "network", heads, records, note)
 
 
 def _interval_table(population: str, bands: Sequence[Record]) -> Table:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,9 @@ def test_a_wheel_reads_a_hand_from_an_empty_folder(tmp_path: Path, sample_dicom:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", tmp_path, REPOSITORY], check=True)
     (wheel,) = tmp_path.glob("*.whl")
+    files = zipfile.ZipFile(wheel).namelist()
+    assert "boneage_node/evaluation/templates/report.html" in files
+    assert "boneage_node/models/templates/MODEL_CARD.md" in files
     installed, empty = tmp_path / "installed", tmp_path / "empty"
     empty.mkdir()
     subprocess.run([*pip, "install", "--no-deps", "--target", installed, wheel], check=True)

@@ -102,8 +102,8 @@ def test_a_table_of_refusals_alone_has_no_errors() -> None:
     ],
 )
 def test_each_age_has_one_stage(age_months: float, boys: str, girls: str) -> None:
-    assert stage_of(age_months, BOY).name == boys
-    assert stage_of(age_months, GIRL).name == girls
+    assert stage_of(age_months, BOY) == boys
+    assert stage_of(age_months, GIRL) == girls
 
 
 def test_errors_are_told_by_stage() -> None:

@@ -123,6 +123,16 @@ def test_bland_altman_shows_the_limits_of_agreement(tmp_path: Path) -> None:
         assert line in text
 
 
+def test_a_bias_that_rounds_to_nothing_has_no_minus(tmp_path: Path) -> None:
+    readings = [a_reading(100, an_assessment(100 + d), BOY) for d in (-2.0, 1.992)]
+    evaluation = Evaluation(a_manifest(), "validation", readings)
+    assert str(evaluation.figures()["figures"]["all"]["bias_months"]) == "0.0"
+    text = "".join(written(evaluation, tmp_path).itertext())
+    assert "+0.0 mo" in text
+    assert "mean +0.0" in text
+    assert "-0.0" not in text
+
+
 def test_what_was_not_asked_for_is_not_there_and_one_population_is_shown_once(tmp_path: Path) -> None:
     readings = [a_reading(100, an_assessment(103), sex) for sex in (BOY, GIRL)]
     evaluation = Evaluation(a_manifest(), "validation", readings)
