@@ -151,11 +151,8 @@ class Predictor:
             for hand, f in zip(hands, found, strict=True)
         ]
 
-    def attention(self, hand: Hand) -> Attention | None:
-        """Where the networks looked; None where no hand is found, or they read the whole radiograph."""
-        found = self.find(hand.pixels)
-        if isinstance(found, Refusal):
-            return None
+    def attention(self, hand: Hand, found: FoundHand) -> Attention | None:
+        """Where the networks looked in a hand that was found; None where they read the whole radiograph."""
         male = [MALE[sex] for sex in _sexes(hand.sex)]
         return occlude(self.manifest.members, self._ages, found, male, self.device)
 

@@ -12,6 +12,7 @@ import typer
 
 from boneage_node.errors import ExitCode
 from boneage_node.settings.types import SexUnknown
+from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.result import Result, ResultStatus
 
 from .common import (
@@ -89,27 +90,27 @@ def _result(path: Path, predictor: Predictor, sex_unknown: SexUnknown) -> Result
     from boneage_node.reading.study import read_study
 
     try:
-        return read_study([path], predictor, sex_required=sex_unknown == "refuse").result()
+        return read_study([LocalFile(path)], predictor, sex_required=sex_unknown == "refuse").result()
     except Exception as error:
         return _failure(path, error)
 
 
 def _fhir_result(path: Path, predictor: Predictor, sex_unknown: SexUnknown) -> tuple[Result, dict[str, Any]]:
     """The answer for one file, and what a FHIR server would be sent."""
-    from boneage_node.bone_age import Refusal
-    from boneage_node.radiograph import read_dataset
     from boneage_node.reading.study import read_study
     from boneage_node.report import SourceImage, fhir_bundle, report_instance_uid
 
     try:
-        reading = read_study([path], predictor, sex_required=sex_unknown == "refuse")
+        reading = read_study([LocalFile(path)], predictor, sex_required=sex_unknown == "refuse")
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         now = datetime.now().astimezone()
+        source = reading.choice.dataset
         try:
-            source = read_dataset(path, pixels=False)
+            if source is None:
+                raise ValueError(reading.choice.refusal)
             report = report_instance_uid(SourceImage.of(source), reading.answer, sha256)
             bundle = fhir_bundle(source, reading.answer, report_instance_uid=report, created_at=now)
-        except (Refusal, ValueError) as error:  # unreadable, or of no study
+        except ValueError as error:  # unreadable, or of no study
             return reading.result(), _outcome("invalid", f"{path}: {error}")
         return reading.result(), bundle
     except Exception as error:

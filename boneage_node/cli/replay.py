@@ -13,6 +13,7 @@ import typer
 
 from boneage_node.errors import ExitCode, NodeError
 from boneage_node.settings.types import SexUnknown
+from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.result import Result, ResultStatus
 
 from .common import (
@@ -111,7 +112,7 @@ def _by_study(files: list[Path]) -> dict[str, list[Path]]:
     studies: dict[str, list[Path]] = defaultdict(list)
     for file in files:
         try:
-            header = read_header(read_dataset(file, pixels=False))
+            header = read_header(read_dataset(LocalFile(file), pixels=False))
         except Refusal as refusal:
             err.print(f"{file} is left out: {refusal.sentence}")
             continue
@@ -176,7 +177,7 @@ def _row(file: Path, detail: StudyDetail, gallery: Gallery) -> Played:
         error = next((job.last_error for job in reversed(detail.jobs) if job.last_error), None)
         return _failed_row(file, error or "set aside")
     report = detail.reports[-1]
-    sop_instance_uid = str(read_dataset(file, pixels=False).get("SOPInstanceUID", ""))
+    sop_instance_uid = str(read_dataset(LocalFile(file), pixels=False).get("SOPInstanceUID", ""))
     if report.result.sop_instance_uid not in (sop_instance_uid, None):
         return Played(Result(str(file), sop_instance_uid, ResultStatus.NOT_CHOSEN))
     result = replace(report.result, file=str(file))

@@ -1,27 +1,24 @@
 """DICOM in, a radiograph out: pixels in grey, bone bright, spacing, sex, age, laterality; or a refusal."""
 
-from .choice import Candidate, Choice, choose_hand_image, rank_instances
+from .choice import Choice, choose_hand_image
 from .dataset import MAX_FILE_BYTES, read_dataset
 from .eligibility import ADULT_FROM_MONTHS, STORAGE_CLASSES, check_eligibility
 from .header import Header, read_header
-from .radiograph import Radiograph, read_pixels, read_radiograph
+from .radiograph import Radiograph, read_radiograph
 from .visit import Visit, read_visit
 
 __all__ = [
     "ADULT_FROM_MONTHS",
     "MAX_FILE_BYTES",
     "STORAGE_CLASSES",
-    "Candidate",
     "Choice",
     "Header",
     "Radiograph",
     "Visit",
     "check_eligibility",
     "choose_hand_image",
-    "rank_instances",
     "read_dataset",
     "read_header",
-    "read_pixels",
     "read_radiograph",
     "read_visit",
 ]

@@ -6,21 +6,25 @@ import io
 import logging
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_file_meta_info
+from pydicom.filereader import read_dataset as read_elements
+from pydicom.filereader import read_preamble
 from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from boneage_node.bone_age import ReasonCode, Refusal
+from boneage_node.traffic.file import StoredFile
 
 MAX_FILE_BYTES = 512 * 2**20
 """Larger files are refused unread: twice what the largest image that is decoded needs."""
+
+_FIRST_PIXELS = Tag("FloatPixelData")
 
 # pydicom's log lines and warnings quote the values that they complain of, and those are patients'.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
@@ -34,32 +38,93 @@ def quiet_pydicom() -> Iterator[None]:
         yield
 
 
-def read_dataset(path: Path, *, pixels: bool = True) -> Dataset:
-    """Read a DICOM file (PS3.10) of any transfer syntax but the deflated one.
+def read_dataset(file: StoredFile, *, pixels: bool = True) -> Dataset:
+    """Read a DICOM file: ``read_open_dataset`` of it."""
+    with file.open() as opened:
+        return read_open_dataset(opened, pixels=pixels)
+
+
+def read_open_dataset(opened: BinaryIO, *, pixels: bool = True) -> Dataset:
+    """Read a DICOM file (PS3.10) of any transfer syntax but the deflated one, from its start.
 
     Args:
-        path: The file.
+        opened: The file, which stays open.
         pixels: False leaves Pixel Data and what follows it unread.
 
     Raises:
         Refusal: UNREADABLE_FILE, TOO_LARGE, or UNSUPPORTED_PIXELS for a deflated file.
-        OSError: The file cannot be opened: the machine's fault, not the image's.
+        OSError: The file cannot be read: the machine's fault, not the image's.
     """
-    if path.stat().st_size > MAX_FILE_BYTES:
+    if opened.seek(0, io.SEEK_END) > MAX_FILE_BYTES:
         raise Refusal(ReasonCode.TOO_LARGE, f"the file is larger than {MAX_FILE_BYTES // 2**20} MiB")
-    # Read whole, so that an OSError is the disk's and any other exception is the content's.
-    content = path.read_bytes()
+    opened.seek(0)
+    watched = _Watched(opened)
+    content = io.BytesIO(watched.read()) if pixels else cast(BinaryIO, watched)
     with quiet_pydicom():
         try:
-            syntax = read_file_meta_info(path).get("TransferSyntaxUID")
-            # Inflating has no bound on its output, so it is refused before pydicom begins.
-            if syntax == DeflatedExplicitVRLittleEndian:
-                raise Refusal(ReasonCode.UNSUPPORTED_PIXELS, "deflated transfer syntax")
-            return dcmread(io.BytesIO(content), stop_before_pixels=not pixels)
+            _refuse_deflated(content)
+            return dcmread(content, stop_before_pixels=not pixels)
         except (Refusal, MemoryError):
             raise
         except Exception as error:  # a malformed file raises almost anything in a parser
+            if watched.error is not None:
+                raise watched.error from None
             raise Refusal(ReasonCode.UNREADABLE_FILE, type(error).__name__) from None
+
+
+def without_pixels(dataset: Dataset) -> Dataset:
+    """A copy of what comes before the pixels; private attributes are left out.
+
+    Its values are the bytes of the file however many of the original's are read later: pydicom decodes a
+    value in its place when asked for it.
+    """
+    tags = [tag for tag in dataset.keys() if tag < _FIRST_PIXELS and not tag.is_private]  # noqa: SIM118
+    return undecoded_copy(dataset, tags)
+
+
+def undecoded_copy(dataset: Dataset, tags: Iterable[BaseTag]) -> Dataset:
+    """A copy of some elements as they are in the file, for reading without decoding those of the original."""
+    copy = Dataset()
+    for tag in tags:
+        element = dataset.get_item(tag)
+        if element is not None:
+            copy[tag] = element
+    implicit_vr, little_endian = dataset.original_encoding
+    copy.set_original_encoding(implicit_vr, little_endian, dataset.original_character_set)
+    return copy
+
+
+def _refuse_deflated(content: BinaryIO) -> None:
+    """Inflating has no bound on its output, so it is refused before pydicom begins."""
+    read_preamble(content, force=False)
+    file_meta = read_elements(content, False, True, stop_when=lambda tag, _vr, _length: tag.group != 2)
+    content.seek(0)
+    if file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        raise Refusal(ReasonCode.UNSUPPORTED_PIXELS, "deflated transfer syntax")
+
+
+class _Watched(io.RawIOBase):
+    """An open file that remembers its own OSError: parsers raise OSError for malformed content, too."""
+
+    def __init__(self, opened: BinaryIO) -> None:
+        self._opened = opened
+        self.error: OSError | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        """Read as from the file itself."""
+        try:
+            return self._opened.read(size)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move as in the file itself."""
+        return self._opened.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Tell the position as the file itself does."""
+        return self._opened.tell()
 
 
 def transfer_syntax_uid(dataset: Dataset) -> str:

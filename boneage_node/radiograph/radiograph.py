@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from boneage_node.bone_age import Hand
+from boneage_node.traffic.file import StoredFile
 
 from .dataset import quiet_pydicom, read_dataset
 from .eligibility import check_eligibility
@@ -43,7 +43,7 @@ class Radiograph:
         )
 
 
-def read_radiograph(source: Path | Dataset, *, sex_required: bool = True) -> Radiograph:
+def read_radiograph(source: StoredFile | Dataset, *, sex_required: bool = True) -> Radiograph:
     """Read a radiograph of a hand, or say why not.
 
     The reasons are looked for in this order, and the first found is given: unreadable file; those of
@@ -64,18 +64,3 @@ def read_radiograph(source: Path | Dataset, *, sex_required: bool = True) -> Rad
         check_eligibility(header, sex_required=sex_required)
         pixels, notes = to_grey(decode_pixels(dataset), dataset)
     return Radiograph(header, pixels, tuple(dict.fromkeys(header.notes + notes)))
-
-
-def read_pixels(source: Path | Dataset) -> npt.NDArray[np.float32]:
-    """Decode the pixels of an image, whatever it shows, for looking at.
-
-    Returns:
-        Shape (rows, columns), float32 in [0, 1], bone bright.
-
-    Raises:
-        Refusal: There are none, or they cannot be decoded.
-        OSError: The file cannot be opened.
-    """
-    dataset = source if isinstance(source, Dataset) else read_dataset(source)
-    with quiet_pydicom():
-        return to_grey(decode_pixels(dataset), dataset)[0]

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
-from .dataset import Attributes, quiet_pydicom
+from .dataset import Attributes, quiet_pydicom, undecoded_copy
 from .header import STUDY_DATES, read_date, read_study_date
 
 _READ = ("PatientID", "IssuerOfPatientID", "PatientBirthDate", *STUDY_DATES)
@@ -36,7 +37,7 @@ def read_visit(dataset: Dataset) -> Visit:
     Never raises: what is malformed counts as absent.
     """
     with quiet_pydicom():
-        attributes = Attributes(_copied(dataset), [])
+        attributes = Attributes(undecoded_copy(dataset, map(Tag, _READ)), [])
         patient_id, issuer = attributes.text("PatientID"), attributes.text("IssuerOfPatientID")
         try:
             study_date = read_study_date(attributes)
@@ -47,18 +48,6 @@ def read_visit(dataset: Dataset) -> Visit:
             birth_date=read_date(attributes, "PatientBirthDate"),
             study_date=study_date,
         )
-
-
-def _copied(dataset: Dataset) -> Dataset:
-    """A copy of the attributes that are read here: pydicom decodes a value in its place when asked for it."""
-    copy = Dataset()
-    for keyword in _READ:
-        element = dataset.get_item(keyword)
-        if element is not None:
-            copy[element.tag] = element
-    implicit_vr, little_endian = dataset.original_encoding
-    copy.set_original_encoding(implicit_vr, little_endian, dataset.original_character_set)
-    return copy
 
 
 def _digest(issuer: str, patient_id: str) -> str:

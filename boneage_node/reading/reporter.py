@@ -13,7 +13,7 @@ from PIL import Image
 from pydicom import Dataset
 
 from boneage_node.bone_age import Answer, Assessment, Attention, Course, EarlierReading, Refusal
-from boneage_node.radiograph import Choice, read_dataset, read_visit
+from boneage_node.radiograph import Choice, read_visit
 from boneage_node.report import (
     SR_CLASSES,
     DeviceIdentity,
@@ -91,7 +91,7 @@ class Reporter:
         Raises:
             SpoolFull: There is no room for them.
         """
-        instance = next(i for i in job.instances if i.path == choice.path)
+        instance = next(i for i in job.instances if str(i.path) == choice.file.key)
         source = _source(choice, job)
         patient = _patient(source)
         course = self._course(patient, job.study_id, answer)
@@ -112,7 +112,7 @@ class Reporter:
             instance_id=instance.id,
             kind=ReportKind.ASSESSMENT if assessed else ReportKind.REFUSAL,
             sop_instance_uid=occasion.sop_instance_uid,
-            result=result(choice.path.name, choice, answer, course=occasion.course),
+            result=result(instance.path.name, choice, answer, course=occasion.course),
             documents=self._documents(occasion, answer) if sent and not said else [],
             patient=patient,
         )
@@ -252,9 +252,8 @@ def _patient(source: Dataset) -> Patient:
 
 def _source(choice: Choice, job: Job) -> Dataset:
     """The data set that the report refers to; of an unreadable file no more than its study."""
-    try:
-        return read_dataset(choice.path, pixels=False)
-    except Refusal:
-        source = Dataset()
-        source.StudyInstanceUID = job.study_instance_uid
-        return source
+    if choice.dataset is not None:
+        return choice.dataset
+    source = Dataset()
+    source.StudyInstanceUID = job.study_instance_uid
+    return source

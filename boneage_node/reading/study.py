@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
-from boneage_node.bone_age import Answer, model_zoo
+from boneage_node.bone_age import Answer, Refusal, model_zoo
 from boneage_node.bone_age.manifest import ModelError
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.errors import ExitCode, NodeError
 from boneage_node.radiograph import Choice, choose_hand_image
+from boneage_node.traffic.file import StoredFile
 from boneage_node.traffic.result import Result
 
 from .result import result
@@ -19,7 +19,7 @@ from .result import result
 
 @dataclass(frozen=True)
 class Reading:
-    """What became of a study.
+    """A study that was read.
 
     Attributes:
         choice: The image that the study is reported on.
@@ -33,7 +33,7 @@ class Reading:
 
     def result(self) -> Result:
         """The result, as it is printed."""
-        return result(str(self.choice.path), self.choice, self.answer, self.elapsed_ms)
+        return result(self.choice.file.key, self.choice, self.answer, self.elapsed_ms)
 
 
 def load_predictor(model: str | None, device: str) -> Predictor:
@@ -48,11 +48,11 @@ def load_predictor(model: str | None, device: str) -> Predictor:
         raise NodeError(ExitCode.MODEL, f"{error}.") from error
 
 
-def read_study(paths: Sequence[Path], predictor: Predictor, *, sex_required: bool = True) -> Reading:
+def read_study(files: Sequence[StoredFile], predictor: Predictor, *, sex_required: bool = True) -> Reading:
     """Read one study.
 
     Args:
-        paths: The files of its instances, in the order in which they were received; at least one.
+        files: The files of its instances, in the order in which they were received; at least one.
         predictor: The model.
         sex_required: Refuse a patient of unknown sex, who is else read as both.
 
@@ -60,12 +60,28 @@ def read_study(paths: Sequence[Path], predictor: Predictor, *, sex_required: boo
         OSError: A file cannot be opened.
     """
     started = time.perf_counter()
-    choice = choose_hand_image(paths, sex_required=sex_required)
-    (answer,) = answers([choice], predictor)
+    choice = choose_and_find(files, predictor, sex_required=sex_required)
+    (answer,) = assess([choice], predictor)
     return Reading(choice, answer, 1000 * (time.perf_counter() - started))
 
 
-def answers(choices: Sequence[Choice], predictor: Predictor) -> list[Answer]:
-    """Assess the chosen images, in one batch, in order; a choice that was refused keeps its refusal."""
-    assessed = iter(predictor.assess([c.radiograph.hand for c in choices if c.radiograph is not None]))
+def choose_and_find(files: Sequence[StoredFile], predictor: Predictor, *, sex_required: bool) -> Choice:
+    """Choose the image of a study, and find the hand in it; arguments and errors as of ``read_study``."""
+    choice = choose_hand_image(files, sex_required=sex_required)
+    if choice.radiograph is None:
+        return choice
+    found = predictor.find(choice.radiograph.pixels)
+    if isinstance(found, Refusal):
+        return replace(choice, refusal=found)
+    return replace(choice, found_hand=found)
+
+
+def assess(choices: Sequence[Choice], predictor: Predictor) -> list[Answer]:
+    """Assess the hands that were found, in order; a choice that was refused keeps its refusal."""
+    hands = [
+        (choice.radiograph.hand, choice.found_hand)
+        for choice in choices
+        if choice.radiograph is not None and choice.found_hand is not None
+    ]
+    assessed = iter(predictor.assess([hand for hand, _ in hands], [found for _, found in hands]))
     return [next(assessed) if choice.refusal is None else choice.refusal for choice in choices]

@@ -14,11 +14,13 @@ from boneage_node.bone_age import Answer, Attention, Refusal
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.errors import ExitCode
 from boneage_node.logs import class_name, get_logger
-from boneage_node.radiograph import Choice, choose_hand_image
-from boneage_node.reading.reporter import Reporter
-from boneage_node.reading.study import answers
+from boneage_node.radiograph import Choice
 from boneage_node.settings import Settings
 from boneage_node.store import Job, LeaseLost, Status, Store
+from boneage_node.traffic.file import LocalFile
+
+from .reporter import Reporter
+from .study import assess, choose_and_find
 
 
 class Worker:
@@ -68,7 +70,7 @@ class Worker:
         return [suspect]
 
     def _read(self, jobs: Sequence[Job]) -> None:
-        """Choose and decode each study by itself, then assess all in one batch."""
+        """Choose, decode and find the hand of each study by itself, then assess all in one batch."""
         chosen: list[tuple[Job, Choice]] = []
         for job in jobs:
             try:
@@ -76,7 +78,7 @@ class Worker:
             except Exception as error:
                 self._failed(job, error)
         try:
-            answered = answers([choice for _, choice in chosen], self._predictor)
+            answered = assess([choice for _, choice in chosen], self._predictor)
         except Exception as error:
             if len(chosen) > 1:
                 self._log.warning("batch failed, reading one by one", jobs=len(chosen), exc_info=error)
@@ -90,8 +92,9 @@ class Worker:
             self._finish(job, choice, answer)
 
     def _choose(self, job: Job) -> Choice:
-        return choose_hand_image(
-            [instance.path for instance in job.instances],
+        return choose_and_find(
+            [LocalFile(instance.path) for instance in job.instances],
+            self._predictor,
             sex_required=self._settings.sex_unknown == "refuse",
         )
 
@@ -117,10 +120,12 @@ class Worker:
         """Where the networks looked, where that is asked for and will be seen."""
         settings = self._settings
         wanted = settings.attention_map and settings.send_pictures and settings.send_to
-        if not wanted or choice.radiograph is None or isinstance(answer, Refusal):
+        if not wanted or isinstance(answer, Refusal):
+            return None
+        if choice.radiograph is None or choice.found_hand is None:
             return None
         try:
-            return self._predictor.attention(choice.radiograph.hand)
+            return self._predictor.attention(choice.radiograph.hand, choice.found_hand)
         except Exception as error:  # the reading is done, and must not be lost for want of a map of it
             self._log.warning("no attention map", exc_info=error)
             return None

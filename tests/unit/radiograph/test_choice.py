@@ -1,4 +1,7 @@
 import itertools
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -9,7 +12,24 @@ from pydicom.uid import (
 )
 
 from boneage_node.bone_age import ReasonCode
-from boneage_node.radiograph import choose_hand_image, rank_instances
+from boneage_node.radiograph import Choice, choose_hand_image
+from boneage_node.traffic.file import LocalFile
+
+
+def choose(paths: Iterable[Path], **options: bool) -> Choice:
+    return choose_hand_image(map(LocalFile, paths), **options)
+
+
+class CountedFile:
+    """A stored file that keeps what it has opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.key, self._path = path.name, path
+        self.opened: list[BinaryIO] = []
+
+    def open(self) -> BinaryIO:
+        self.opened.append(self._path.open("rb"))
+        return self.opened[-1]
 
 
 @pytest.mark.parametrize(
@@ -45,28 +65,27 @@ def test_which_goes_before_which(make_image, save, better, worse):
     first = save(make_image(**{"SOPInstanceUID": "2.25.6", **better}))
     second = save(make_image(**{"SOPInstanceUID": "2.25.5", **worse}))
     for paths in [(first, second), (second, first)]:
-        assert [candidate.path for candidate in rank_instances(paths)] == [first, second]
-        assert choose_hand_image(paths).path == first
+        assert choose(paths).file.path == first
 
 
 def test_what_can_be_read_with_its_sex_goes_before_what_is_read_as_both(make_image, save):
     no_sex = save(make_image(PatientSex=""))
     wrist = save(make_image(BodyPartExamined="WRIST"))
     chest = save(make_image(BodyPartExamined="CHEST"))
-    assert choose_hand_image([no_sex, wrist], sex_required=False).path == wrist
-    choice = choose_hand_image([no_sex, chest], sex_required=False)
-    assert (choice.path, choice.radiograph.hand.sex) == (no_sex, None)
+    assert choose([no_sex, wrist], sex_required=False).file.path == wrist
+    choice = choose([no_sex, chest], sex_required=False)
+    assert (choice.file.path, choice.radiograph.hand.sex) == (no_sex, None)
 
 
 def test_the_choice_is_the_same_in_every_order(make_image, save):
     paths = [save(make_image(SOPInstanceUID=f"2.25.{number}")) for number in range(4)]
-    chosen = {choose_hand_image(order).path for order in itertools.permutations(paths)}
+    chosen = {choose(order).file.path for order in itertools.permutations(paths)}
     assert chosen == {paths[0]}
 
 
 def test_the_chosen_image_comes_decoded(make_image, save, ramp):
     path = save(make_image())
-    choice = choose_hand_image([path])
+    choice = choose([path])
     assert choice.radiograph.pixels.shape == ramp.shape
     assert choice.header == choice.radiograph.header
     assert choice.refusal is None
@@ -75,15 +94,15 @@ def test_the_chosen_image_comes_decoded(make_image, save, ramp):
 def test_an_image_that_does_not_decode_gives_way_to_the_next(make_image, save, ramp):
     damaged = save(make_image(PixelData=ramp.tobytes()[:100]))
     whole = save(make_image(ViewPosition="AP"))
-    choice = choose_hand_image([damaged, whole])
-    assert (choice.path, choice.refusal) == (whole, None)
+    choice = choose([damaged, whole])
+    assert (choice.file.path, choice.refusal) == (whole, None)
 
 
 def test_when_none_decodes_the_best_ranked_one_is_refused(make_image, save, ramp):
     cut = ramp.tobytes()[:100]
     best, other = save(make_image(PixelData=cut)), save(make_image(PixelData=cut, ViewPosition="AP"))
-    choice = choose_hand_image([other, best])
-    assert (choice.path, choice.refusal.code) == (best, ReasonCode.DAMAGED_PIXELS)
+    choice = choose([other, best])
+    assert (choice.file.path, choice.refusal.code) == (best, ReasonCode.DAMAGED_PIXELS)
     assert choice.radiograph is None
 
 
@@ -92,26 +111,62 @@ def test_a_study_without_a_readable_image_is_refused_for_its_nearest_one(make_im
     chest = save(make_image(BodyPartExamined="CHEST"))
     garbage = tmp_path / "garbage"
     garbage.write_bytes(b"garbage")
-    choice = choose_hand_image([garbage, report, chest])
-    assert (choice.path, choice.refusal.code) == (chest, ReasonCode.NOT_A_HAND)
+    choice = choose([garbage, report, chest])
+    assert (choice.file.path, choice.refusal.code) == (chest, ReasonCode.NOT_A_HAND)
     hand = save(make_image(PatientSex=""))
-    assert choose_hand_image([chest, hand]).refusal.code == ReasonCode.SEX_UNKNOWN
+    assert choose([chest, hand]).refusal.code == ReasonCode.SEX_UNKNOWN
 
 
 def test_a_file_that_cannot_be_read_has_no_header(tmp_path):
     garbage = tmp_path / "garbage"
     garbage.write_bytes(b"garbage")
-    choice = choose_hand_image([garbage])
+    choice = choose([garbage])
     assert (choice.header, choice.refusal.code) == (None, ReasonCode.UNREADABLE_FILE)
 
 
 def test_of_one_instance_received_twice_the_later_counts(make_image, save):
     first = save(make_image(SOPInstanceUID="2.25.7", PatientSex=""))
     second = save(make_image(SOPInstanceUID="2.25.7"))
-    assert choose_hand_image([first, second]).path == second
-    assert choose_hand_image([second, first]).refusal.code == ReasonCode.SEX_UNKNOWN
+    assert choose([first, second]).file.path == second
+    assert choose([second, first]).refusal.code == ReasonCode.SEX_UNKNOWN
 
 
-def test_no_instances(tmp_path):
+def test_each_file_is_opened_once_and_closed(make_image, save, ramp):
+    chest = save(make_image(BodyPartExamined="CHEST"))
+    damaged = save(make_image(PixelData=ramp.tobytes()[:100]))
+    hand = save(make_image(ViewPosition="AP"))
+    files = [CountedFile(path) for path in (chest, damaged, hand)]
+    assert choose_hand_image(files).radiograph is not None
+    assert [len(file.opened) for file in files] == [1, 1, 1]
+    assert all(file.opened[0].closed for file in files)
+
+
+def test_of_a_study_of_many_files_few_are_open_at_a_time(make_image, save, monkeypatch):
+    monkeypatch.setattr("boneage_node.radiograph.choice._MOST_OPEN", 2)
+    views = ["", "", "AP", "PA"]
+    files = [CountedFile(save(make_image(ViewPosition=view))) for view in views]
+    assert choose_hand_image(files).file == files[3]
+    assert [len(file.opened) for file in files] == [1, 1, 1, 2]
+
+
+def test_the_data_set_has_the_bytes_of_the_file_and_no_pixels(make_image, save):
+    for sex in ("F", ""):  # which is read, and refused
+        dataset = choose([save(make_image(PatientSex=sex))]).dataset
+        assert dataset.get_item("PatientBirthDate").value == b"20100101", "though the age was read from it"
+        assert "PixelData" not in dataset
+
+
+def test_a_disk_that_fails_is_not_the_images_fault(make_image, save):
+    class Broken(LocalFile):
+        def open(self) -> BinaryIO:
+            stream = super().open()
+            stream.read = lambda size=-1: (_ for _ in ()).throw(OSError("the disk fails"))
+            return stream
+
+    with pytest.raises(OSError, match="the disk fails"):
+        choose_hand_image([Broken(save(make_image()))])
+
+
+def test_no_instances():
     with pytest.raises(ValueError, match="without instances"):
-        choose_hand_image([])
+        choose([])

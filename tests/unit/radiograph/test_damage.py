@@ -14,6 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless
 
 from boneage_node.bone_age import Refusal
 from boneage_node.radiograph import choose_hand_image, read_radiograph
+from boneage_node.traffic.file import LocalFile
 
 KEYWORDS = [
     "Rows",
@@ -100,8 +101,8 @@ def test_files_with_bytes_changed_or_missing(make_image, save, tmp_path, texture
     end = data.draw(st.one_of(st.just(len(content)), places))
     damaged = tmp_path / "damaged.dcm"
     damaged.write_bytes(bytes(content[:end]))
-    answer(damaged)
-    choose_hand_image([damaged])
+    answer(LocalFile(damaged))
+    choose_hand_image([LocalFile(damaged)])
 
 
 def test_deeply_nested_sequences(make_image, tmp_path):
@@ -111,8 +112,8 @@ def test_deeply_nested_sequences(make_image, tmp_path):
     opening = b"\x08\x00\x11\x11SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff"
     path = tmp_path / "nested.dcm"
     path.write_bytes(file.getvalue()[: 132 + 200] + opening * 5000)
-    answer(path)
+    answer(LocalFile(path))
 
 
 def test_a_whole_file_still_reads(make_image, save):
-    assert dcmread(save(make_image())).Rows == read_radiograph(save(make_image())).header.rows
+    assert dcmread(save(make_image())).Rows == read_radiograph(LocalFile(save(make_image()))).header.rows

@@ -1,13 +1,16 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian
 
 from boneage_node.radiograph import read_radiograph
+from boneage_node.traffic.file import LocalFile
 
 
 def read(dataset):
-    radiograph = read_radiograph(dataset)
+    radiograph = read_radiograph(LocalFile(dataset) if isinstance(dataset, Path) else dataset)
     assert radiograph.pixels.dtype == np.float32
     assert np.isfinite(radiograph.pixels).all()
     assert radiograph.pixels.min() >= 0

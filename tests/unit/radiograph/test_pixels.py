@@ -26,13 +26,14 @@ from pydicom.uid import (
 from boneage_node.bone_age import ReasonCode, Refusal
 from boneage_node.radiograph import read_radiograph
 from boneage_node.radiograph.pixels import MAX_PIXELS, decode_pixels
+from boneage_node.traffic.file import LocalFile
 
 LOSSLESS = [RLELossless, JPEGLSLossless, JPEG2000Lossless]
 
 
-def refusal_of(dataset_or_path) -> Refusal:
+def refusal_of(source) -> Refusal:
     with pytest.raises(Refusal) as caught:
-        read_radiograph(dataset_or_path)
+        read_radiograph(LocalFile(source) if isinstance(source, Path) else source)
     return caught.value
 
 
@@ -138,7 +139,7 @@ def test_dcmtk_shows_the_same_picture(require_peer, make_image, save, textured, 
     )
     shown = path.with_suffix(".pgm")
     subprocess.run([folder / "dcm2pnm", "--use-window", "1", path, shown], check=True)
-    difference = np.asarray(Image.open(shown)) / 255 - read_radiograph(path).pixels
+    difference = np.asarray(Image.open(shown)) / 255 - read_radiograph(LocalFile(path)).pixels
     assert np.abs(difference).max() < 1.5 / 255
 
 
@@ -387,7 +388,7 @@ def test_files_that_are_not_dicom(tmp_path, content):
 
 def test_a_missing_file_is_the_machine_s_fault(tmp_path):
     with pytest.raises(FileNotFoundError):
-        read_radiograph(tmp_path / "none")
+        read_radiograph(LocalFile(tmp_path / "none"))
 
 
 @pytest.mark.parametrize("name", ["RG1_UNCR", "RG1_J2KR", "RG3_UNCR", "RG3_J2KR"])

@@ -9,10 +9,11 @@ import pytest
 from support.store import claim_one, queue_study
 
 from boneage_node.bone_age import ReasonCode, Refusal
-from boneage_node.radiograph import Choice
+from boneage_node.radiograph import choose_hand_image
 from boneage_node.reading.reporter import Reporter
 from boneage_node.settings import load_settings
 from boneage_node.store import DocumentForm, NewReport, Store
+from boneage_node.traffic.file import LocalFile
 
 FHIR_TO = ("https://fhir.example/r4", "/var/lib/bone-ages")
 
@@ -28,7 +29,7 @@ def refused(store: Store, content: bytes, **settings: object) -> NewReport:
     queue_study(store, data=content)
     job = claim_one(store)
     refusal = Refusal(ReasonCode.UNREADABLE_FILE)
-    choice = Choice(job.instances[0].path, None, None, refusal)
+    choice = choose_hand_image([LocalFile(job.instances[0].path)])
     return Reporter(load_settings(**settings), store).report(job, choice, refusal)
 
 

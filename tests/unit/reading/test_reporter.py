@@ -22,6 +22,7 @@ from boneage_node.radiograph import choose_hand_image
 from boneage_node.reading.reporter import Reporter
 from boneage_node.settings import load_settings
 from boneage_node.store import DocumentForm, ReportDetail, Store
+from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.result import EarlierBoneAge
 
 BOY = replace(ASSESSMENT, sex=Sex.MALE)
@@ -43,7 +44,7 @@ def read(
     else:
         queue_study(store, uid, (tmp_path / "image.dcm").read_bytes())
     job = claim_one(store)
-    choice = choose_hand_image([instance.path for instance in job.instances])
+    choice = choose_hand_image([LocalFile(instance.path) for instance in job.instances])
     reporter = Reporter(load_settings(**{"send_to": ["PACS@pacs:104"], **settings}), store)
     store.queue.complete(job, "worker-1", [reporter.report(job, choice, answer)])
     return store.studies.show(uid).reports[-1]
@@ -86,6 +87,17 @@ def test_whose_study_it_is_is_copied_byte_for_byte(store: Store, tmp_path: Path,
     report = read(store, tmp_path, image)
     for form in (DocumentForm.SR, DocumentForm.PICTURE):
         assert dicom(report, form).get_item("PatientID").value == encoded
+
+
+def test_a_report_opens_no_file_again(store: Store, tmp_path: Path, image: Dataset) -> None:
+    image.save_as(tmp_path / "image.dcm")
+    queue_study(store, str(image.StudyInstanceUID), (tmp_path / "image.dcm").read_bytes())
+    job = claim_one(store)
+    choice = choose_hand_image([LocalFile(instance.path) for instance in job.instances])
+    for instance in job.instances:
+        instance.path.unlink()
+    reporter = Reporter(load_settings(send_to=["PACS@pacs:104"]), store)
+    assert len(reporter.report(job, choice, BOY).documents) == 2
 
 
 def test_without_a_destination_nothing_is_drawn_or_kept(store: Store, tmp_path: Path, image: Dataset) -> None:

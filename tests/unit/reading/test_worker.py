@@ -9,7 +9,9 @@ import pytest
 import torch
 from support.store import Clock, queue_study
 
-from boneage_node.bone_age import Assessment, Hand, Refusal
+from boneage_node.bone_age import Answer, Hand, Refusal
+from boneage_node.bone_age.cropping import FoundHand
+from boneage_node.bone_age.framing import Grey
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.reading.worker import Worker
 from boneage_node.retry import RetryPolicy
@@ -32,13 +34,18 @@ class OnGpu:
     def __init__(self, predictor: Predictor, fault: Callable[[Sequence[Hand]], None]) -> None:
         self.identity = predictor.identity
         self.batches: list[int] = []
+        self.finds = 0
         self._predictor = predictor
         self._fault = fault
 
-    def assess(self, hands: Sequence[Hand]) -> list[Assessment | Refusal]:
+    def find(self, pixels: Grey) -> FoundHand | Refusal:
+        self.finds += 1
+        return self._predictor.find(pixels)
+
+    def assess(self, hands: Sequence[Hand], found: Sequence[FoundHand]) -> list[Answer]:
         self.batches.append(len(hands))
         self._fault(hands)
-        return self._predictor.assess(hands)
+        return self._predictor.assess(hands, found)
 
 
 @pytest.fixture
@@ -61,12 +68,13 @@ def test_a_reading_is_not_lost_for_want_of_its_attention_map(
     store: Store, studies: list[str], predictor: Predictor
 ) -> None:
     class NoMap(OnGpu):
-        def attention(self, hand: Hand) -> None:
+        def attention(self, hand: Hand, found: FoundHand) -> None:
             raise MemoryError
 
     settings = load_settings(attention_map=True, send_to=["PACS@pacs:104"])
-    worker = Worker(settings, store, NoMap(predictor, lambda hands: None), "worker-1")  # type: ignore[arg-type]
-    assert worker.work()
+    on_gpu = NoMap(predictor, lambda hands: None)
+    assert Worker(settings, store, on_gpu, "worker-1").work()  # type: ignore[arg-type]
+    assert on_gpu.finds == 3, "the map is of the hand that was found for the reading"
     assert states(store, studies) == ["reported"] * 3
 
 
