@@ -74,8 +74,8 @@ def _query(accession: str | None, study: str | None) -> StudyQuery:
     Raises:
         NodeError: Neither or both are given, or it is no such number.
     """
-    from boneage_node.dimse.wire.identifiers import is_uid
     from boneage_node.traffic.query import StudyQuery
+    from boneage_node.traffic.uid import is_uid
 
     if (accession is None) == (study is None):
         raise NodeError(ExitCode.USAGE, "Say which study: either --accession NUMBER or --study UID.")

@@ -6,10 +6,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from boneage_node.dimse.wire.identifiers import is_uid
-from boneage_node.net.http import DEFAULT_TIMEOUT_SECONDS, HttpClient, NoAnswer
+from boneage_node.net.http import HttpClient, NoAnswer
 from boneage_node.traffic.outcome import Unreachable
 from boneage_node.traffic.query import FoundSeries, FoundStudy, QueryFailed, StudyQuery
+from boneage_node.traffic.uid import is_uid
 
 from .json_model import DICOM_JSON, NotDicomJson, data_sets, text
 
@@ -23,8 +23,11 @@ _ACCESSION_NUMBER, _STUDY_DATE, _MODALITY, _PATIENT_ID = "00080050", "00080020",
 _STUDY_INSTANCE_UID, _SERIES_INSTANCE_UID = "0020000D", "0020000E"
 
 
-def probe(base_url: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> float:
+def probe(client: HttpClient) -> float:
     """Ask a DICOMweb service whether it is there.
+
+    Args:
+        client: The service, not opened yet.
 
     Returns:
         The seconds that connection and query took.
@@ -34,7 +37,7 @@ def probe(base_url: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) ->
     """
     started = time.monotonic()
     try:
-        with HttpClient(base_url, timeout_seconds) as client:
+        with client:
             _query(client, "/studies", {"StudyInstanceUID": _NOBODYS_STUDY, "limit": "1"})
     except QueryFailed as error:
         raise Unreachable(str(error)) from error

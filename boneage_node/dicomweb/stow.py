@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterable, Iterator
+from typing import BinaryIO
 
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_partial
 
-from boneage_node.dimse.file_meta import read_file_meta
-from boneage_node.dimse.wire.status import Status, is_delivered, is_permanent, sentence
-from boneage_node.net.http import DEFAULT_TIMEOUT_SECONDS, Answer, HttpClient, NoAnswer, send_each
+from boneage_node.net.http import Answer, HttpClient, NoAnswer, send_each
 from boneage_node.traffic.file import StoredFile
 from boneage_node.traffic.outcome import Sent, unreadable
+from boneage_node.traffic.store_status import SUCCESS, is_delivered, is_permanent, sentence
 
 from .json_model import DICOM_JSON, NotDicomJson, data_sets, items, text
 
@@ -25,28 +26,35 @@ _REFERENCED_SOP_INSTANCE_UID, _FAILURE_REASON = "00081155", "00081197"
 _PROCESSING_FAILURE = 0x0110
 
 
-def send(
-    base_url: str, files: Iterable[StoredFile], *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
-) -> Iterator[Sent]:
+def send(client: HttpClient, files: Iterable[StoredFile]) -> Iterator[Sent]:
     """Send files in their order, each by a request of its own, over one connection while it holds.
 
     Args:
-        base_url: The DICOMweb service, without ``/studies``.
+        client: The DICOMweb service, whose base URL goes without ``/studies``; not opened yet.
         files: DICOM files; they are sent as they are, in pieces.
-        timeout_seconds: How long to wait for the connection, and for each answer.
 
     Returns:
-        For each file, as soon as it is known, what became of it.
+        For each file its outcome, as soon as it is known.
     """
-    return send_each(base_url, files, _send_one, timeout_seconds)
+    return send_each(client, files, _send_one)
 
 
 def _send_one(client: HttpClient, file: StoredFile) -> Sent:
     try:
-        sop_instance_uid = str(read_file_meta(file).MediaStorageSOPInstanceUID)
-        size = _size(file)
-    except (OSError, InvalidDicomError, AttributeError) as error:
+        with file.open() as opened:
+            try:
+                meta = read_partial(opened, stop_when=lambda *_: True).file_meta
+                sop_instance_uid = str(meta.MediaStorageSOPInstanceUID)
+            except (InvalidDicomError, AttributeError) as error:
+                return unreadable(file, error)
+            return _post(client, file, opened, sop_instance_uid)
+    except OSError as error:
         return unreadable(file, error)
+
+
+def _post(client: HttpClient, file: StoredFile, opened: BinaryIO, sop_instance_uid: str) -> Sent:
+    size = opened.seek(0, os.SEEK_END)
+    opened.seek(0)
     boundary = uuid.uuid4().hex
     head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
     tail = f"\r\n--{boundary}--\r\n".encode()
@@ -56,24 +64,16 @@ def _send_one(client: HttpClient, file: StoredFile) -> Sent:
         "Accept": DICOM_JSON,
     }
     try:
-        answer = client.request("POST", "/studies", headers=headers, content=_body(head, file, tail))
+        answer = client.request("POST", "/studies", headers=headers, content=_body(head, opened, tail))
     except NoAnswer as error:
         return Sent(file, None, str(error))
-    except OSError as error:  # of the file, while it was read
-        return unreadable(file, error)
     return _judge(client, file, sop_instance_uid, answer)
 
 
-def _size(file: StoredFile) -> int:
-    with file.open() as opened:
-        return opened.seek(0, os.SEEK_END)
-
-
-def _body(head: bytes, file: StoredFile, tail: bytes) -> Iterator[bytes]:
+def _body(head: bytes, opened: BinaryIO, tail: bytes) -> Iterator[bytes]:
     yield head
-    with file.open() as opened:
-        while piece := opened.read(_PIECE_BYTES):
-            yield piece
+    while piece := opened.read(_PIECE_BYTES):
+        yield piece
     yield tail
 
 
@@ -83,14 +83,14 @@ def _judge(client: HttpClient, file: StoredFile, sop_instance_uid: str, answer: 
     Only the word of a DICOMweb service counts: a login page, too, comes with status 200.
     """
     outcome = _outcome(sop_instance_uid, answer.body) if answer.status in _TELLS_OF_INSTANCES else None
-    if outcome == Status.SUCCESS:
+    if outcome == SUCCESS:
         return Sent(file, outcome)
     if outcome is not None:
         if is_delivered(outcome):  # that it is there already
             return Sent(file, outcome)
         return Sent(file, outcome, f"Not stored: {sentence(outcome)}.", is_permanent(outcome))
     if answer.status == 200 and (not answer.body or answer.media_type == "application/dicom+xml"):
-        return Sent(file, Status.SUCCESS)  # "all stored" (Table 10.5.3-1), without details
+        return Sent(file, SUCCESS)  # "all stored" (Table 10.5.3-1), without details
     if 200 <= answer.status < 300:
         return Sent(
             file,
@@ -113,7 +113,7 @@ def _outcome(sop_instance_uid: str, body: bytes) -> int | None:
                     return int(text(item, _FAILURE_REASON) or _PROCESSING_FAILURE)
             for item in items(data_set, _REFERENCED_SOP_SEQUENCE):
                 if text(item, _REFERENCED_SOP_INSTANCE_UID) == sop_instance_uid:
-                    return Status.SUCCESS
+                    return SUCCESS
     except NotDicomJson:
         return None
     return None

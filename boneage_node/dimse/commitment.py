@@ -19,11 +19,12 @@ from boneage_node.traffic.commitment import (
     FailedReference,
     ReferencedSop,
 )
+from boneage_node.traffic.uid import is_uid
 
 from .contexts import STORAGE_COMMITMENT, UNCOMPRESSED
+from .identifiers import text
+from .status import RequestError, StatusCode
 from .wire.bounds import BoundedBytes
-from .wire.identifiers import is_uid, text
-from .wire.status import RequestError, StatusCode
 
 STORAGE_COMMITMENT_INSTANCE = uid.UID("1.2.840.10008.1.20.1.1")
 """The well-known SOP Instance to which every request and report refers."""

@@ -16,9 +16,10 @@ from pynetdicom.pdu_primitives import P_DATA
 
 from boneage_node.errors import BoneAgeError
 from boneage_node.net.addresses import Station
-from boneage_node.net.tls import TlsFiles
+from boneage_node.net.calling import Caller
 from boneage_node.traffic.commitment import CommitmentRequest, CommitmentResult
 from boneage_node.traffic.outcome import Unreachable
+from boneage_node.traffic.store_status import is_permanent
 
 from .commitment import (
     REQUEST_ACTION,
@@ -31,9 +32,8 @@ from .commitment import (
     to_event_information,
 )
 from .contexts import STORAGE_COMMITMENT
-from .wire.association import DEFAULT_TIMEOUT_SECONDS, NO_FILES, open_association
+from .wire.association import DEFAULT_TIMEOUT_SECONDS, open_association
 from .wire.bounds import BoundedBytes
-from .wire.status import is_permanent
 
 if TYPE_CHECKING:
     from pynetdicom.dimse_primitives import DimseServiceType
@@ -68,25 +68,23 @@ class NotTaken(BoneAgeError):  # noqa: N818 - reads as the sentence it is
 def request_commitment(
     destination: Station,
     request: CommitmentRequest,
-    calling_ae_title: str,
+    caller: Caller,
     take: TakeReport,
     is_answered: Callable[[], bool],
     *,
     linger_seconds: float = LINGER_SECONDS,
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
-    tls: TlsFiles = NO_FILES,
 ) -> None:
     """Ask a PACS to vouch for objects, and take its answer should it come on the same association.
 
     Args:
         destination: Whom to ask.
         request: For what.
-        calling_ae_title: The node's AE title.
+        caller: How the node calls.
         take: Keeps an answer.
         is_answered: Whether all is answered, here or elsewhere.
         linger_seconds: How long to wait for the answer here.
         timeout_seconds: How long to wait for the connection, and for each response.
-        tls: The certificates to use where the destination is one with TLS.
 
     Raises:
         Unreachable: It is not there, or does not respond.
@@ -94,7 +92,7 @@ def request_commitment(
         NotTaken: It does not take this one.
     """
     context = commitment_context()
-    with open_association(destination, calling_ae_title, [context], timeout_seconds, tls) as association:
+    with open_association(destination, caller, [context], timeout_seconds) as association:
         if not association.accepted_contexts:
             raise NotSupported(f"{destination} takes no storage commitment requests.")
         messages = association.dimse = _Messages(association, take)
@@ -116,10 +114,9 @@ def request_commitment(
 def report_commitment(
     destination: Station,
     answer: CommitmentResult,
-    calling_ae_title: str,
+    caller: Caller,
     *,
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
-    tls: TlsFiles = NO_FILES,
 ) -> None:
     """Report to a peer, on an association to it, what it asked for.
 
@@ -129,7 +126,7 @@ def report_commitment(
     """
     role = build_role(STORAGE_COMMITMENT, scp_role=True)
     with open_association(
-        destination, calling_ae_title, [commitment_context()], timeout_seconds, tls, [role]
+        destination, caller, [commitment_context()], timeout_seconds, [role]
     ) as association:
         if not association.accepted_contexts:
             raise Unreachable(f"{destination} takes no storage commitment reports: allow them there.")

@@ -19,12 +19,12 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
 )
 
 from boneage_node.net.addresses import Station
-from boneage_node.net.tls import TlsFiles
+from boneage_node.net.calling import Caller
 from boneage_node.traffic.query import FoundSeries, FoundStudy, QueryFailed, StudyQuery
+from boneage_node.traffic.uid import is_uid
 
 from .contexts import UNCOMPRESSED
-from .wire.association import DEFAULT_TIMEOUT_SECONDS, NO_FILES, open_association
-from .wire.identifiers import is_uid
+from .wire.association import DEFAULT_TIMEOUT_SECONDS, open_association
 
 FIND: uid.UID = StudyRootQueryRetrieveInformationModelFind
 MOVE: uid.UID = StudyRootQueryRetrieveInformationModelMove
@@ -61,14 +61,12 @@ class Pacs:
 
     Args:
         station: The PACS.
-        calling_ae_title: The AE title to ask with.
-        tls: The certificates to use where the PACS is one with TLS.
+        caller: How the node calls.
     """
 
-    def __init__(self, station: Station, calling_ae_title: str, tls: TlsFiles = NO_FILES) -> None:
+    def __init__(self, station: Station, caller: Caller) -> None:
         self._station = station
-        self._calling_ae_title = calling_ae_title
-        self._tls = tls
+        self._caller = caller
 
     def studies(self, query: StudyQuery) -> list[FoundStudy]:
         """The studies that match.
@@ -156,12 +154,10 @@ class Pacs:
     @contextmanager
     def _asking(self, sop_class: uid.UID, what: str, timeout_seconds: float) -> Iterator[Association]:
         contexts = [build_context(sop_class, list(UNCOMPRESSED))]
-        with open_association(
-            self._station, self._calling_ae_title, contexts, timeout_seconds, self._tls
-        ) as association:
+        with open_association(self._station, self._caller, contexts, timeout_seconds) as association:
             if not association.accepted_contexts:
                 raise QueryFailed(
-                    f"{self._station} takes the association but no {what} from {self._calling_ae_title}: "
+                    f"{self._station} takes the association but no {what} from {self._caller.ae_title}: "
                     "allow this station to query and retrieve there."
                 )
             yield association
@@ -170,7 +166,7 @@ class Pacs:
         if "Status" not in status:
             raise QueryFailed(
                 f"{self._station} broke the {what} off, or did not answer in time: check that it lets "
-                f"{self._calling_ae_title} query and retrieve, and look into its log."
+                f"{self._caller.ae_title} query and retrieve, and look into its log."
             )
         return int(status.Status)
 

@@ -27,10 +27,10 @@ from boneage_node.traffic.received import Accepted, NotAcceptable, Received
 from .commitment import commitment_context
 from .commitment_scp import CommitmentDesk, handle_action, handle_report
 from .contexts import accepted_contexts
+from .identifiers import read_uids
+from .status import Status, StoreError
 from .wire.bounds import MAX_PDU_BYTES, IncomingFile
-from .wire.identifiers import read_uids
 from .wire.server import OpenAssociations, Server
-from .wire.status import Status, StoreError
 from .wire.toolkit import configure_pynetdicom, receiving_process
 
 _log = structlog.get_logger(__name__)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from pydicom import dcmread, uid
 from pydicom.errors import InvalidDicomError
@@ -18,13 +14,14 @@ from pynetdicom.presentation import PresentationContext
 
 from boneage_node.net.addresses import Station
 from boneage_node.net.calling import Caller
-from boneage_node.traffic.file import LocalFile, StoredFile
+from boneage_node.traffic.file import StoredFile
 from boneage_node.traffic.outcome import Sent, Unreachable, unreadable
+from boneage_node.traffic.store_status import is_delivered, is_permanent, sentence
 
 from .contexts import UNCOMPRESSED, VERIFICATION, proposed_syntaxes
-from .file_meta import read_file_meta
+from .status import Status
 from .wire.association import DEFAULT_TIMEOUT_SECONDS, open_association
-from .wire.status import Status, is_delivered, is_permanent, sentence
+from .wire.c_store import read_file_meta, send_as_stored
 
 MAX_CONTEXTS = 128
 
@@ -42,7 +39,7 @@ class _Instance:
 
 
 def send(
-    destination: Station,
+    station: Station,
     files: Iterable[StoredFile],
     caller: Caller,
     *,
@@ -51,17 +48,17 @@ def send(
     """Send files in their order, over one association while it holds.
 
     Where the peer ends the association in the middle of a file, that file has failed for now, and the rest
-    goes over another one. Files are sent as they are, in pieces; only an uncompressed data set is converted
-    between implicit and explicit VR, for a peer that takes no other.
+    goes over another one. Files are sent as they are, each held in memory meanwhile; only an uncompressed
+    data set is converted between implicit and explicit VR, for a peer that takes no other.
 
     Args:
-        destination: Where to.
+        station: Where to.
         files: DICOM files.
-        caller: How the node appears there.
+        caller: How the node calls.
         timeout_seconds: How long to wait for the connection, and for each answer.
 
     Yields:
-        For each file, as soon as it is known, what became of it.
+        For each file its outcome, as soon as it is known.
     """
     waiting: list[_Instance] = []
     for file in files:
@@ -74,11 +71,9 @@ def send(
         done = 0
         try:
             contexts = _propose(batch)
-            with open_association(
-                destination, caller.ae_title, contexts, timeout_seconds, caller.tls
-            ) as association:
+            with open_association(station, caller, contexts, timeout_seconds) as association:
                 for number, instance in enumerate(batch, 1):
-                    sent = _send_one(association, destination, instance, number)
+                    sent = _send_one(association, station, instance, number)
                     done = number
                     yield sent
                     if sent.status is None:
@@ -90,12 +85,7 @@ def send(
         waiting = waiting[done:]
 
 
-def echo(
-    destination: Station,
-    caller: Caller,
-    *,
-    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
-) -> float:
+def echo(station: Station, caller: Caller, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> float:
     """Ask a station whether it is there.
 
     Returns:
@@ -106,19 +96,20 @@ def echo(
     """
     started = time.monotonic()
     contexts = [build_context(VERIFICATION, list(UNCOMPRESSED))]
-    with open_association(destination, caller.ae_title, contexts, timeout_seconds, caller.tls) as association:
+    with open_association(station, caller, contexts, timeout_seconds) as association:
         if not association.accepted_contexts:
-            raise Unreachable(f"{destination} takes the association but not C-ECHO.")
+            raise Unreachable(f"{station} takes the association but not C-ECHO.")
         status = association.send_c_echo()
         if "Status" not in status:
-            raise Unreachable(f"{destination} did not answer the C-ECHO.")
+            raise Unreachable(f"{station} did not answer the C-ECHO.")
         if status.Status != Status.SUCCESS:
-            raise Unreachable(f"{destination} answered the C-ECHO with status 0x{status.Status:04X}.")
+            raise Unreachable(f"{station} answered the C-ECHO with status 0x{status.Status:04X}.")
     return time.monotonic() - started
 
 
 def _read_instance(file: StoredFile) -> _Instance:
-    meta = read_file_meta(file)
+    with file.open() as opened:
+        meta = read_file_meta(opened)
     return _Instance(file, uid.UID(meta.MediaStorageSOPClassUID), uid.UID(meta.TransferSyntaxUID))
 
 
@@ -137,38 +128,29 @@ def _propose(batch: list[_Instance]) -> list[PresentationContext]:
     return [build_context(sop_class, list(syntaxes)) for sop_class, syntaxes in proposals]
 
 
-def _send_one(association: Association, destination: Station, instance: _Instance, message_id: int) -> Sent:
+def _send_one(association: Association, station: Station, instance: _Instance, number: int) -> Sent:
     accepted = {
         context.transfer_syntax[0]
         for context in association.accepted_contexts
         if context.abstract_syntax == instance.sop_class_uid
     }
+    message_id = number % 2**16
     as_is = instance.transfer_syntax_uid in accepted
     if not as_is and not accepted.intersection(instance.proposal[1]):
         what = f"{instance.sop_class_uid.name} in {instance.transfer_syntax_uid.name}"
-        reason = f"{destination} does not take {what}."
+        reason = f"{station} does not take {what}."
         return Sent(instance.file, Status.SOP_CLASS_NOT_SUPPORTED, reason, permanent=True)
     try:
-        with _local_path(instance.file) as path:
-            data_set = path if as_is else dcmread(path)
-            answer = association.send_c_store(data_set, msg_id=message_id % 2**16)
+        with instance.file.open() as file:
+            if as_is:
+                answer = send_as_stored(association, file, message_id)
+            else:
+                answer = association.send_c_store(dcmread(file), msg_id=message_id)
     except Exception as error:  # whatever a damaged file, or an association that has just ended, brings about
         return Sent(instance.file, None, f"The file could not be sent: {type(error).__name__}.")
     if "Status" not in answer:
-        return Sent(instance.file, None, f"{destination} ended the association, or did not answer in time.")
+        return Sent(instance.file, None, f"{station} ended the association, or did not answer in time.")
     status = int(answer.Status)
     if is_delivered(status):
         return Sent(instance.file, status)
     return Sent(instance.file, status, f"Not stored: {sentence(status)}.", is_permanent(status))
-
-
-@contextmanager
-def _local_path(file: StoredFile) -> Iterator[Path]:
-    """A path of the file for the time of the block: pynetdicom sends in pieces from paths alone."""
-    if isinstance(file, LocalFile):
-        yield file.path
-        return
-    with tempfile.NamedTemporaryFile(prefix="boneage-", suffix=".dcm") as copy, file.open() as opened:
-        shutil.copyfileobj(opened, copy)
-        copy.flush()
-        yield Path(copy.name)

@@ -17,6 +17,7 @@ from boneage_node.dimse.commitment_scu import (
 )
 from boneage_node.logs import get_logger
 from boneage_node.net.addresses import Station, is_url
+from boneage_node.net.calling import Caller
 from boneage_node.settings import Settings
 from boneage_node.store import (
     CommitmentRequest,
@@ -163,11 +164,10 @@ class Commitments:
             request_commitment(
                 Station.parse(ask.peer),
                 ask,
-                self._settings.ae_title,
+                Caller(self._settings.ae_title, self._settings.tls),
                 partial(keep_report, self._store, self._settings),
                 is_done,
                 linger_seconds=LINGER_SECONDS,
-                tls=self._settings.tls,
             )
         except NotSupported as error:
             self._store.commitments.unsupported(ask.transaction_uid, str(error))
@@ -200,7 +200,7 @@ class Commitments:
             return
         answer = self._store.commitment_requests.answer(request)
         try:
-            report_commitment(station, answer, self._settings.ae_title, tls=self._settings.tls)
+            report_commitment(station, answer, Caller(self._settings.ae_title, self._settings.tls))
         except (NotTaken, Unreachable) as error:
             permanent = isinstance(error, NotTaken) and error.permanent
             self._report_failed(request, str(error), permanent=permanent)

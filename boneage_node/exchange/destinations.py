@@ -13,6 +13,7 @@ from boneage_node.dicomweb import query, stow
 from boneage_node.dimse import store_scu
 from boneage_node.net.addresses import Station, is_url
 from boneage_node.net.calling import Caller
+from boneage_node.net.http import HttpClient
 from boneage_node.settings import Settings
 from boneage_node.store import DeliveryTask
 from boneage_node.traffic.document import DocumentForm
@@ -48,13 +49,13 @@ def is_by_c_store(task: DeliveryTask) -> bool:
 
 def _deliver_dicom(destination: str, files: Sequence[LocalFile], settings: Settings) -> Iterator[Sent]:
     if is_url(destination):
-        return stow.send(destination, files)
+        return stow.send(HttpClient(destination), files)
     return store_scu.send(Station.parse(destination), files, Caller(settings.ae_title, settings.tls))
 
 
 def _deliver_fhir(destination: str, bundles: Sequence[LocalFile]) -> Iterator[Sent]:
     if is_url(destination):
-        return fhir_server.send(destination, bundles)
+        return fhir_server.send(HttpClient(destination), bundles)
     return fhir_folder.send(Path(destination), bundles)
 
 
@@ -68,7 +69,7 @@ def probe(destination: str, settings: Settings) -> str:
         Unreachable: It is not, or does not speak the protocol.
     """
     if is_url(destination):
-        return f"answers QIDO-RS, after {1000 * query.probe(destination):.0f} ms"
+        return f"answers QIDO-RS, after {1000 * query.probe(HttpClient(destination)):.0f} ms"
     seconds = store_scu.echo(Station.parse(destination), Caller(settings.ae_title, settings.tls))
     return f"answers C-ECHO, after {1000 * seconds:.0f} ms"
 
@@ -79,4 +80,6 @@ def probe_fhir(destination: str) -> str:
     Raises:
         Unreachable: It is not there, is no FHIR server of R4, or the folder cannot be written.
     """
-    return fhir_server.probe(destination) if is_url(destination) else fhir_folder.probe(Path(destination))
+    if is_url(destination):
+        return fhir_server.probe(HttpClient(destination))
+    return fhir_folder.probe(Path(destination))

@@ -134,7 +134,7 @@ class _DimseSource:
     """A PACS that is asked by C-FIND, and sends to the node on C-MOVE."""
 
     def __init__(self, source: str, settings: Settings) -> None:
-        self._pacs = Pacs(Station.parse(source), settings.ae_title, settings.tls)
+        self._pacs = Pacs(Station.parse(source), Caller(settings.ae_title, settings.tls))
         self._ae_title = settings.ae_title
         self.studies = self._pacs.studies
         self.series = self._pacs.series

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from boneage_node.net.http import DEFAULT_TIMEOUT_SECONDS, Answer, HttpClient, NoAnswer, send_each
+from boneage_node.net.http import Answer, HttpClient, NoAnswer, send_each
 from boneage_node.traffic.file import StoredFile
 from boneage_node.traffic.outcome import Sent, Unreachable, unreadable
 
@@ -19,24 +19,24 @@ _CONFLICT = 409
 _REMARK_CHARACTERS_MAX = 1000
 
 
-def send(
-    base_url: str, files: Iterable[StoredFile], *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
-) -> Iterator[Sent]:
+def send(client: HttpClient, files: Iterable[StoredFile]) -> Iterator[Sent]:
     """Send Bundles in their order, each by a request of its own, over one connection while it holds.
 
     Args:
-        base_url: The server's base URL, to which transactions are posted.
+        client: The server, to whose base URL transactions are posted; not opened yet.
         files: Bundles of type ``transaction`` as JSON, sent as they are.
-        timeout_seconds: How long to wait for the connection, and for each answer.
 
     Returns:
-        For each file, as soon as it is known, what became of it.
+        For each file its outcome, as soon as it is known.
     """
-    return send_each(base_url, files, _send_one, timeout_seconds)
+    return send_each(client, files, _send_one)
 
 
-def probe(base_url: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> str:
+def probe(client: HttpClient) -> str:
     """Ask a server for its CapabilityStatement.
+
+    Args:
+        client: The server, not opened yet.
 
     Returns:
         What it answered and when, to be read after its name.
@@ -46,7 +46,7 @@ def probe(base_url: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) ->
     """
     started = time.monotonic()
     try:
-        with HttpClient(base_url, timeout_seconds) as client:
+        with client:
             # a statement of all that a server can do is long: tell the essentials alone
             answer = client.request(
                 "GET",
@@ -61,11 +61,11 @@ def probe(base_url: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) ->
         raise Unreachable(str(error)) from error
     statement = _resource(answer)
     if statement.get("resourceType") != "CapabilityStatement":
-        raise Unreachable(f"{base_url} does not answer as a FHIR server does: check the base URL.")
+        raise Unreachable(f"{client.base_url} does not answer as a FHIR server does: check the base URL.")
     version = str(statement.get("fhirVersion", ""))
     if not version.startswith(FHIR_VERSIONS):
         raise Unreachable(
-            f"{base_url} is a FHIR server of another version than R4: name its base URL for R4."
+            f"{client.base_url} is a FHIR server of another version than R4: name its base URL for R4."
         )
     return f"is a FHIR server ({version}), after {1000 * (time.monotonic() - started):.0f} ms"
 

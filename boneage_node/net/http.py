@@ -61,7 +61,7 @@ class Answer:
 
 
 class HttpClient:
-    """Requests to one server over kept connections.
+    """Requests to one server over connections that are kept while the block lasts.
 
     Args:
         base_url: What every path is appended to, ``https://pacs.example/dicom-web``.
@@ -69,25 +69,28 @@ class HttpClient:
 
     Attributes:
         base_url: As given, without a slash at its end.
-
-    Raises:
-        Unreachable: The netrc file cannot be used.
     """
 
     def __init__(self, base_url: str, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> None:
         self.base_url = base_url.rstrip("/")
         self._host = httpx.URL(base_url).host
         self._timeout_seconds = timeout_seconds
-        self._client = httpx.Client(
+        self._opened: httpx.Client | None = None
+
+    def __enter__(self) -> Self:
+        """Open it.
+
+        Raises:
+            Unreachable: The netrc file cannot be used.
+        """
+        self._opened = httpx.Client(
             auth=_netrc_auth(),
             verify=ssl.create_default_context(),
-            timeout=timeout_seconds,
+            timeout=self._timeout_seconds,
             follow_redirects=False,
             # no compression: a small answer could stand for gigabytes
             headers={"User-Agent": f"boneage-node/{__version__}", "Accept-Encoding": "identity"},
         )
-
-    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -97,6 +100,12 @@ class HttpClient:
         traceback: TracebackType | None,
     ) -> None:
         self._client.close()
+        self._opened = None
+
+    @property
+    def _client(self) -> httpx.Client:
+        assert self._opened is not None, "within the block"
+        return self._opened
 
     def request(
         self,
@@ -231,25 +240,21 @@ class HttpClient:
 
 
 def send_each(
-    base_url: str,
-    files: Iterable[StoredFile],
-    send_one: Callable[[HttpClient, StoredFile], Sent],
-    timeout_seconds: float,
+    client: HttpClient, files: Iterable[StoredFile], send_one: Callable[[HttpClient, StoredFile], Sent]
 ) -> Iterator[Sent]:
     """Send files in their order, over one connection while it holds.
 
     Args:
-        base_url: The server's base URL.
+        client: The server, not opened yet.
         files: What to send.
-        send_one: Makes the request for one file, and says what came of it.
-        timeout_seconds: As of `HttpClient`.
+        send_one: Makes the request for one file.
 
     Yields:
-        For each file, as soon as it is known, what became of it; where the server is out of reach, that.
+        For each file its outcome, as soon as it is known; where the server is out of reach, that.
     """
     waiting = list(files)
     try:
-        with HttpClient(base_url, timeout_seconds) as client:
+        with client:
             while waiting:
                 sent = send_one(client, waiting[0])
                 waiting.pop(0)

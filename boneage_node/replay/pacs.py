@@ -12,7 +12,7 @@ from pynetdicom.events import Event
 from pynetdicom.transport import ThreadedAssociationServer
 
 from boneage_node.dimse.contexts import VERIFICATION
-from boneage_node.dimse.wire.status import Status
+from boneage_node.dimse.status import Status
 from boneage_node.dimse.wire.toolkit import configure_pynetdicom
 from boneage_node.net.addresses import Station
 

@@ -1,4 +1,4 @@
-"""What sending comes to, by whatever protocol: a result for each file, or nobody there."""
+"""The outcome of sending, by whatever protocol: one for each file, or nobody there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Unreachable(BoneAgeError):  # noqa: N818 - reads as the sentence it is
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of a file.
+    """The outcome of sending a file.
 
     Attributes:
         file: The file.
@@ -41,7 +41,7 @@ class Sent:
 def unreadable(
     file: StoredFile, error: Exception, kind: str = "a DICOM file with file meta information"
 ) -> Sent:
-    """A file that could not be read, and why: for good where it is gone or malformed, else to be tried again.
+    """The outcome for a file that cannot be read: final where it is gone or malformed.
 
     Args:
         file: The file.

@@ -153,10 +153,10 @@ def test_the_node_proposes_what_is_said_and_nothing_else(tmp_path: Path) -> None
         assert all(sent.error is None for sent in send(station, files, Caller("BONEAGE")))
         references = (ReferencedSop("1.2.840.10008.5.1.4.1.1.7", "2.25.2"),)
         request = CommitmentRequest(str(station), "2.25.1", references)
-        request_commitment(station, request, "BONEAGE", lambda report: True, lambda: True)
-        assert Pacs(station, "BONEAGE").studies(StudyQuery(accession_number="A")) == []
+        request_commitment(station, request, Caller("BONEAGE"), lambda report: True, lambda: True)
+        assert Pacs(station, Caller("BONEAGE")).studies(StudyQuery(accession_number="A")) == []
         with pytest.raises(QueryFailed):
-            list(Pacs(station, "BONEAGE").move("2.25.3", [], "BONEAGE"))
+            list(Pacs(station, Caller("BONEAGE")).move("2.25.3", [], "BONEAGE"))
     assert proposed == said
 
 

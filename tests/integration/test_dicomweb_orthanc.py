@@ -15,6 +15,7 @@ from support.waiting import eventually
 
 from boneage_node.dicomweb.query import probe
 from boneage_node.dicomweb.stow import send
+from boneage_node.net.http import HttpClient
 from boneage_node.traffic.file import LocalFile
 
 Send = Callable[..., subprocess.CompletedProcess[str]]
@@ -43,18 +44,21 @@ def test_orthanc_takes_files_and_takes_them_twice(tmp_path: Path, orthanc: Ortha
     files = [tmp_path / "1.dcm", tmp_path / "2.dcm"]
     images = [write_radiograph(file) for file in files]
     for _ in range(2):
-        assert [one.error for one in send(orthanc.dicom_web, map(LocalFile, files))] == [None, None]
+        assert [one.error for one in send(HttpClient(orthanc.dicom_web), map(LocalFile, files))] == [
+            None,
+            None,
+        ]
     assert all(orthanc.find(str(image.SOPInstanceUID)) for image in images)
-    assert probe(orthanc.dicom_web) > 0
-    (sent,) = send(orthanc.url, [LocalFile(files[0])])
-    assert sent.error is not None
-    assert "check the path of the base URL" in sent.error
+    assert probe(HttpClient(orthanc.dicom_web)) > 0
+    (refused,) = send(HttpClient(orthanc.url), [LocalFile(files[0])])
+    assert refused.error is not None
+    assert "check the path of the base URL" in refused.error
 
 
 def test_orthanc_says_what_it_cannot_keep(tmp_path: Path, orthanc: Orthanc) -> None:
     file = tmp_path / "1.dcm"
     write_radiograph(file, PatientID=None, StudyInstanceUID=None)
-    (sent,) = send(orthanc.dicom_web, [LocalFile(file)])
+    (sent,) = send(HttpClient(orthanc.dicom_web), [LocalFile(file)])
     assert not sent.delivered
 
 

@@ -15,6 +15,7 @@ from support.dimse import CR, make_radiograph
 
 from boneage_node.dimse.query_scu import FIND, MAX_MATCHES, MOVE, Pacs, SubOperations
 from boneage_node.net.addresses import Station
+from boneage_node.net.calling import Caller
 from boneage_node.traffic.query import FoundSeries, FoundStudy, QueryFailed, StudyQuery
 
 Answers = list[tuple[int, Dataset | None]]
@@ -37,7 +38,7 @@ def pacs(handler: Callable[[Any], Iterator[Any]], event: Any, sop_class: str) ->
     ae.add_supported_context(sop_class)
     server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(event, handler)])
     try:
-        yield Pacs(Station("PACS", "127.0.0.1", server.server_address[1]), "BONEAGE")
+        yield Pacs(Station("PACS", "127.0.0.1", server.server_address[1]), Caller("BONEAGE"))
     finally:
         server.shutdown()
 

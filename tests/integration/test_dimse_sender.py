@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, evt
-from support.dimse import CR, receiving, write_radiograph
+from support.dimse import CR, data_set_bytes, receiving, write_radiograph, write_raw
 from support.ports import free_port
 from support.waiting import PATIENCE_SECONDS
 
@@ -136,6 +136,22 @@ def test_more_kinds_than_an_association_negotiates_take_two(tmp_path: Path) -> N
         sent = list(send(destination, files, CALLER))
     assert [one.file for one in sent] == files
     assert all(one.permanent and one.status == 0x0122 for one in sent)
+
+
+def test_a_data_set_goes_byte_for_byte(tmp_path: Path) -> None:
+    file = LocalFile(tmp_path / "image.dcm")
+    data_set = b"what no library would write"
+    write_raw(file.path, data_set, ExplicitVRLittleEndian)
+    came: list[bytes] = []
+
+    def answer(event: evt.Event) -> int:
+        came.append(data_set_bytes(Path(event.dataset_path)))
+        return 0
+
+    with peer(answer) as destination:
+        (sent,) = send(destination, [file], CALLER)
+    assert sent.delivered
+    assert came == [data_set]
 
 
 def test_a_peer_of_one_byte_pdus_does_no_harm(files: list[LocalFile]) -> None:

@@ -133,8 +133,8 @@ class Watched:
         return result
 
     def association_released(self, study_ids: Iterable[int]) -> None:
-        self.released.append(set(study_ids))
         self.store.intake.association_released(study_ids)
+        self.released.append(set(study_ids))
 
     def files(self) -> list[Path]:
         """What the spool keeps."""

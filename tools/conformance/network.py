@@ -18,11 +18,12 @@ from boneage_node.dimse.contexts import (
     accepted_contexts,
     proposed_syntaxes,
 )
+from boneage_node.dimse.status import StatusCode
 from boneage_node.dimse.wire.admission import ECHO_RESERVE, Rejection
-from boneage_node.dimse.wire.status import StatusCode, is_delivered, is_permanent, meaning
 from boneage_node.net.http import Answer
 from boneage_node.report import SR_CLASSES
 from boneage_node.traffic.commitment import FailedReference, FailureReason, ReferencedSop
+from boneage_node.traffic.store_status import is_delivered, is_permanent, meaning
 
 from .markdown import code, table
 

@@ -18,15 +18,15 @@ from pynetdicom.transport import AddressInformation, AssociationSocket
 from boneage_node.about import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from boneage_node.errors import NodeError
 from boneage_node.net.addresses import Station
+from boneage_node.net.calling import Caller
 from boneage_node.net.problems import tls_problem
-from boneage_node.net.tls import TlsFiles, calling_context
+from boneage_node.net.tls import calling_context
 from boneage_node.traffic.outcome import Unreachable
 
 from .toolkit import configure_pynetdicom
 from .transport import ReadAheadSocket, SecureConnection
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
-NO_FILES = TlsFiles()
 _ACCEPTED = 0
 
 
@@ -108,21 +108,19 @@ class _Requestor(AE):
 
 @contextmanager
 def open_association(
-    destination: Station,
-    calling_ae_title: str,
+    station: Station,
+    caller: Caller,
     contexts: list[PresentationContext],
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
-    tls: TlsFiles = NO_FILES,
     roles: list[SCP_SCU_RoleSelectionNegotiation] | None = None,
 ) -> Iterator[Association]:
     """Open an association; it is released when the block ends, and aborted when an exception ends it.
 
     Args:
-        destination: Whom to call.
-        calling_ae_title: The AE title to call with.
+        station: Whom to call.
+        caller: How the node calls.
         contexts: The presentation contexts to propose, at most 128.
         timeout_seconds: How long to wait for the connection, and for each answer.
-        tls: The certificates to use where the destination is one with TLS.
         roles: Roles to propose where the node is not the SCU.
 
     Yields:
@@ -133,26 +131,26 @@ def open_association(
     """
     configure_pynetdicom()
     try:
-        secured = (calling_context(tls), destination.host) if destination.tls else None
+        secured = (calling_context(caller.tls), station.host) if station.tls else None
     except NodeError as error:
         raise Unreachable(str(error)) from error
-    ae = _Requestor(calling_ae_title, timeout_seconds, secured)
+    ae = _Requestor(caller.ae_title, timeout_seconds, secured)
     try:
         try:
             association = ae.associate(
-                destination.host,
-                destination.port,
+                station.host,
+                station.port,
                 contexts=contexts,
-                ae_title=destination.ae_title,
+                ae_title=station.ae_title,
                 ext_neg=list(roles or ()),
             )
         except OSError as error:  # the name does not resolve, or no local port is left
-            raise Unreachable(_connection_problem(destination, error)) from error
+            raise Unreachable(_connection_problem(station, error)) from error
         if ae.connection is not None and ae.connection.problem is not None:
             if ae.connection.of_tls:
-                raise Unreachable(tls_problem(destination, tls, ae.connection.problem))
-            raise Unreachable(_connection_problem(destination, ae.connection.problem))
-        _require_answer(association, destination, calling_ae_title)
+                raise Unreachable(tls_problem(station, caller.tls, ae.connection.problem))
+            raise Unreachable(_connection_problem(station, ae.connection.problem))
+        _require_answer(association, station, caller.ae_title)
         try:
             yield association
         except BaseException:
@@ -165,29 +163,29 @@ def open_association(
             ae.connection.close()
 
 
-def _require_answer(association: Association, destination: Station, calling_ae_title: str) -> None:
+def _require_answer(association: Association, station: Station, calling_ae_title: str) -> None:
     answer = association.acceptor.primitive
     if answer is None:  # pynetdicom misses the answer of a peer that rejects and is gone before it looks
         answer = association.dul.receive_pdu()
     if not isinstance(answer, A_ASSOCIATE):
         check = (
             "that this node's certificate is trusted there"
-            if destination.tls
+            if station.tls
             else "whether it speaks TLS (then write /tls behind the port)"
         )
         raise Unreachable(
-            f"{destination.address} takes the connection but does not answer as DICOM: "
+            f"{station.address} takes the connection but does not answer as DICOM: "
             f"check that this is the station's DICOM port, and {check}, and look into its log."
         )
     if answer.result != _ACCEPTED:
-        mend = _rejection(answer, destination, calling_ae_title)
-        raise Unreachable(f"{destination.address} rejects the association: {mend}")
+        mend = _rejection(answer, station, calling_ae_title)
+        raise Unreachable(f"{station.address} rejects the association: {mend}")
 
 
-def _rejection(answer: A_ASSOCIATE, destination: Station, calling_ae_title: str) -> str:
+def _rejection(answer: A_ASSOCIATE, station: Station, calling_ae_title: str) -> str:
     source, reason = answer.result_source, answer.diagnostic
     if (source, reason) == (1, 7):
-        return f"it is not called {destination.ae_title}; use the AE title it is configured with."
+        return f"it is not called {station.ae_title}; use the AE title it is configured with."
     if (source, reason) == (1, 3):
         return f"it does not know the calling AE title {calling_ae_title}; add it there as a known station."
     if source == 3:
@@ -195,11 +193,11 @@ def _rejection(answer: A_ASSOCIATE, destination: Station, calling_ae_title: str)
     return f"{answer.reason_str.lower()}; see its list of known stations (AE title, address) and its log."
 
 
-def _connection_problem(destination: Station, error: OSError) -> str:
+def _connection_problem(station: Station, error: OSError) -> str:
     if isinstance(error, socket.gaierror):
-        return f"The host name {destination.host} is not known: check its spelling, or use the IP address."
+        return f"The host name {station.host} is not known: check its spelling, or use the IP address."
     if isinstance(error, ConnectionRefusedError):
-        return f"Nothing listens on {destination.address}: start the station there, or correct the port."
+        return f"Nothing listens on {station.address}: start the station there, or correct the port."
     if isinstance(error, TimeoutError):
-        return f"{destination.address} does not answer: check the address, and firewalls on the way."
-    return f"{destination.address} cannot be reached: {error.strerror or type(error).__name__}."
+        return f"{station.address} does not answer: check the address, and firewalls on the way."
+    return f"{station.address} cannot be reached: {error.strerror or type(error).__name__}."

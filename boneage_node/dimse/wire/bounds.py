@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from .status import Status, StoreError
+from boneage_node.dimse.status import Status, StoreError
+
 from .transport import ReadAheadSocket
 
 if TYPE_CHECKING:

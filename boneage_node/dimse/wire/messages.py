@@ -14,10 +14,10 @@ from pynetdicom.dsutils import decode
 from pynetdicom.pdu_primitives import P_DATA
 
 from boneage_node.dimse.contexts import STORAGE_COMMITMENT
+from boneage_node.dimse.status import Status, StoreError
 from boneage_node.errors import BoneAgeError
 
 from .bounds import BoundedBytes, IncomingFile, out_of_resources
-from .status import Status, StoreError
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association

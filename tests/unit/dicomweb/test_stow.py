@@ -16,6 +16,7 @@ from support.waiting import PATIENCE_SECONDS
 
 from boneage_node.dicomweb.query import probe
 from boneage_node.dicomweb.stow import send
+from boneage_node.net.http import HttpClient
 from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.outcome import Sent, Unreachable
 
@@ -52,14 +53,14 @@ def store_response(stored: list[str], failed: dict[str, int | None] | None = Non
 
 def send_one(files: dict[LocalFile, str], reply: Reply) -> Sent:
     with http_peer(lambda _: reply) as peer:
-        (sent,) = send(peer.url, list(files)[:1], timeout_seconds=PATIENCE_SECONDS)
+        (sent,) = send(HttpClient(peer.url, PATIENCE_SECONDS), list(files)[:1])
     return sent
 
 
 def test_files_go_as_they_are_in_order_over_one_connection(files: dict[LocalFile, str]) -> None:
     uids = iter(files.values())
     with http_peer(lambda _: Reply(200, store_response([next(uids)]), JSON)) as peer:
-        sent = list(send(f"{peer.url}/dicom-web", files))
+        sent = list(send(HttpClient(f"{peer.url}/dicom-web"), files))
     assert sent == [Sent(file, 0) for file in files]
     for file, request in zip(files, peer.requests, strict=True):
         assert (request.method, request.path) == ("POST", "/dicom-web/studies")
@@ -144,7 +145,7 @@ def test_all_stored_without_details_is_stored(files: dict[LocalFile, str], reply
 def test_what_concerns_the_server_is_asked_once(files: dict[LocalFile, str]) -> None:
     """A wrong password tried for every report would lock the account."""
     with http_peer(lambda _: Reply(401)) as peer:
-        sent = list(send(peer.url, files))
+        sent = list(send(HttpClient(peer.url), files))
     assert len(peer.requests) == 1
     assert [one.file for one in sent] == list(files)
     assert len({one.error for one in sent}) == 1
@@ -157,7 +158,7 @@ def test_a_file_that_a_server_chokes_on_keeps_no_other_back(files: dict[LocalFil
         return Reply(500) if bad in request.body else Reply(200)
 
     with http_peer(reply) as peer:
-        assert [one.delivered for one in send(peer.url, files)] == [True, False, True]
+        assert [one.delivered for one in send(HttpClient(peer.url), files)] == [True, False, True]
 
 
 def test_files_that_are_not_there_or_no_dicom_fail_for_good(
@@ -166,7 +167,7 @@ def test_files_that_are_not_there_or_no_dicom_fail_for_good(
     (tmp_path / "text.dcm").write_text("no DICOM")
     bad = [LocalFile(path) for path in (tmp_path / "gone.dcm", tmp_path / "text.dcm", tmp_path)]
     with http_peer(lambda _: Reply(200)) as peer:
-        sent = {one.file: one for one in send(peer.url, [*bad, *files])}
+        sent = {one.file: one for one in send(HttpClient(peer.url), [*bad, *files])}
     assert len(peer.requests) == len(files)
     assert all(sent[file].permanent and not sent[file].delivered for file in bad)
 
@@ -174,8 +175,8 @@ def test_files_that_are_not_there_or_no_dicom_fail_for_good(
 def problem(url: str, file: LocalFile, timeout_seconds: float = PATIENCE_SECONDS) -> str:
     """Why a server is not to be reached, as sending and asking say it."""
     with pytest.raises(Unreachable) as caught:
-        probe(url, timeout_seconds=timeout_seconds)
-    (sent,) = send(url, [file], timeout_seconds=timeout_seconds)
+        probe(HttpClient(url, timeout_seconds))
+    (sent,) = send(HttpClient(url, timeout_seconds), [file])
     assert (sent.status, sent.permanent, sent.error) == (None, False, str(caught.value))
     return str(caught.value)
 
@@ -211,7 +212,7 @@ def test_a_certificate_must_be_trusted_and_be_that_of_the_host(
             with monkeypatch.context() as trusting:
                 trusting.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
                 if name.startswith("IP"):
-                    assert probe(peer.url) > 0
+                    assert probe(HttpClient(peer.url)) > 0
                 else:
                     assert "IP address mismatch" in problem(peer.url, file)
 
@@ -235,7 +236,7 @@ def test_credentials_are_those_that_netrc_has_for_the_host(
 ) -> None:
     def authorization(peer: HttpPeer) -> str | None:
         peer.requests.clear()
-        probe(peer.url)
+        probe(HttpClient(peer.url))
         return peer.requests[0].headers.get("Authorization")
 
     with http_peer(lambda _: Reply(204)) as peer:
@@ -280,4 +281,4 @@ def test_a_server_that_is_no_dicomweb_does_not_pass_for_one() -> None:
         http_peer(lambda _: Reply(200, b"<html>Log in</html>")) as peer,
         pytest.raises(Unreachable, match="does not answer as a DICOMweb service does"),
     ):
-        probe(peer.url)
+        probe(HttpClient(peer.url))

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import io
-import re
 import struct
 from pathlib import Path
 
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
 
+from boneage_node.traffic.uid import is_uid
+
 from .status import Status, StoreError
 
-_UID = re.compile(r"[0-9.]{1,64}")
-"""Laxer than DICOM PS3.5 section 9.1: zeros in front and empty components do no harm, and devices write
-them."""
 _LAST_TAG = Tag("SeriesInstanceUID")
 MAX_HEADER_BYTES = 2**20
 """What is read of a file at most; values that are passed over do not count. Items of eight bytes become
@@ -39,11 +37,6 @@ class _HeaderReader(io.BufferedReader):
             raise StoreError(Status.CANNOT_UNDERSTAND, "The header is too long")
         self._left_bytes -= size
         return super().read(size)
-
-
-def is_uid(value: str) -> bool:
-    """Whether a value is made of a UID's characters and of a UID's length."""
-    return _UID.fullmatch(value) is not None
 
 
 def read_uids(path: Path, keywords: tuple[str, ...]) -> dict[str, str]:

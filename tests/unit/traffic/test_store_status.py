@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from boneage_node.dimse.wire.status import Status, StoreError, is_delivered, is_permanent, sentence
+from boneage_node.traffic.store_status import is_delivered, is_permanent, sentence
 
 
 @pytest.mark.parametrize("status", [0x0000, 0x0107, 0x0111, 0x0116, 0xB000, 0xB006, 0xB007])
@@ -26,9 +26,3 @@ def test_other_failures_may_pass(status: int) -> None:
 
 def test_a_sentence_gives_the_number_too() -> None:
     assert sentence(0xA701) == "the destination is out of resources (status 0xA701)"
-
-
-def test_the_comment_is_cut_to_what_the_element_holds() -> None:
-    answer = StoreError(Status.CANNOT_UNDERSTAND, "x" * 100).to_dataset()
-    assert answer.Status == 0xC000
-    assert len(answer.ErrorComment) == 64

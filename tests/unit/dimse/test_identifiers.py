@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000Lossless
 from support.dimse import PATIENT, element, encode, make_radiograph, write_radiograph, write_raw
 
-from boneage_node.dimse.wire.identifiers import read_uids
-from boneage_node.dimse.wire.status import Status, StoreError
+from boneage_node.dimse.identifiers import read_uids
+from boneage_node.dimse.status import Status, StoreError
 
 TAGS = {
     "SOPClassUID": (0x0008, 0x0016),
