@@ -33,14 +33,15 @@ def echo(
       boneage-node echo PACS@pacs.example:2762/tls --config /etc/boneage-node.toml
       boneage-node echo https://pacs.example/dicom-web
     """  # noqa: D301 - click reads the backspace
-    from boneage_node.exchange.destinations import probe
-    from boneage_node.net.addresses import checked_destination
+    from boneage_node.exchange.destinations import parse
+    from boneage_node.net.calling import Caller
     from boneage_node.settings import load_settings
+    from boneage_node.traffic.document import DocumentForm
     from boneage_node.traffic.outcome import Unreachable
 
     settings = load_settings(config, ae_title=ae_title)
     try:
-        answer = probe(checked_destination(destination), settings)
+        answer = parse(destination, DocumentForm.SR).probe(Caller(settings.ae_title, settings.tls))
     except ValueError as error:
         raise NodeError(ExitCode.USAGE, str(error)) from error
     except Unreachable as error:

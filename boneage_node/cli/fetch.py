@@ -12,7 +12,9 @@ from boneage_node.errors import ExitCode, NodeError
 from .common import ConfigOption, progress_bar
 
 if TYPE_CHECKING:
-    from boneage_node.exchange.fetching import Plan, Source
+    from boneage_node.exchange.source import Plan, Source
+    from boneage_node.net.addresses import Station
+    from boneage_node.net.calling import Caller
     from boneage_node.traffic.query import StudyQuery
 
 
@@ -46,8 +48,8 @@ def fetch(
       boneage-node fetch --from PACS@10.0.0.5:104 --study 1.2.840.113619.2.5.1762
       boneage-node fetch --from https://pacs.example/dicom-web --accession A123
     """  # noqa: D301 - click reads the backspace
-    from boneage_node.exchange.fetching import open_source, plan, require_node
-    from boneage_node.net.addresses import checked_destination
+    from boneage_node.exchange.fetching import parse_source, plan_studies, running_node
+    from boneage_node.net.calling import Caller
     from boneage_node.settings import load_settings
     from boneage_node.traffic.outcome import Unreachable
     from boneage_node.traffic.query import QueryFailed
@@ -55,13 +57,13 @@ def fetch(
     settings = load_settings(config)
     query = _query(accession, study)
     try:
-        opened = open_source(checked_destination(source), settings)
+        pacs = parse_source(source)
     except ValueError as error:
         raise NodeError(ExitCode.USAGE, str(error)) from error
-    require_node(settings)
+    node, caller = running_node(settings), Caller(settings.ae_title, settings.tls)
     try:
-        plans = plan(opened, query)
-        outcomes = [_fetch_one(opened, plan) for plan in plans if _has_radiographs(plan)]
+        plans = plan_studies(pacs, query, caller)
+        outcomes = [_fetch_one(pacs, plan, node, caller) for plan in plans if _has_radiographs(plan)]
     except (Unreachable, QueryFailed) as error:
         raise NodeError(ExitCode.FAILED, str(error)) from error
     if not outcomes or not all(outcomes):
@@ -95,10 +97,10 @@ def _has_radiographs(plan: Plan) -> bool:
     return bool(plan.wanted)
 
 
-def _fetch_one(source: Source, plan: Plan) -> bool:
+def _fetch_one(source: Source, plan: Plan, node: Station, caller: Caller) -> bool:
     """Fetch what is planned of a study, and say what came of it; gives whether all has arrived."""
     with progress_bar("fetching", None) as advance:
-        fetched = source.fetch(plan, lambda done, total: advance(done, total=total))
+        fetched = source.fetch(plan, node, caller, lambda done, total: advance(done, total=total))
     for problem in fetched.problems:
         typer.echo(f"Error: {problem}", err=True)
     if not fetched.arrived and not fetched.problems:

@@ -16,7 +16,7 @@ from boneage_node.dimse.commitment_scu import (
     request_commitment,
 )
 from boneage_node.logs import get_logger
-from boneage_node.net.addresses import Station, is_url
+from boneage_node.net.addresses import Station
 from boneage_node.net.calling import Caller
 from boneage_node.settings import Settings
 from boneage_node.store import (
@@ -26,8 +26,10 @@ from boneage_node.store import (
     Store,
 )
 from boneage_node.store.outage import Outage
+from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.outcome import Unreachable
 
+from .destinations import parse
 from .threads import Errands
 
 ANSWER_HERE_SECONDS = 60.0
@@ -37,9 +39,9 @@ _LEASE_SECONDS = 300.0
 
 def address_of(ae_title: str, settings: Settings) -> Station | None:
     """Where a peer is that called with an AE title: among `known_peers`, or else `send_to`."""
-    entries = [*settings.known_peers, *(entry for entry in settings.send_to if not is_url(entry))]
-    stations = map(Station.parse, entries)
-    return next((station for station in stations if station.ae_title == ae_title), None)
+    destinations = (parse(text, DocumentForm.SR) for text in (*settings.known_peers, *settings.send_to))
+    stations = (destination.station for destination in destinations)
+    return next((station for station in stations if station and station.ae_title == ae_title), None)
 
 
 class Desk:
@@ -157,12 +159,15 @@ class Commitments:
             self._report(request)
 
     def _ask(self, ask: CommitmentRequest) -> None:
+        station = parse(ask.peer, DocumentForm.SR).station
+        assert station is not None, "commitment is requested of stations alone"
+
         def is_done() -> bool:
             return self._stop.is_set() or self._store.commitments.is_answered(ask.transaction_uid)
 
         try:
             request_commitment(
-                Station.parse(ask.peer),
+                station,
                 ask,
                 Caller(self._settings.ae_title, self._settings.tls),
                 partial(keep_report, self._store, self._settings),

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from functools import partial
 
-from boneage_node.exchange.destinations import deliver, is_by_c_store
-from boneage_node.exchange.threads import Errands
 from boneage_node.logs import get_logger
+from boneage_node.net.calling import Caller
 from boneage_node.settings import Settings
 from boneage_node.store import DeliveryTask, Status, Store
 from boneage_node.store.outage import Outage
+from boneage_node.traffic.file import LocalFile, StoredFile
 from boneage_node.traffic.outcome import Sent
+
+from .destination import Destination
+from .destinations import parse
+from .threads import Errands
 
 BATCH = 50
 """How many reports go over one connection."""
@@ -51,24 +57,41 @@ class Deliveries:
             )
             if not tasks:
                 return
-            self._send(destination, tasks)
+            self._send(tasks)
 
-    def _send(self, destination: str, tasks: list[DeliveryTask]) -> None:
+    def _send(self, tasks: Sequence[DeliveryTask]) -> None:
+        """Send deliveries, and give back those that were not tried when the node stops."""
         waiting = {str(task.path): task for task in tasks}
-        for sent in deliver(destination, tasks, self._settings):
+        for can_commit, sent in self._outcomes(tasks):
             task = waiting.pop(sent.file.key)
             if sent.error is None:
-                ask = self._settings.request_commitment and is_by_c_store(task)
-                self._store.outbox.delivered([task.id], request_commitment=ask)
-                self._log.info(
-                    "report delivered", study=task.study_id, delivery=task.id, destination=destination
-                )
+                self._delivered(task, request_commitment=self._settings.request_commitment and can_commit)
             else:
                 self._failed(task, sent.error, sent)
             if self._stop.is_set() and waiting:
                 self._store.outbox.release([later.id for later in waiting.values()])
                 return
             self._store.outbox.extend([later.id for later in waiting.values()], self._settings.lease_seconds)
+
+    def _outcomes(self, tasks: Sequence[DeliveryTask]) -> Iterator[tuple[bool, Sent]]:
+        """Send deliveries of one destination; yields whether it can commit, and what became of each file."""
+        caller = Caller(self._settings.ae_title, self._settings.tls)
+        files: dict[Destination, list[StoredFile]] = defaultdict(list)
+        for task in tasks:
+            file = LocalFile(task.path)
+            try:
+                files[parse(task.destination, task.form)].append(file)
+            except ValueError as error:  # named by a version that knew other protocols
+                yield False, Sent(file, None, f"{error}.")
+        for destination, theirs in files.items():
+            for sent in destination.send(theirs, caller):
+                yield destination.can_commit, sent
+
+    def _delivered(self, task: DeliveryTask, *, request_commitment: bool) -> None:
+        self._store.outbox.delivered([task.id], request_commitment=request_commitment)
+        self._log.info(
+            "report delivered", study=task.study_id, delivery=task.id, destination=task.destination
+        )
 
     def _failed(self, task: DeliveryTask, error: str, sent: Sent) -> None:
         status = self._store.outbox.failed(

@@ -6,57 +6,73 @@ import json
 import os
 import uuid
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Self
 
+from boneage_node.net.addresses import DESTINATION_CHARACTERS_MAX
+from boneage_node.net.calling import Caller
+from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.file import StoredFile
 from boneage_node.traffic.outcome import Sent, Unreachable, unreadable
 
+from .destination import FHIR_FORMS, Destination
 
-def send(folder: Path, files: Iterable[StoredFile]) -> Iterator[Sent]:
-    """Put Bundles into a folder: whole, or not at all, each as ``UUID.json``.
+
+@dataclass(frozen=True)
+class FhirFolder(Destination):
+    """A folder that Bundles are put into: whole, or not at all, each as ``UUID.json``.
 
     The UUID is the Bundle's own identifier, which derives from what was read: the same result is the same
     file.
 
-    Args:
+    Attributes:
         folder: Must be there: one that is made up would hide that a disk is not mounted.
-        files: Bundles as JSON.
-
-    Yields:
-        For each file what became of it.
     """
-    for file in files:
+
+    folder: Path
+    forms: ClassVar[frozenset[DocumentForm]] = FHIR_FORMS
+    example: ClassVar[str] = "an absolute folder such as /var/lib/bone-ages"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Read the absolute path of a folder."""
+        is_folder = Path(text).is_absolute() and len(text) <= DESTINATION_CHARACTERS_MAX
+        return cls(Path(text)) if is_folder else None
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+    def send(self, files: Iterable[StoredFile], caller: Caller) -> Iterator[Sent]:
+        """Put Bundles into the folder."""
+        for file in files:
+            try:
+                with file.open() as opened:
+                    content = opened.read()
+                name = str(uuid.UUID(str(json.loads(content)["identifier"]["value"])))
+            except (OSError, ValueError, LookupError, TypeError) as error:
+                yield unreadable(file, error, "a Bundle with an identifier")
+                continue
+            try:
+                _put(self.folder, f"{name}.json", content)
+            except OSError as error:
+                yield Sent(file, None, self._problem(error))
+            else:
+                yield Sent(file, None)
+
+    def probe(self, caller: Caller) -> str:
+        """Try whether a file can be put into the folder."""
         try:
-            with file.open() as opened:
-                content = opened.read()
-            name = str(uuid.UUID(str(json.loads(content)["identifier"]["value"])))
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            yield unreadable(file, error, "a Bundle with an identifier")
-            continue
-        try:
-            _put(folder, f"{name}.json", content)
+            probe = self.folder / ".boneage-node-probe"
+            probe.write_bytes(b"")
+            probe.unlink()
         except OSError as error:
-            yield Sent(file, None, _problem(folder, error))
-        else:
-            yield Sent(file, None)
+            raise Unreachable(self._problem(error)) from error
+        return "can be written"
 
-
-def probe(folder: Path) -> str:
-    """Try whether files can be put into a folder.
-
-    Returns:
-        That they can, to be read after its name.
-
-    Raises:
-        Unreachable: They cannot.
-    """
-    try:
-        probe = folder / ".boneage-node-probe"
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        raise Unreachable(_problem(folder, error)) from error
-    return "can be written"
+    def _problem(self, error: OSError) -> str:
+        mend = "make it, mount it, or give this node's user the right to"
+        return f"{self.folder} cannot be written ({error.strerror}): {mend}."
 
 
 def _put(folder: Path, name: str, content: bytes) -> None:
@@ -76,8 +92,3 @@ def _put(folder: Path, name: str, content: bytes) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _problem(folder: Path, error: OSError) -> str:
-    mend = "make it, mount it, or give this node's user the right to"
-    return f"{folder} cannot be written ({error.strerror}): {mend}."

@@ -1,15 +1,23 @@
-"""Sending to a FHIR server: each Bundle as a transaction (http.html#transaction)."""
+"""FHIR transactions (http.html#transaction) to a server."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from boneage_node.net.http import Answer, HttpClient, NoAnswer, send_each
+from boneage_node.net.addresses import parse_base_url
+from boneage_node.net.calling import Caller
+from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.file import StoredFile
 from boneage_node.traffic.outcome import Sent, Unreachable, unreadable
+
+from .destination import FHIR_FORMS, Destination
+
+if TYPE_CHECKING:
+    from boneage_node.net.http import Answer, HttpClient
 
 FHIR_JSON = "application/fhir+json"
 FHIR_VERSIONS = ("4.0", "4.3")
@@ -19,58 +27,70 @@ _CONFLICT = 409
 _REMARK_CHARACTERS_MAX = 1000
 
 
-def send(client: HttpClient, files: Iterable[StoredFile]) -> Iterator[Sent]:
-    """Send Bundles in their order, each by a request of its own, over one connection while it holds.
+@dataclass(frozen=True)
+class FhirServer(Destination):
+    """A FHIR server, to which each Bundle is posted as a transaction.
 
-    Args:
-        client: The server, to whose base URL transactions are posted; not opened yet.
-        files: Bundles of type ``transaction`` as JSON, sent as they are.
-
-    Returns:
-        For each file its outcome, as soon as it is known.
+    Attributes:
+        base_url: The server, without a slash at its end.
     """
-    return send_each(client, files, _send_one)
 
+    base_url: str
+    forms: ClassVar[frozenset[DocumentForm]] = FHIR_FORMS
+    example: ClassVar[str] = "the base URL of a FHIR server such as https://fhir.example/r4"
 
-def probe(client: HttpClient) -> str:
-    """Ask a server for its CapabilityStatement.
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Read the base URL of a FHIR server.
 
-    Args:
-        client: The server, not opened yet.
+        Raises:
+            ValueError: It is a URL, and no such base URL.
+        """
+        url = parse_base_url(text)
+        return None if url is None else cls(url)
 
-    Returns:
-        What it answered and when, to be read after its name.
+    def __str__(self) -> str:
+        return self.base_url
 
-    Raises:
-        Unreachable: It is not there, is no FHIR server, or speaks another version than R4.
-    """
-    started = time.monotonic()
-    try:
-        with client:
-            # a statement of all that a server can do is long: tell the essentials alone
-            answer = client.request(
-                "GET",
-                "/metadata",
-                headers={"Accept": FHIR_JSON},
-                params={"_summary": "true"},
-                max_bytes=16 * 2**20,
+    def send(self, files: Iterable[StoredFile], caller: Caller) -> Iterator[Sent]:
+        """Send Bundles of type ``transaction`` as they are, each by a request of its own."""
+        from boneage_node.net.http import HttpClient, send_each
+
+        return send_each(HttpClient(self.base_url), files, _send_one)
+
+    def probe(self, caller: Caller) -> str:
+        """Ask for the CapabilityStatement, and whether it is of R4."""
+        from boneage_node.net.http import HttpClient, NoAnswer
+
+        started = time.monotonic()
+        try:
+            with HttpClient(self.base_url) as client:
+                # a statement of all that a server can do is long: tell the essentials alone
+                answer = client.request(
+                    "GET",
+                    "/metadata",
+                    headers={"Accept": FHIR_JSON},
+                    params={"_summary": "true"},
+                    max_bytes=16 * 2**20,
+                )
+                if answer.status != 200:
+                    raise Unreachable(client.refusal(answer))
+        except NoAnswer as error:
+            raise Unreachable(str(error)) from error
+        statement = _resource(answer)
+        if statement.get("resourceType") != "CapabilityStatement":
+            raise Unreachable(f"{self} does not answer as a FHIR server does: check the base URL.")
+        version = str(statement.get("fhirVersion", ""))
+        if not version.startswith(FHIR_VERSIONS):
+            raise Unreachable(
+                f"{self} is a FHIR server of another version than R4: name its base URL for R4."
             )
-            if answer.status != 200:
-                raise Unreachable(client.refusal(answer))
-    except NoAnswer as error:
-        raise Unreachable(str(error)) from error
-    statement = _resource(answer)
-    if statement.get("resourceType") != "CapabilityStatement":
-        raise Unreachable(f"{client.base_url} does not answer as a FHIR server does: check the base URL.")
-    version = str(statement.get("fhirVersion", ""))
-    if not version.startswith(FHIR_VERSIONS):
-        raise Unreachable(
-            f"{client.base_url} is a FHIR server of another version than R4: name its base URL for R4."
-        )
-    return f"is a FHIR server ({version}), after {1000 * (time.monotonic() - started):.0f} ms"
+        return f"is a FHIR server ({version}), after {1000 * (time.monotonic() - started):.0f} ms"
 
 
 def _send_one(client: HttpClient, file: StoredFile) -> Sent:
+    from boneage_node.net.http import NoAnswer
+
     try:
         with file.open() as opened:
             content = opened.read()
@@ -85,7 +105,7 @@ def _send_one(client: HttpClient, file: StoredFile) -> Sent:
 
 
 def _judge(client: HttpClient, file: StoredFile, answer: Answer) -> Sent:
-    """What an answer says of the Bundle.
+    """Read from an answer what became of the Bundle.
 
     Only the word of a FHIR server counts: a login page, too, comes with status 200, and the refusal of a
     proxy says nothing of the Bundle.

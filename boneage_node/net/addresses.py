@@ -102,6 +102,18 @@ def checked_destination(value: str) -> str:
         raise ValueError(f"{error}, nor a URL such as https://pacs.example/dicom-web") from None
 
 
+def parse_base_url(text: str) -> str | None:
+    """Read the base URL of a service, and drop slashes at its end.
+
+    Returns:
+        None where the text is no URL.
+
+    Raises:
+        ValueError: It is a URL, and not such as a service has.
+    """
+    return checked_base_url(text) if is_url(text) else None
+
+
 def is_loopback(host: str) -> bool:
     """Whether every address that a host name stands for is loopback; a name that does not resolve is not."""
     try:

@@ -9,7 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from boneage_node.errors import ExitCode, NodeError
+from boneage_node.net.calling import Caller
 from boneage_node.settings import Settings
+from boneage_node.traffic.document import DocumentForm
 
 Finding = tuple[str, bool, str]
 """What was looked at, whether it is well, and what was found."""
@@ -37,9 +39,15 @@ def _examine(config: Path | None, data_dir: Path | None, send_to: list[str] | No
     ):
         yield _guarded(what, look, settings)
     for destination in settings.send_to:
-        yield _guarded(f"destination {destination}", partial(_destination, destination=destination), settings)
+        yield _guarded(
+            f"destination {destination}",
+            partial(_destination, text=destination, form=DocumentForm.SR),
+            settings,
+        )
     for destination in settings.fhir_to:
-        yield _guarded(f"FHIR {destination}", partial(_fhir_destination, destination=destination), settings)
+        yield _guarded(
+            f"FHIR {destination}", partial(_destination, text=destination, form=DocumentForm.FHIR), settings
+        )
     if not settings.send_to and not settings.fhir_to:
         yield "destinations", True, "none is set: reports stay here. Name one with send_to (--send-to)"
 
@@ -133,21 +141,11 @@ def _tls(settings: Settings) -> str:
     return f"the certificate is valid for {days} days more; the port speaks TLS only, {who}"
 
 
-def _destination(settings: Settings, destination: str) -> str:
-    from boneage_node.exchange.destinations import probe
+def _destination(settings: Settings, text: str, form: DocumentForm) -> str:
+    from boneage_node.exchange.destinations import parse
     from boneage_node.traffic.outcome import Unreachable
 
     try:
-        return probe(destination, settings)
-    except Unreachable as error:
-        raise NodeError(ExitCode.FAILED, str(error)) from error
-
-
-def _fhir_destination(_: Settings, destination: str) -> str:
-    from boneage_node.exchange.destinations import probe_fhir
-    from boneage_node.traffic.outcome import Unreachable
-
-    try:
-        return probe_fhir(destination)
+        return parse(text, form).probe(Caller(settings.ae_title, settings.tls))
     except Unreachable as error:
         raise NodeError(ExitCode.FAILED, str(error)) from error

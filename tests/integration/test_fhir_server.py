@@ -25,10 +25,12 @@ from support.report import (
 from support.waiting import eventually
 
 from boneage_node.bone_age import ReasonCode, Refusal
-from boneage_node.exchange.fhir_server import send
-from boneage_node.net.http import HttpClient
+from boneage_node.exchange.destinations import parse
+from boneage_node.net.calling import Caller
 from boneage_node.report import DeviceIdentity, SourceImage, fhir_bundle, json_bytes, report_instance_uid
+from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.file import LocalFile
+from boneage_node.traffic.outcome import Sent
 
 Json = dict[str, Any]
 
@@ -37,6 +39,10 @@ def make(answer: Any = ASSESSMENT, **header: Any) -> Json:
     source = radiograph(**header)
     report = report_instance_uid(SourceImage.of(source), answer, "5e" * 32, DeviceIdentity())
     return fhir_bundle(source, answer, report_instance_uid=report, created_at=CREATED_AT)
+
+
+def send(server: FhirServer, *files: Path) -> list[Sent]:
+    return list(parse(server.url, DocumentForm.FHIR).send(map(LocalFile, files), Caller("BONEAGE")))
 
 
 def written(path: Path, bundle: Json) -> Path:
@@ -111,7 +117,8 @@ def test_the_server_would_notice(fhir_server: FhirServer, spoil: Callable[[Json]
 def test_a_result_sent_twice_is_there_once(fhir_server: FhirServer, tmp_path: Path) -> None:
     bundle = make(StudyInstanceUID="1.2.3.1", PatientID="Ж-1", SpecificCharacterSet="ISO_IR 144")
     file = written(tmp_path / "a.json", bundle)
-    assert [sent.error for sent in send(HttpClient(fhir_server.url), [LocalFile(file)] * 2)] == [None, None]
+    twice = send(fhir_server, file, file)
+    assert [sent.error for sent in twice] == [None, None]
     (report,) = fhir_server.search("DiagnosticReport?" + bundle["entry"][1]["request"]["ifNoneExist"])
     (observation,) = fhir_server.search("Observation?" + bundle["entry"][0]["request"]["ifNoneExist"])
     assert report["result"] == [{"reference": f"Observation/{observation['id']}"}]
@@ -123,10 +130,10 @@ def test_what_a_person_made_of_a_result_is_not_overwritten(fhir_server: FhirServ
     bundle = make(StudyInstanceUID="1.2.3.2")
     file = written(tmp_path / "a.json", bundle)
     query = "DiagnosticReport?" + bundle["entry"][1]["request"]["ifNoneExist"]
-    assert all(sent.delivered for sent in send(HttpClient(fhir_server.url), [LocalFile(file)]))
+    assert all(sent.delivered for sent in send(fhir_server, file))
     (report,) = fhir_server.search(query)
     fhir_server.update({**report, "status": "final", "conclusion": "Seen."})
-    assert all(sent.delivered for sent in send(HttpClient(fhir_server.url), [LocalFile(file)]))
+    assert all(sent.delivered for sent in send(fhir_server, file))
     (report,) = fhir_server.search(query)
     assert (report["status"], report["conclusion"]) == ("final", "Seen.")
 
@@ -134,7 +141,7 @@ def test_what_a_person_made_of_a_result_is_not_overwritten(fhir_server: FhirServ
 def test_what_the_server_does_not_take_is_not_sent_again(fhir_server: FhirServer, tmp_path: Path) -> None:
     bundle = make(StudyInstanceUID="1.2.3.3")
     bundle["entry"][1]["resource"]["status"] = "well"
-    (sent,) = send(HttpClient(fhir_server.url), [LocalFile(written(tmp_path / "a.json", bundle))])
+    (sent,) = send(fhir_server, written(tmp_path / "a.json", bundle))
     assert sent.permanent
     assert sent.error is not None
     assert "HTTP status 400" in sent.error

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from boneage_node.exchange.fhir_folder import probe, send
+from boneage_node.exchange.fhir_folder import FhirFolder
+from boneage_node.net.calling import Caller
 from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.outcome import Sent, Unreachable
 
 UUID = "6f0e4d6c-3c1b-4c53-9d0b-6a1d3b0f7c52"
+CALLER = Caller("BONEAGE")
 
 
 @pytest.fixture
@@ -33,21 +35,21 @@ def bundle(path: Path, uri: object = f"urn:uuid:{UUID}", note: str = "") -> Loca
 
 def test_a_bundle_is_a_file_named_by_its_identifier(folder: Path, tmp_path: Path) -> None:
     file = bundle(tmp_path / "a.json")
-    assert list(send(folder, [file])) == [Sent(file, None)]
+    assert list(FhirFolder(folder).send([file], CALLER)) == [Sent(file, None)]
     assert names(folder) == [f"{UUID}.json"]
     assert (folder / f"{UUID}.json").read_bytes() == file.path.read_bytes()
 
 
 def test_the_same_result_is_the_same_file(folder: Path, tmp_path: Path) -> None:
     files = [bundle(tmp_path / "a.json", note="first"), bundle(tmp_path / "b.json", note="later")]
-    assert all(sent.delivered for sent in send(folder, files))
+    assert all(sent.delivered for sent in FhirFolder(folder).send(files, CALLER))
     assert names(folder) == [f"{UUID}.json"]
     assert "later" in (folder / f"{UUID}.json").read_text()
 
 
 @pytest.mark.parametrize("uri", ["../../etc/passwd", "", None, 3, "urn:oid:1.2.3"])
 def test_what_has_no_uuid_gets_no_file(folder: Path, tmp_path: Path, uri: object) -> None:
-    (sent,) = send(folder, [bundle(tmp_path / "a.json", uri)])
+    (sent,) = FhirFolder(folder).send([bundle(tmp_path / "a.json", uri)], CALLER)
     assert sent.permanent
     assert names(folder) == []
 
@@ -55,25 +57,26 @@ def test_what_has_no_uuid_gets_no_file(folder: Path, tmp_path: Path, uri: object
 @pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b"{}"])
 def test_what_is_no_bundle_gets_no_file(folder: Path, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.json").write_bytes(content)
-    (sent,) = send(folder, [LocalFile(tmp_path / "a.json")])
+    (sent,) = FhirFolder(folder).send([LocalFile(tmp_path / "a.json")], CALLER)
     assert sent.permanent
     assert names(folder) == []
 
 
 def test_a_file_that_is_gone_is_not_put(folder: Path, tmp_path: Path) -> None:
-    sent = list(send(folder, [LocalFile(tmp_path / "gone.json"), bundle(tmp_path / "a.json")]))
+    files = [LocalFile(tmp_path / "gone.json"), bundle(tmp_path / "a.json")]
+    sent = list(FhirFolder(folder).send(files, CALLER))
     assert [one.permanent for one in sent] == [True, False]
     assert names(folder) == [f"{UUID}.json"]
 
 
 def test_a_folder_that_is_not_there_is_not_made_up(tmp_path: Path) -> None:
     files = [bundle(tmp_path / "a.json"), bundle(tmp_path / "b.json")]
-    sent = list(send(tmp_path / "share", files))
+    sent = list(FhirFolder(tmp_path / "share").send(files, CALLER))
     assert [one.file for one in sent] == files
     assert all(one.error and "make it, mount it" in one.error and not one.permanent for one in sent)
     assert not (tmp_path / "share").exists()
     with pytest.raises(Unreachable, match="make it, mount it"):
-        probe(tmp_path / "share")
+        FhirFolder(tmp_path / "share").probe(CALLER)
 
 
 def test_a_disk_that_is_full_leaves_nothing_behind(
@@ -83,7 +86,7 @@ def test_a_disk_that_is_full_leaves_nothing_behind(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    (sent,) = send(folder, [bundle(tmp_path / "a.json")])
+    (sent,) = FhirFolder(folder).send([bundle(tmp_path / "a.json")], CALLER)
     assert sent.error is not None
     assert "No space left on device" in sent.error
     assert not sent.permanent
@@ -91,5 +94,5 @@ def test_a_disk_that_is_full_leaves_nothing_behind(
 
 
 def test_a_folder_that_can_be_written_is_well(folder: Path) -> None:
-    assert probe(folder) == "can be written"
+    assert FhirFolder(folder).probe(CALLER) == "can be written"
     assert names(folder) == []

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from support.http_peer import Reply, Request, http_peer
 from support.ports import free_port
-from support.waiting import PATIENCE_SECONDS
 
-from boneage_node.exchange.fhir_server import probe, send
-from boneage_node.net.http import HttpClient
+from boneage_node.exchange.fhir_server import FhirServer
+from boneage_node.net.calling import Caller
 from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.outcome import Sent, Unreachable
 
 JSON = {"Content-Type": "application/fhir+json;charset=utf-8"}
+CALLER = Caller("BONEAGE")
 
 
 pytestmark = pytest.mark.usefixtures("no_netrc")
@@ -41,13 +41,13 @@ def outcome(*issues: Any) -> bytes:
 
 def send_one(files: list[LocalFile], reply: Reply) -> Sent:
     with http_peer(lambda _: reply) as peer:
-        (sent,) = send(HttpClient(peer.url, PATIENCE_SECONDS), files[:1])
+        (sent,) = FhirServer(peer.url).send(files[:1], CALLER)
     return sent
 
 
 def test_bundles_go_as_they_are_in_order_to_the_base_url(files: list[LocalFile]) -> None:
     with http_peer(lambda _: Reply(200, response("201 Created", "200"), JSON)) as peer:
-        sent = list(send(HttpClient(f"{peer.url}/fhir"), files))
+        sent = list(FhirServer(f"{peer.url}/fhir").send(files, CALLER))
     assert sent == [Sent(file, None) for file in files]
     for file, request in zip(files, peer.requests, strict=True):
         assert (request.method, request.path) == ("POST", "/fhir")
@@ -99,7 +99,7 @@ def test_what_a_server_refuses_is_permanent_where_it_speaks_of_the_bundle(
 def test_what_any_request_would_get_is_said_of_all_that_wait(files: list[LocalFile], status: int) -> None:
     body = outcome({"severity": "error", "diagnostics": "no"})
     with http_peer(lambda _: Reply(status, body, JSON)) as peer:
-        sent = list(send(HttpClient(peer.url), files))
+        sent = list(FhirServer(peer.url).send(files, CALLER))
     assert len(peer.requests) == 1
     assert [one.file for one in sent] == files
     assert all(one.error and not one.permanent for one in sent)
@@ -124,7 +124,7 @@ def test_an_outcome_of_any_quality_is_a_remark(
 
 
 def test_nobody_there_is_said_of_all(files: list[LocalFile]) -> None:
-    sent = list(send(HttpClient(f"http://127.0.0.1:{free_port()}/fhir"), files))
+    sent = list(FhirServer(f"http://127.0.0.1:{free_port()}/fhir").send(files, CALLER))
     assert [one.file for one in sent] == files
     assert all(one.error and "Nothing listens on 127.0.0.1" in one.error for one in sent)
 
@@ -136,7 +136,7 @@ def test_an_answer_that_breaks_off_leaves_the_rest_their_chance(files: list[Loca
         return Reply(200, response("201"), JSON | (breaks_off if broken else {}))
 
     with http_peer(reply) as peer:
-        sent = list(send(HttpClient(peer.url), files))
+        sent = list(FhirServer(peer.url).send(files, CALLER))
     assert [one.delivered for one in sent] == [False, True, True]
     assert not sent[0].permanent
 
@@ -144,7 +144,7 @@ def test_an_answer_that_breaks_off_leaves_the_rest_their_chance(files: list[Loca
 def test_a_file_that_is_gone_is_not_sent(files: list[LocalFile]) -> None:
     files[0].path.unlink()
     with http_peer(lambda _: Reply(200, response("201"), JSON)) as peer:
-        sent = list(send(HttpClient(peer.url), files))
+        sent = list(FhirServer(peer.url).send(files, CALLER))
     assert [one.permanent for one in sent] == [True, False, False]
     assert [one.delivered for one in sent] == [False, True, True]
 
@@ -155,7 +155,7 @@ def statement(version: str) -> bytes:
 
 def test_a_server_says_that_it_speaks_r4() -> None:
     with http_peer(lambda _: Reply(200, statement("4.0.1"), JSON)) as peer:
-        assert probe(HttpClient(f"{peer.url}/fhir")).startswith("is a FHIR server (4.0.1), after ")
+        assert FhirServer(f"{peer.url}/fhir").probe(CALLER).startswith("is a FHIR server (4.0.1), after ")
     assert peer.requests[0].path == "/fhir/metadata?_summary=true"
 
 
@@ -171,13 +171,4 @@ def test_a_server_says_that_it_speaks_r4() -> None:
 )
 def test_what_is_no_r4_server_is_told(reply: Reply, problem: str) -> None:
     with http_peer(lambda _: reply) as peer, pytest.raises(Unreachable, match=problem):
-        probe(HttpClient(peer.url))
-
-
-def test_a_server_that_stops_in_the_middle_of_its_answer_is_given_up() -> None:
-    stalled = Reply(200, b"{", {"Content-Length": "50"})
-    with (
-        http_peer(lambda _: stalled) as peer,
-        pytest.raises(Unreachable, match="did not answer in time"),
-    ):
-        probe(HttpClient(peer.url, 1))
+        FhirServer(peer.url).probe(CALLER)

@@ -1,0 +1,91 @@
+"""What a source is: a PACS that studies are fetched from, by one protocol."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+
+from boneage_node.net.addresses import Station
+from boneage_node.net.calling import Caller
+from boneage_node.traffic.query import FoundSeries, FoundStudy, StudyQuery
+
+Advance = Callable[[int, int], None]
+"""Called with the numbers of images done and of all, as far as it is known."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be fetched of a study.
+
+    Attributes:
+        study: The study.
+        wanted: Its series that may hold radiographs.
+        left_out: The modalities of its other series, sorted.
+    """
+
+    study: FoundStudy
+    wanted: tuple[FoundSeries, ...]
+    left_out: tuple[str, ...]
+
+
+@dataclass
+class Fetched:
+    """What has come of a plan.
+
+    Attributes:
+        arrived: How many images the node has taken.
+        problems: What went wrong, in sentences.
+    """
+
+    arrived: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+class Source(ABC):
+    """A PACS that studies are fetched from; a frozen dataclass for each protocol, in a file of its own.
+
+    Attributes:
+        example: What a command line calls such a source, to be read after "is not".
+    """
+
+    example: ClassVar[str]
+
+    @classmethod
+    @abstractmethod
+    def parse(cls, text: str) -> Self | None:
+        """Read a source as a command line names it.
+
+        Returns:
+            None where the text is of another protocol.
+
+        Raises:
+            ValueError: It is of this protocol, and wrong; the sentence says why.
+        """
+
+    @abstractmethod
+    def studies(self, query: StudyQuery, caller: Caller) -> list[FoundStudy]:
+        """Find the studies that match.
+
+        Raises:
+            Unreachable: There is no connection.
+            QueryFailed: The PACS refuses the query, or finds too much.
+        """
+
+    @abstractmethod
+    def series(self, study_instance_uid: str, caller: Caller) -> list[FoundSeries]:
+        """Find the series of a study.
+
+        Raises:
+            Unreachable: There is no connection.
+            QueryFailed: The PACS refuses the query, or finds too much.
+        """
+
+    @abstractmethod
+    def fetch(self, plan: Plan, node: Station, caller: Caller, advance: Advance) -> Fetched:
+        """Bring images into the node, through its receiver.
+
+        Raises:
+            Unreachable: There is no connection to the PACS.
+        """
