@@ -1,4 +1,4 @@
-"""``boneage-node evaluate``: how well a model reads labelled radiographs."""
+"""``boneage-node evaluate``: measure a model on labelled radiographs."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def evaluate(
 ) -> None:
     """Read every image of a split and print the errors, in months.
 
-    High-resolution images come first: they are what a node sees. Each image is read through the same door
-    that the node uses, from the whole radiograph to the interval.
+    High-resolution images come first: they are what a node sees. Each image is read as the node reads it,
+    from the whole radiograph to the interval.
 
     Example: boneage-node evaluate --data ~/rsna --out report --stress --phantoms 200
     """
@@ -81,17 +81,17 @@ def evaluate(
 
 
 def _doubt(predictor: Predictor, every: list[Example], split: str, card: bool) -> str:
-    """Why the figures may be too good, said at once; a card is not written from another split of the data."""
-    from boneage_node.datasets.held_out import doubt, split_differs
+    """Warn at once where the figures may be too good; refuse a card from another split of the data."""
+    from boneage_node.datasets.held_out import reason_to_doubt, split_differs
 
     if split == "train":
         return ""  # nobody takes these for held out
-    said = doubt(predictor.manifest, every)
+    reason = reason_to_doubt(predictor.manifest, every)
     if card and split_differs(predictor.manifest, every):
-        raise NodeError(ExitCode.USAGE, f"--card is not written. {said}")
-    if said:
-        typer.echo(f"Warning: {said}", err=True)
-    return said
+        raise NodeError(ExitCode.USAGE, f"--card is not written. {reason}")
+    if reason:
+        typer.echo(f"Warning: {reason}", err=True)
+    return reason
 
 
 def _show(evaluation: Evaluation, figures: dict[str, Any], report: Path | None, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""``boneage-node models``: what is in the model zoo."""
+"""``boneage-node models``: list, show and verify the models of the zoo."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def _recipe(default: Any, **given: Any) -> Any:
 
 
 def _run_ages(work: Callable[[ModelRun], Any], given: dict[str, Any], *, out: Path, **settings: Any) -> Any:
-    """Do what trains age networks, with the recipe given and the finder's as it was, or will be, trained."""
+    """Train age networks with the recipe given, on hand mask and key points as in ``out`` or by default."""
     require_train_extra()
     from boneage_node.training.model import DEFAULT_AGE, finder_recipes
 
@@ -145,13 +145,13 @@ def _run(work: Callable[[ModelRun], Any], **settings: Any) -> Any:
     from boneage_node.bone_age.manifest import ModelError
     from boneage_node.datasets.rsna import DataError
     from boneage_node.training.age import FAMILIES
-    from boneage_node.training.fitting import world
+    from boneage_node.training.fitting import rank_and_world_size
     from boneage_node.training.model import ModelRun
 
     if settings.get("family", "regions") not in FAMILIES:
         raise typer.BadParameter(f"one of {', '.join(FAMILIES)}", param_hint="--family")
     try:
-        first = world()[0] == 0
+        first = rank_and_world_size()[0] == 0
         return work(ModelRun(stage=progress_bar if first else _silent, **settings))
     except (DataError, ModelError) as error:
         raise NodeError(ExitCode.USAGE, str(error)) from error

@@ -1,1 +1,1 @@
-"""Labelled radiographs to learn from and to measure on."""
+"""Labelled radiographs and annotations, to train with and to measure on."""

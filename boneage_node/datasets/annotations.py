@@ -1,4 +1,4 @@
-"""What people drew on radiographs: outlines of the hand, and three key points."""
+"""Annotations of radiographs: hand-drawn outlines, and three key points."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from boneage_node.bone_age.registration import POINT_NAMES
 
 from .rsna import DataError, Example, share_of
 
-OUTLINES = Path("annotations/hand_outlines.json")
-KEY_POINTS = Path("annotations/keypoints.csv")
+OUTLINES_FILE = Path("annotations/hand_outlines.json")
+KEY_POINTS_FILE = Path("annotations/keypoints.csv")
 
 HELD_OUT_OUTLINES = 16
 """Outlines kept from training, at least, on which the overlap is reported."""
@@ -62,7 +62,7 @@ def read_outlines(file: Path) -> list[Outline]:
 
 
 @dataclass(frozen=True)
-class Marked:
+class KeyPoints:
     """A radiograph's three key points.
 
     Attributes:
@@ -77,7 +77,7 @@ class Marked:
     manual: bool
 
 
-def read_points(file: Path, examples: list[Example]) -> list[Marked]:
+def read_key_points(file: Path, examples: list[Example]) -> list[KeyPoints]:
     """Key points of ``annotations/keypoints.csv`` for those of the examples that have them.
 
     Raises:
@@ -96,7 +96,7 @@ def read_points(file: Path, examples: list[Example]) -> list[Marked]:
                 [[float(row[f"{name}_x"]), float(row[f"{name}_y"])] for name in POINT_NAMES], dtype=np.float32
             )
             shares = (places / native_size_px(example)).astype(np.float32)
-            marked.append(Marked(example, shares, row["source"] == "manual"))
+            marked.append(KeyPoints(example, shares, row["source"] == "manual"))
     return marked
 
 
@@ -108,7 +108,7 @@ def native_size_px(example: Example) -> tuple[int, int]:
         return image.size
 
 
-def points_in(marked: Marked, image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def points_in(marked: KeyPoints, image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """The marked points in an image's pixels, pixel centres at integers, shape (3, 2)."""
     height, width = image.shape
     return np.asarray(marked.points * [width, height] - 0.5, dtype=np.float32)
@@ -129,8 +129,8 @@ def split_outlines(outlines: list[Outline], examples: list[Example]) -> tuple[li
     return ordered[count:], ordered[:count]
 
 
-def data_digest(*parts: Iterable[Example | Outline | Marked]) -> str:
-    """sha256, hex, of all that training takes from radiographs and annotations, and of their order.
+def data_digest(*parts: Iterable[Example | Outline | KeyPoints]) -> str:
+    """Digest (sha256, hex) of all that training takes from radiographs and annotations, and of their order.
 
     Of an image it tells the size of its file: enough to tell thumbnails from originals, and read at once.
     """
@@ -141,10 +141,10 @@ def data_digest(*parts: Iterable[Example | Outline | Marked]) -> str:
     return total.hexdigest()
 
 
-def _facts(one: Example | Outline | Marked) -> tuple[object, ...]:
+def _facts(one: Example | Outline | KeyPoints) -> tuple[object, ...]:
     if isinstance(one, Outline):
         return one.id, one.native_size_px, [polygon.tolist() for polygon in one.polygons]
-    if isinstance(one, Marked):
+    if isinstance(one, KeyPoints):
         return one.example.id, one.manual, one.points.tolist()
     size = one.path.stat().st_size
     return one.id, one.split, one.bone_age_months, one.sex.value, one.native_size_px, size

@@ -1,4 +1,4 @@
-"""Whether figures on held-out images are figures on images that the model never saw."""
+"""The images that a split holds out of training, and whether a model was trained without them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BORROWED = "borrowed"
 
 
 def held_out_digest(examples: Iterable[Example]) -> str:
-    """sha256, hex, of which radiographs are kept from training and for what: the ids of each held-out split.
+    """Digest (sha256, hex) of the ids in each split that is held out of training.
 
     Two folders have the same one where what was trained on one of them can be measured on the other.
     """
@@ -26,13 +26,13 @@ def held_out_digest(examples: Iterable[Example]) -> str:
 
 
 def split_differs(manifest: Manifest, examples: list[Example]) -> bool:
-    """Whether the model was trained with other images held out than these; false where it does not say."""
+    """Tell whether the model was trained with other images held out; false where it does not say."""
     own = held_out_digest(examples)
     return bool(manifest.training.get(HELD_OUT, own) != own)
 
 
-def doubt(manifest: Manifest, examples: list[Example]) -> str:
-    """Why figures on held-out images may be too good, and what to do; empty where there is no reason.
+def reason_to_doubt(manifest: Manifest, examples: list[Example]) -> str:
+    """Give the reason why figures on held-out images may be too good, and what to do; empty where none.
 
     Args:
         manifest: The model's.

@@ -28,7 +28,7 @@ HELD_OUT_SPLITS = SPLITS[1:]
 
 
 class DataError(BoneAgeError):
-    """The folder is not what training expects; the text says how to mend it."""
+    """A data or run folder that is not as expected; the text says how to mend it."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def read_image(path: Path) -> npt.NDArray[np.float32]:
 
 
 def is_high_resolution(image: npt.NDArray[np.float32]) -> bool:
-    """Whether an image has the detail that a node sees: 400 pixels on its longer side, and never squeezed.
+    """Tell whether an image has the detail that a node sees: 400 pixels long or more, and never squeezed.
 
     Copies of the data go about as squares of 299 x 299, the input of Inception v3. Put back to their aspect
     ratio they are about 404 pixels tall, and show no more than before.

@@ -1,1 +1,1 @@
-"""How well a model reads: readings, strata, tables, plots, a page."""
+"""Measuring how well a model reads: readings, figures, tables, plots, a page, calibration."""

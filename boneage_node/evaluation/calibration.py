@@ -1,4 +1,4 @@
-"""What is set when the networks are trained.
+"""Calibration of trained networks.
 
 Ensemble, interval and limit on disagreement are set on calibration images, on which no weight of a network
 depends; the limits on shape and border on training images.
@@ -42,12 +42,12 @@ exceed it, though nothing is wrong with it. That networks agree less than usual 
 
 
 def conformal_rank(count: int, coverage: float) -> int:
-    """Which of ``count`` sorted errors is the half width of a split-conformal interval, from 1."""
+    """Rank, from 1, of the half width of a split-conformal interval among ``count`` sorted errors."""
     return int(np.ceil((count + 1) * coverage))
 
 
 def refuse_small_calibration(examples: list[Example], coverage: float) -> None:
-    """Say before hours of training, not after them, that the intervals could not be calibrated.
+    """Refuse, before hours of training, data on which the intervals could not be calibrated.
 
     Raises:
         DataError: Where a sex has too few calibration images for the coverage.
@@ -61,7 +61,7 @@ def refuse_small_calibration(examples: list[Example], coverage: float) -> None:
             )
 
 
-def calibrated(manifest: Manifest, readings: list[Reading]) -> Manifest:
+def calibrate(manifest: Manifest, readings: list[Reading]) -> Manifest:
     """A manifest with the ensemble's shares, intervals, and limits on the members' spread.
 
     Args:
@@ -94,7 +94,7 @@ def calibrated(manifest: Manifest, readings: list[Reading]) -> Manifest:
     }
     return manifest.model_copy(
         update={
-            "members": weighted(manifest.members, dict(zip(heads, shares, strict=True))),
+            "members": with_shares(manifest.members, dict(zip(heads, shares, strict=True))),
             "interval": Interval(coverage=COVERAGE, bands=by_sex),
             "plausibility": manifest.plausibility.model_copy(update=spread_limits),
         }
@@ -156,7 +156,7 @@ def cross_fitted(read: Array, labels: Array, sharp: npt.NDArray[np.bool_]) -> Ar
     return ages
 
 
-def weighted(members: tuple[AgeMember, ...], shares: dict[str, float]) -> tuple[AgeMember, ...]:
+def with_shares(members: tuple[AgeMember, ...], shares: dict[str, float]) -> tuple[AgeMember, ...]:
     """The members with their heads' shares, given by ``"<member> <head>"``: four digits that sum to one."""
     rounded = {name: round(share, 4) for name, share in shares.items()}
     greatest = max(rounded, key=lambda name: rounded[name])

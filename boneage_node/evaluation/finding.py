@@ -1,4 +1,4 @@
-"""How well the hand is found, on radiographs that people annotated and no weight depends on."""
+"""Accuracy of hand mask and key points, on radiographs that people annotated and no weight depends on."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from boneage_node.bone_age.framing import Grey
 from boneage_node.bone_age.segmentation import Mask
 from boneage_node.bone_age.words import Refusal
 from boneage_node.datasets.annotations import (
-    KEY_POINTS,
-    OUTLINES,
-    Marked,
+    KEY_POINTS_FILE,
+    OUTLINES_FILE,
+    KeyPoints,
     Outline,
     points_in,
+    read_key_points,
     read_outlines,
-    read_points,
     split_outlines,
 )
 from boneage_node.datasets.rsna import Example, read_image
@@ -37,13 +37,13 @@ def finding_figures(finder: HandFinder, data: Path, examples: list[Example]) -> 
         examples: All of its radiographs.
     """
     figures: dict[str, Any] = {}
-    if (data / OUTLINES).is_file():
-        outlines = read_outlines(data / OUTLINES)
+    if (data / OUTLINES_FILE).is_file():
+        outlines = read_outlines(data / OUTLINES_FILE)
         figures["hand_mask"] = overlap_figures(lambda pixels: finder.find(pixels).mask, outlines, examples)
-    if (data / KEY_POINTS).is_file():
+    if (data / KEY_POINTS_FILE).is_file():
         marked = [
             one
-            for one in read_points(data / KEY_POINTS, examples)
+            for one in read_key_points(data / KEY_POINTS_FILE, examples)
             if one.manual and one.example.split == "validation"
         ]
         if marked:
@@ -51,7 +51,7 @@ def finding_figures(finder: HandFinder, data: Path, examples: list[Example]) -> 
     return figures
 
 
-def point_figures(finder: HandFinder, marked: list[Marked]) -> dict[str, float]:
+def point_figures(finder: HandFinder, marked: list[KeyPoints]) -> dict[str, float]:
     """Errors over all three points as shares of the hand's length; none where every hand was refused."""
     errors = []
     for one in marked:

@@ -22,7 +22,7 @@ from .strata import SEX_NAMES
 
 @dataclass(frozen=True)
 class PhantomReading:
-    """One drawn hand and what the model made of it.
+    """One drawn hand with the model's answer.
 
     Attributes:
         sex, age_months: The truth.

@@ -1,4 +1,4 @@
-"""How well a model reads labelled radiographs, through the same door that the node uses."""
+"""Readings of labelled radiographs, made as the node makes them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BATCH = 16
 
 @dataclass(frozen=True)
 class Reading:
-    """One labelled radiograph and what the model made of it.
+    """One labelled radiograph with the model's answer.
 
     Attributes:
         example: The radiograph and its labels.
@@ -104,7 +104,7 @@ def mask_iou(mask: Mask, true: Mask) -> float:
 
 
 def point_errors(found: FoundHand, true_px: Points) -> npt.NDArray[np.float64]:
-    """How far each key point is off, as a share of the hand's true length from tip to capitate.
+    """Distance of each key point from the true one, as a share of the true length from tip to capitate.
 
     Args:
         found: The hand.
@@ -119,7 +119,7 @@ def point_errors(found: FoundHand, true_px: Points) -> npt.NDArray[np.float64]:
 
 
 def refusals(answers: Iterable[Assessment | Refusal | None]) -> dict[str, int]:
-    """How often each reason was given, the most frequent first; an assessment is no refusal."""
+    """Count the refusals by reason, the most frequent first; assessments are left out."""
     return dict(Counter(str(one.code) for one in answers if isinstance(one, Refusal)).most_common())
 
 

@@ -43,7 +43,7 @@ class Evaluation:
         finding: ``finding.finding_figures``.
         stress: Rows of ``stress.stress_table``.
         phantoms: Readings of drawn hands.
-        doubt: Why the figures may be too good (``held_out.doubt``).
+        doubt: Reason why the figures may be too good (``held_out.reason_to_doubt``).
     """
 
     manifest: Manifest

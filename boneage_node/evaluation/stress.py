@@ -1,4 +1,4 @@
-"""How a reading changes with the picture: the seven transformations of the published stress test.
+"""Stress test: readings of transformed pictures, by the seven transformations of a published one.
 
 Source: Santomartino, Putman, Beheshtian, Parekh and Yi, "Evaluating the robustness of a deep learning bone
 age algorithm to clinical image variation using computational stress testing", Radiology: Artificial
@@ -117,7 +117,7 @@ Answers = Mapping[str, list[Answer]]
 
 
 def key(variant: Variant) -> str:
-    """Transformation and variant in one."""
+    """Name of a variant with its transformation."""
     return f"{variant.transformation}, {variant.name}"
 
 
@@ -136,7 +136,7 @@ def read_variants(
 
 
 def stress_table(readings: list[Reading], answers: Answers) -> list[dict[str, Any]]:
-    """A row a variant.
+    """Give a row for each variant.
 
     ``mae_months`` and its change are over the images that are read both as they are and transformed,
     ``large_changes`` is the share of them whose reading moves by more than 12 months, and ``newly_refused``

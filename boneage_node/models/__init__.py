@@ -1,1 +1,1 @@
-"""Models as data: packing them."""
+"""Models as folders: weights, manifest, model card."""

@@ -1,1 +1,1 @@
-"""From labelled radiographs to a model in the zoo: data, augmentation, fitting, evaluation."""
+"""Training of a model: rasters, augmentation, fitting, mining, assembly."""

@@ -1,4 +1,4 @@
-"""From trained networks to a model folder: what calibration sets, what validation measures."""
+"""Assembly of trained networks into a model folder: weights, calibration, figures, card."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from boneage_node.bone_age.manifest import (
 from boneage_node.bone_age.networks import AGE_BINS, HandUNet, KeyPointVgg
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.bone_age.shape import UsualHand
-from boneage_node.datasets.annotations import KEY_POINTS, OUTLINES
-from boneage_node.datasets.held_out import BORROWED, HELD_OUT, doubt
+from boneage_node.datasets.annotations import KEY_POINTS_FILE, OUTLINES_FILE
+from boneage_node.datasets.held_out import BORROWED, HELD_OUT, reason_to_doubt
 from boneage_node.datasets.rsna import Example
 from boneage_node.evaluation import calibration
 from boneage_node.evaluation.finding import finding_figures
@@ -58,7 +58,7 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Assembly:
-    """Networks that are trained, to become a model.
+    """Trained networks that become a model.
 
     Attributes:
         family: Key of ``FAMILIES``.
@@ -83,8 +83,8 @@ class Assembly:
     device: str
 
     def _borrowed(self) -> dict[str, Any]:
-        """What the manifest says of networks that are not trained here, for want of annotations."""
-        files = {"the hand mask": OUTLINES, "the key points": KEY_POINTS}
+        """Describe for the manifest the networks that are another model's, for want of annotations."""
+        files = {"the hand mask": OUTLINES_FILE, "the key points": KEY_POINTS_FILE}
         parts = [part for part, file in files.items() if not (self.data / file).is_file()]
         if not parts:
             return {}
@@ -125,25 +125,25 @@ class Assembly:
             metrics={},
         )
         readings = self._read("calibration", self._predictor(manifest), stage)
-        manifest = calibration.calibrated(manifest, readings)
+        manifest = calibration.calibrate(manifest, readings)
         metrics = self._measured(manifest, stage).figures()
         write_manifest(self.folder, manifest.model_copy(update={"metrics": metrics}))
 
     def _read(self, split: str, predictor: Predictor, stage: Stage, *, untold: bool = False) -> list[Reading]:
-        """A split through the node's own door, with the weights as written."""
+        """Read a split as the node does, with the weights as written."""
         part = [example for example in self.examples if example.split == split]
         with stage(split, len(part)) as advance:
             return read_all(predictor, part, lambda done: advance(done, ""), untold=untold)
 
     def _measured(self, manifest: Manifest, stage: Stage) -> Evaluation:
-        """What ``boneage-node evaluate`` finds."""
+        """Evaluate on the validation split, as ``boneage-node evaluate`` does."""
         predictor = self._predictor(manifest)
         return Evaluation(
             manifest,
             "validation",
             self._read("validation", predictor, stage, untold=True),
             finding_figures(predictor.finder, self.data, self.examples),
-            doubt=doubt(manifest, self.examples),
+            doubt=reason_to_doubt(manifest, self.examples),
         )
 
     def _predictor(self, manifest: Manifest) -> Predictor:

@@ -92,7 +92,7 @@ def lower_resolution(
 
 
 def vary_tone(images: Tensor, generator: torch.Generator) -> Tensor:
-    """What detectors and their software do to a radiograph, for finding the hand in any of them.
+    """Vary the tone as detectors and their software do, so that the hand is found in any radiograph.
 
     An uneven field, gamma, a background cut to black, blur or noise; each image (n, 1, h, w) its own.
     """

@@ -1,4 +1,4 @@
-"""What every fit shares: schedule, mixed precision, averaged weights, checkpoints, several processes.
+"""Fitting of a network: schedule, mixed precision, averaged weights, checkpoints, several processes.
 
 A fit started by ``torchrun`` spreads each batch over its processes; the first of them measures, shows and
 writes.
@@ -23,12 +23,12 @@ from torch.optim.swa_utils import AveragedModel
 
 from boneage_node.datasets.rsna import DataError
 
-from .provenance import Network, whole
+from .provenance import Network, replacing
 from .recipe import Recipe
 
 
 class Task(Protocol):
-    """What a network is to learn, and how its progress is measured."""
+    """A task that a network learns, and the measure of its progress."""
 
     def loss(self, network: nn.Module, images: int, done: float, generator: torch.Generator) -> Tensor:
         """Loss of ``network`` on a random batch of ``images``; ``done`` is the share of the fit, 0 to 1."""
@@ -53,8 +53,8 @@ def autocast(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-def world() -> tuple[int, int]:
-    """(rank, processes) of this fit as torchrun set them, joined on first use; (0, 1) without torchrun."""
+def rank_and_world_size() -> tuple[int, int]:
+    """(rank, world size) of this fit as torchrun set them, joined on first use; (0, 1) without torchrun."""
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if processes > 1 and not distributed.is_initialized():
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
@@ -63,9 +63,9 @@ def world() -> tuple[int, int]:
 
 
 @contextmanager
-def first_alone() -> Iterator[None]:
-    """Let the first process do something; the others come after it, to find it done."""
-    rank, processes = world()
+def rank_zero_first() -> Iterator[None]:
+    """Let the process of rank 0 do something; the others come after it, to find it done."""
+    rank, processes = rank_and_world_size()
     if rank > 0:
         distributed.barrier()
     yield
@@ -74,7 +74,7 @@ def first_alone() -> Iterator[None]:
 
 
 def averaged(network: nn.Module, decay: float) -> AveragedModel:
-    """Exponential moving average of a network, batch-norm statistics included.
+    """Wrap a network's exponential moving average, batch-norm statistics included.
 
     A single fit jumps from epoch to epoch by months of bias; the average does not. It follows the first steps
     faster than ``decay`` says, to leave the untrained weights behind.
@@ -125,7 +125,7 @@ class Fit(Generic[Network]):
         decay: float = 0.998,
     ) -> None:
         self._task, self._recipe, self._device = task, recipe, device
-        self._rank, self._processes = world()
+        self._rank, self._processes = rank_and_world_size()
         if recipe.batch % self._processes:
             counts = ", ".join(str(n) for n in range(1, recipe.batch + 1) if recipe.batch % n == 0)
             raise DataError(
@@ -198,7 +198,7 @@ class Fit(Generic[Network]):
             "optimiser": self._optimiser.state_dict(),
             "schedule": self._schedule.state_dict(),
         }
-        with whole(self._checkpoint) as file:
+        with replacing(self._checkpoint) as file:
             torch.save(state, file)
 
     def _resume(self) -> None:

@@ -1,4 +1,4 @@
-"""Positive mining: which of a network's own masks are good enough to learn from."""
+"""Positive mining: choice of those of a network's own masks that are good enough to learn from."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from boneage_node.bone_age.networks import HandUNet
 from boneage_node.bone_age.segmentation import Mask, hand_share, largest_component, outline
 from boneage_node.datasets.rsna import Example, read_image
 
-from .provenance import whole
+from .provenance import replacing
 
 _AREA = (0.06, 0.75)
 _SOLIDITY = (0.5, 0.93)
@@ -113,21 +113,21 @@ def _wrong_shape(mask: Mask) -> str | None:
 
 
 def _disagreement(masks: list[Mask]) -> str | None:
-    """How far the masks of differently exposed views are from each other."""
+    """Least overlap of the masks of differently exposed views, in words, where it is too low."""
     least = min(float((a & b).sum() / max(1, (a | b).sum())) for a, b in pairwise(masks))
     return f"agreement {least:.2f}" if least < _AGREEMENT else None
 
 
-def keep(mined: list[Mined], file: Path) -> None:
+def save_masks(mined: list[Mined], file: Path) -> None:
     """Write masks and verdicts to a file (npz), the masks packed to bits."""
     arrays = {f"mask-{one.example.id}": np.packbits(one.mask) for one in mined}
     verdicts = {one.example.id: (one.reason, one.mask.shape) for one in mined}
-    with whole(file) as partial_file:
+    with replacing(file) as partial_file:
         np.savez(partial_file, verdicts=json.dumps(verdicts), **arrays)  # type: ignore[arg-type]
 
 
-def kept(file: Path, examples: list[Example]) -> list[Mined]:
-    """What ``keep`` wrote of these examples."""
+def load_masks(file: Path, examples: list[Example]) -> list[Mined]:
+    """Read what ``save_masks`` wrote of these examples."""
     with np.load(file) as arrays:
         verdicts = json.loads(str(arrays["verdicts"]))
         found = []

@@ -1,4 +1,4 @@
-"""A model from data to zoo folder, in stages that an interruption does not lose."""
+"""A whole training run, from data to model folder, in stages that an interruption does not lose."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from boneage_node.bone_age.manifest import AgeMember
 from boneage_node.bone_age.networks import HandUNet, KeyPointVgg
 from boneage_node.bone_age.predictor import Predictor, age_network, choose_device
 from boneage_node.datasets.annotations import (
-    KEY_POINTS,
-    OUTLINES,
-    Marked,
+    KEY_POINTS_FILE,
+    OUTLINES_FILE,
+    KeyPoints,
     data_digest,
+    read_key_points,
     read_outlines,
-    read_points,
 )
 from boneage_node.datasets.held_out import held_out_digest
 from boneage_node.datasets.rsna import SPLITS, DataError, Example, read_examples
@@ -31,9 +31,9 @@ from boneage_node.evaluation import calibration
 
 from .age import FAMILIES, AgeRecipe, AgeTask
 from .assembly import Assembly, Stage
-from .fitting import Fit, first_alone, world
-from .provenance import Network, begin, load_network, recipe_of, save_network
-from .rasters import cut_rasters, made_of, read_rasters
+from .fitting import Fit, rank_and_world_size, rank_zero_first
+from .provenance import Network, begin_folder, load_network, recipe_of, save_network
+from .rasters import cut_rasters, raster_inputs, read_rasters
 from .registration import RegistrationRecipe, RegistrationTask, cut_squares, load_or_cut_squares
 from .segmentation import SegmentationRecipe, SegmentationRun
 
@@ -43,7 +43,7 @@ _MASK, _POINTS, _WEIGHTS = "segmentation", "registration", "weights.safetensors"
 
 
 def finder_recipes(out: Path, seed: int) -> dict[str, SegmentationRecipe | RegistrationRecipe]:
-    """How hand mask and key points in ``out`` were trained, or will be, by the attribute of ``ModelRun``."""
+    """Recipes of hand mask and key points, as trained in ``out`` or else by default, for ``ModelRun``."""
     return {
         "segmentation": recipe_of(SegmentationRun.weights(out / _MASK, 0), SegmentationRecipe(seed=seed)),
         "registration": recipe_of(out / _POINTS / _WEIGHTS, RegistrationRecipe(seed=seed)),
@@ -89,10 +89,10 @@ class ModelRun:
             DataError: Where the data is not as expected.
             ModelError: Where there is neither an outline nor a default model.
         """
-        if not (self.data / OUTLINES).is_file():
+        if not (self.data / OUTLINES_FILE).is_file():
             return self._default().finder.segmentation
         run = SegmentationRun(
-            read_outlines(self.data / OUTLINES),
+            read_outlines(self.data / OUTLINES_FILE),
             self.examples,
             self.segmentation,
             self.out / _MASK,
@@ -102,14 +102,14 @@ class ModelRun:
         network: HandUNet | None = None
         for number, (title, steps) in enumerate(run.stages()):
             if network is not None and not run.weights(run.out, number).is_file():
-                self._look(run, number, network)
+                self._mine(run, number, network)
             self._show(title, steps, run.round(number, network))
             network = run.network(number, network)
         assert network is not None
         return network
 
-    def _look(self, run: SegmentationRun, number: int, before: HandUNet) -> None:
-        with self.stage(f"masks for round {number}", len(run.looked_at(number))) as advance:
+    def _mine(self, run: SegmentationRun, number: int, before: HandUNet) -> None:
+        with self.stage(f"masks for round {number}", len(run.candidates(number))) as advance:
             run.mined(number, before, lambda done: advance(done, ""))
 
     def train_registration(self) -> KeyPointVgg:
@@ -119,22 +119,24 @@ class ModelRun:
             DataError: Where the data is not as expected.
             ModelError: Where there are neither key points nor a default model.
         """
-        if not (self.data / KEY_POINTS).is_file():
+        if not (self.data / KEY_POINTS_FILE).is_file():
             return self._default().finder.registration
-        marked = read_points(self.data / KEY_POINTS, self.examples)
+        marked = read_key_points(self.data / KEY_POINTS_FILE, self.examples)
         torch.manual_seed(self.registration.seed)
         network = KeyPointVgg(self.registration.widths)
         # The hand mask is not in it: the points are only measured with it, not learned from it.
-        made = {"recipe": asdict(self.registration), "data": data_digest(self.examples, marked)}
+        inputs = {"recipe": asdict(self.registration), "data": data_digest(self.examples, marked)}
         return self._trained(
-            _POINTS, network, made, lambda folder: self._fit_registration(network, marked, folder)
+            _POINTS, network, inputs, lambda folder: self._fit_registration(network, marked, folder)
         )
 
-    def _fit_registration(self, network: KeyPointVgg, marked: list[Marked], folder: Path) -> Fit[KeyPointVgg]:
+    def _fit_registration(
+        self, network: KeyPointVgg, marked: list[KeyPoints], folder: Path
+    ) -> Fit[KeyPointVgg]:
         segmentation = self.train_segmentation().to(self._device)
         train = [m for m in marked if m.example.split == "train"]
         watch = [m for m in marked if m.example.split == "calibration" and m.manual][:_WATCHED]
-        with first_alone(), self.stage("key points", len(train)) as advance:
+        with rank_zero_first(), self.stage("key points", len(train)) as advance:
             squares = load_or_cut_squares(
                 folder / "squares.npz",
                 lambda: cut_squares(train, os.cpu_count() or 1, lambda done: advance(done, "")),
@@ -153,7 +155,7 @@ class ModelRun:
             raise DataError(f"the family {self.family} has no network {only}, but {', '.join(names)}")
         calibration.refuse_small_calibration(self.examples, calibration.COVERAGE)
         finder = HandFinder(self.train_segmentation(), self.train_registration(), torch.device("cpu"))
-        with first_alone(), self.stage("registered hands", len(self.examples)) as advance:
+        with rank_zero_first(), self.stage("registered hands", len(self.examples)) as advance:
             cut_rasters(
                 self.examples,
                 finder,
@@ -178,9 +180,9 @@ class ModelRun:
             task = AgeTask(cut.split("train"), cut.split("calibration"), member, recipe, self._device)
             return Fit(network, task, recipe, folder, self._device)
 
-        made = {"recipe": asdict(recipe), "network": member.model_dump()}
-        made |= made_of(self.examples, finder, self.members)
-        return self._trained(f"age-{member.name}", network, made, fit)
+        inputs = {"recipe": asdict(recipe), "network": member.model_dump()}
+        inputs |= raster_inputs(self.examples, finder, self.members)
+        return self._trained(f"age-{member.name}", network, inputs, fit)
 
     def finish(self) -> Path:
         """Train what is not trained, calibrate, measure and write the model; gives its folder.
@@ -191,8 +193,8 @@ class ModelRun:
         segmentation, registration = self.train_segmentation(), self.train_registration()
         ages = self.train_age()
         folder = self.out / "model"
-        with first_alone():
-            if world()[0] == 0:
+        with rank_zero_first():
+            if rank_and_world_size()[0] == 0:
                 assembly = Assembly(
                     self.family,
                     segmentation,
@@ -208,7 +210,7 @@ class ModelRun:
         return folder
 
     def _described(self) -> dict[str, Any]:
-        """What the manifest says of the training."""
+        """Describe the training for the manifest."""
         return {
             "commands": self._commands(),
             "data": "RSNA 2017 Pediatric Bone Age Challenge, training set",
@@ -222,15 +224,15 @@ class ModelRun:
         }
 
     def _commands(self) -> list[str]:
-        """What trains the same from nothing, defaults spelt out."""
+        """Commands that train the same from nothing, defaults spelt out."""
         mask, points, age = self.segmentation, self.registration, self.age
         commands = []
-        if (self.data / OUTLINES).is_file():
+        if (self.data / OUTLINES_FILE).is_file():
             commands.append(
                 f"boneage-node train segmentation --steps {mask.steps} --rounds {mask.rounds} "
                 f"--round-steps {mask.round_steps} --round-images {mask.round_images} --seed {mask.seed}"
             )
-        if (self.data / KEY_POINTS).is_file():
+        if (self.data / KEY_POINTS_FILE).is_file():
             commands.append(f"boneage-node train registration --steps {points.steps} --seed {points.seed}")
         whole = f"boneage-node train all --family {self.family} --steps {age.steps} --batch {age.batch}"
         return [*commands, f"{whole} --seed {age.seed}"]
@@ -242,7 +244,7 @@ class ModelRun:
 
     @property
     def _device(self) -> torch.device:
-        rank, processes = world()
+        rank, processes = rank_and_world_size()
         if processes > 1 and self.device.startswith("cuda"):
             raise DataError("under torchrun each process takes a GPU of its own: give --device auto or cpu")
         if processes > 1 and self.device == "auto" and torch.cuda.is_available():
@@ -253,21 +255,20 @@ class ModelRun:
         return Predictor.load(model_zoo.model_dir(), "cpu")
 
     def _trained(
-        self, name: str, network: Network, made: dict[str, Any], fit: Callable[[Path], Fit[Network]]
+        self, name: str, network: Network, inputs: dict[str, Any], fit: Callable[[Path], Fit[Network]]
     ) -> Network:
-        """A network as trained into ``out/name`` before, or now; ``made`` is what it depends on."""
+        """A network as trained into ``out/name`` before, or now; ``inputs`` is what it depends on."""
         folder = self.out / name
         file = folder / _WEIGHTS
         if not file.is_file():
-            with first_alone():
-                begin(folder, made)
+            with rank_zero_first():
+                begin_folder(folder, inputs)
             now = fit(folder)
             self._show(name.replace("-", " "), now.steps, now.run())
-            if world()[0] == 0:
-                save_network(now.average, file, made)
-            with first_alone():
-                pass
-        return load_network(network, file, made)
+            with rank_zero_first():
+                if rank_and_world_size()[0] == 0:
+                    save_network(now.average, file, inputs)
+        return load_network(network, file, inputs)
 
     def _show(self, title: str, steps: int, progress: Iterator[tuple[int, float]]) -> None:
         with self.stage(title, steps) as advance:

@@ -1,4 +1,4 @@
-"""What the age networks learn from: hands found, registered and cut once."""
+"""Rasters that the age networks learn from: hands found, registered and cut once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from boneage_node.bone_age.shape import cut_off_share, registered_mask
 from boneage_node.datasets.annotations import data_digest
 from boneage_node.datasets.rsna import Example, is_high_resolution, read_image
 
-from .provenance import begin, digest, whole
+from .provenance import begin_folder, digest, replacing
 
 MARGIN = 0.2
 """Share by which rasters are cut larger than the networks read them, so that they can be moved about."""
@@ -81,7 +81,7 @@ def _cut(
 
 
 def raster_name(member: AgeMember) -> str:
-    """What a member's rasters are kept as; those that read the whole radiograph share one."""
+    """Name of a member's rasters in their files; members that read the whole radiograph share one."""
     return member.name if member.region else f"radiograph {member.height_px}x{member.width_px}"
 
 
@@ -89,8 +89,10 @@ def _by_name(members: Sequence[AgeMember]) -> dict[str, AgeMember]:
     return {raster_name(member): member for member in members}
 
 
-def made_of(examples: list[Example], finder: HandFinder, members: Sequence[AgeMember]) -> dict[str, Any]:
-    """What rasters depend on: the radiographs, the finder's networks, and what the members read."""
+def raster_inputs(
+    examples: list[Example], finder: HandFinder, members: Sequence[AgeMember]
+) -> dict[str, Any]:
+    """All that rasters depend on: the radiographs, the finder's networks, and what the members read."""
     read = {
         name: member.model_dump(include={"region", "height_px", "width_px"})
         for name, member in _by_name(members).items()
@@ -125,7 +127,7 @@ def cut_rasters(
         DataError: Where those already there were cut from other data, with another finder or for other
             members.
     """
-    begin(folder, made_of(examples, finder, members))
+    begin_folder(folder, raster_inputs(examples, finder, members))
     work = partial(_cut, finder=finder, members=members)
     with ProcessPoolExecutor(processes) as pool:
         for start in range(0, len(examples), _PART):
@@ -138,7 +140,7 @@ def cut_rasters(
                     name: np.stack([c[name] for _, c in found]) for name in (found[0][1] if found else {})
                 }
                 arrays["ids"] = np.array([identity for identity, _ in found])
-                with whole(file) as partial_file:
+                with replacing(file) as partial_file:
                     np.savez(partial_file, **arrays)  # type: ignore[arg-type]
             progress(start + len(part))
 

@@ -18,13 +18,13 @@ from boneage_node.bone_age.framing import working_image
 from boneage_node.bone_age.networks import HandUNet, KeyPointVgg
 from boneage_node.bone_age.registration import HAND_LENGTH, NEAR_SIDE, SIDE_PX, Placement, expected_points
 from boneage_node.bone_age.segmentation import input_planes
-from boneage_node.datasets.annotations import Marked, points_in
+from boneage_node.datasets.annotations import KeyPoints, points_in
 from boneage_node.datasets.rsna import read_image
 from boneage_node.evaluation.finding import point_figures
 
 from .augment import Warp, apply, vary_tone
 from .fitting import autocast
-from .provenance import whole
+from .provenance import replacing
 from .recipe import Recipe
 
 SQUARE_PX = 224
@@ -64,7 +64,7 @@ class Squares:
     manual: Tensor
 
 
-def _square_with_points(marked: Marked) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+def _square_with_points(marked: KeyPoints) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
     """A radiograph's square, (2, SQUARE_PX, SQUARE_PX) uint8, and its points, (3, 2) in [-1, 1]."""
     torch.set_num_threads(1)
     image, _ = working_image(read_image(marked.example.path))
@@ -78,7 +78,7 @@ def _square_with_points(marked: Marked) -> tuple[npt.NDArray[np.uint8], npt.NDAr
     return (np.stack(planes) * 255).round().astype(np.uint8), places.astype(np.float32)
 
 
-def cut_squares(marked: list[Marked], processes: int, progress: Callable[[int], None]) -> Squares:
+def cut_squares(marked: list[KeyPoints], processes: int, progress: Callable[[int], None]) -> Squares:
     """The squares of all marked radiographs; ``progress(done)`` counts them."""
     cut = []
     with ProcessPoolExecutor(processes) as pool:
@@ -105,7 +105,7 @@ class RegistrationTask:
     """
 
     squares: Squares
-    watch: list[Marked]
+    watch: list[KeyPoints]
     segmentation: HandUNet
     recipe: RegistrationRecipe
     device: torch.device
@@ -171,6 +171,6 @@ def load_or_cut_squares(file: Path, cut: Callable[[], Squares]) -> Squares:
         with np.load(file) as kept:
             return Squares(*(torch.from_numpy(kept[name]) for name in ("pixels", "points", "manual")))
     squares = cut()
-    with whole(file) as partial_file:
+    with replacing(file) as partial_file:
         np.savez(partial_file, pixels=squares.pixels, points=squares.points, manual=squares.manual)
     return squares

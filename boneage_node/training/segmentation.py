@@ -25,9 +25,9 @@ from boneage_node.datasets.rsna import DataError, Example, read_image, share_of
 from boneage_node.evaluation.finding import overlap_figures
 
 from .augment import Warp, vary_tone
-from .fitting import Fit, autocast, first_alone, world
-from .mining import Mined, contact_sheets, keep, kept, mine
-from .provenance import begin, digest, load_network, save_network
+from .fitting import Fit, autocast, rank_and_world_size, rank_zero_first
+from .mining import Mined, contact_sheets, load_masks, mine, save_masks
+from .provenance import begin_folder, digest, load_network, save_network
 from .recipe import Recipe
 
 STRIKE_FILE = "strike.txt"
@@ -55,7 +55,7 @@ class SegmentationRecipe(Recipe):
 
 
 def _square(image: Grey, mask: Mask) -> npt.NDArray[np.float32]:
-    """What the network sees, shape (3, s, s): grey, where the image is, and the mask to learn."""
+    """Planes of a training square, shape (3, s, s): grey, where the image is, and the mask to learn."""
     frame = whole_frame(image)
     return np.stack([frame.cut(plane) for plane in (image, np.ones_like(image), mask.astype(np.float32))])
 
@@ -146,7 +146,7 @@ class SegmentationRun:
             ("hand mask, outlines" if n == 0 else f"hand mask, round {n}", s) for n, s in enumerate(steps)
         ]
 
-    def looked_at(self, number: int) -> list[Example]:
+    def candidates(self, number: int) -> list[Example]:
         """The radiographs whose masks a round judges: more each round, in an order that never changes."""
         taken = {outline.id for outline in self.outlines}
         free = [e for e in self.examples if e.split == "train" and e.id not in taken]
@@ -155,19 +155,18 @@ class SegmentationRun:
     def mined(self, number: int, before: HandUNet, progress: Callable[[int], None]) -> list[Mined]:
         """The masks that a round learns from, accepted now or before; writes contact sheets of all it judged.
 
-        ``progress(done)`` counts the radiographs looked at, ``looked_at(number)`` in all. Other arguments and
-        errors as of ``round``.
+        ``progress(done)`` counts ``candidates(number)``. Other arguments and errors as of ``round``.
         """
-        folder, pool = self.weights(self.out, number).parent, self.looked_at(number)
+        folder, pool = self.weights(self.out, number).parent, self.candidates(number)
         file = folder / "mined.npz"
-        with first_alone():
-            begin(folder, self._made(number, before))
+        with rank_zero_first():
+            begin_folder(folder, self._inputs(number, before))
             if not file.is_file():
                 mined = mine(before, pool, self.processes, self._struck(), progress)
                 for sheet, image in enumerate(contact_sheets(mined), 1):
                     image.save(folder / f"contact-sheet-{sheet}.png")
-                keep(mined, file)
-        return [one for one in kept(file, pool) if one.reason is None]
+                save_masks(mined, file)
+        return [one for one in load_masks(file, pool) if one.reason is None]
 
     def round(self, number: int, before: HandUNet | None) -> Iterator[tuple[int, float]]:
         """Train one round, yielding (step, loss); writes its weights. A round already there is left alone.
@@ -184,9 +183,9 @@ class SegmentationRun:
         folder = weights.parent
         if weights.is_file():
             return
-        made = self._made(number, before)
-        with first_alone():
-            begin(folder, made)
+        inputs = self._inputs(number, before)
+        with rank_zero_first():
+            begin_folder(folder, inputs)
         torch.manual_seed(self.recipe.seed)
         network = HandUNet()
         recipe, mined = self.recipe, []
@@ -202,10 +201,9 @@ class SegmentationRun:
         task = SegmentationTask(self._drawn(), self._squares(mined), self._measured, recipe, self.device)
         fit = Fit(network, task, recipe, folder, self.device, decay=0.99)
         yield from fit.run()
-        if world()[0] == 0:
-            save_network(fit.average, weights, made)
-        with first_alone():
-            pass  # the others go on once the weights are there
+        with rank_zero_first():  # the others go on once the weights are there
+            if rank_and_world_size()[0] == 0:
+                save_network(fit.average, weights, inputs)
 
     def network(self, number: int, before: HandUNet | None) -> HandUNet:
         """The network of a finished round, in evaluation mode on the CPU; arguments as of ``round``.
@@ -213,15 +211,15 @@ class SegmentationRun:
         Raises:
             DataError: Where the round was trained with another recipe, data, strikes or network before.
         """
-        return load_network(HandUNet(), self.weights(self.out, number), self._made(number, before))
+        return load_network(HandUNet(), self.weights(self.out, number), self._inputs(number, before))
 
     @staticmethod
     def weights(out: Path, number: int) -> Path:
-        """Where a finished round leaves its network."""
+        """File in which a finished round leaves its network."""
         return out / f"round-{number}" / "weights.safetensors"
 
-    def _made(self, number: int, before: HandUNet | None) -> dict[str, Any]:
-        struck = self._struck() & {example.id for example in self.looked_at(number)}
+    def _inputs(self, number: int, before: HandUNet | None) -> dict[str, Any]:
+        struck = self._struck() & {example.id for example in self.candidates(number)}
         return {
             "recipe": asdict(self.recipe),
             "data": data_digest(self.examples, self.outlines),
@@ -230,7 +228,7 @@ class SegmentationRun:
         }
 
     def _measured(self, network: HandUNet) -> dict[str, float]:
-        """As the node finds masks; the checks that need key points or the usual hand come later."""
+        """Measure masks found as the node finds them, but for checks that need key points."""
 
         def find(pixels: Grey) -> Mask:
             return segment(network, working_image(pixels)[0], next(network.parameters()).device).mask

@@ -8,7 +8,7 @@ import pytest
 from support.evaluation import BOY, a_manifest
 
 from boneage_node.bone_age.manifest import Manifest
-from boneage_node.datasets.held_out import doubt, held_out_digest, split_differs
+from boneage_node.datasets.held_out import held_out_digest, reason_to_doubt, split_differs
 from boneage_node.datasets.rsna import Example
 from boneage_node.evaluation.report import Evaluation
 from boneage_node.models.packing import write_manifest
@@ -28,14 +28,14 @@ def trained(**training: object) -> Manifest:
 
 def test_a_model_is_measured_on_the_images_held_out_of_its_training() -> None:
     manifest = trained(held_out_sha256=held_out_digest(SPLIT))
-    assert doubt(manifest, SPLIT) == ""
+    assert reason_to_doubt(manifest, SPLIT) == ""
     assert not split_differs(manifest, SPLIT)
-    assert "splits.csv" in doubt(manifest, OTHER)
+    assert "splits.csv" in reason_to_doubt(manifest, OTHER)
     assert split_differs(manifest, OTHER)
 
 
 def test_a_model_that_does_not_say_what_was_held_out_is_doubted() -> None:
-    assert "does not say" in doubt(trained(), SPLIT)
+    assert "does not say" in reason_to_doubt(trained(), SPLIT)
     assert not split_differs(trained(), SPLIT)
 
 
@@ -49,7 +49,7 @@ def test_networks_taken_from_another_model_are_named(
         "held_out_sha256": held_out_digest(lender_split) if lender_split else None,
     }
     manifest = trained(held_out_sha256=held_out_digest(SPLIT), borrowed=lent)
-    said = doubt(manifest, SPLIT)
+    said = reason_to_doubt(manifest, SPLIT)
     assert ("the hand mask and the key points are those of lender 1 (abc)" in said) is doubted
 
     metrics = Evaluation(manifest, "validation", [], doubt=said).figures()

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from boneage_node.bone_age import Sex
-from boneage_node.datasets.annotations import Marked, Outline, data_digest, read_points
+from boneage_node.datasets.annotations import KeyPoints, Outline, data_digest, read_key_points
 from boneage_node.datasets.held_out import held_out_digest
 from boneage_node.datasets.rsna import DataError, Example, is_high_resolution, read_examples
 
@@ -73,7 +73,7 @@ def test_annotations_are_in_pixels_of_the_original_where_the_table_tells_its_siz
     Image.new("L", (50, 100)).save(tmp_path / "boneage-training-dataset" / "0.png")
     header = "id,source,middle_tip_x,middle_tip_y,thumb_tip_x,thumb_tip_y,capitate_x,capitate_y\n"
     (tmp_path / "keypoints.csv").write_text(header + "0,manual,50,20,80,100,50,150\n")
-    (marked,) = read_points(tmp_path / "keypoints.csv", read_examples(tmp_path))
+    (marked,) = read_key_points(tmp_path / "keypoints.csv", read_examples(tmp_path))
     assert marked.points == pytest.approx(np.array([[0.5, 0.1], [0.8, 0.5], [0.5, 0.75]]))
 
 
@@ -102,7 +102,7 @@ def test_the_digest_of_data_tells_all_that_training_takes_from_it(tmp_path: Path
         example.path.write_bytes(b"pixels")
     corners = np.array([[1, 1], [8, 1], [4, 9]], dtype=np.float32)
     outline = Outline("0", (corners,), (10, 10))
-    marked = Marked(examples[1], corners / 10, manual=True)
+    marked = KeyPoints(examples[1], corners / 10, manual=True)
     digests = [data_digest(examples, [outline], [marked])]
 
     first, *rest = examples

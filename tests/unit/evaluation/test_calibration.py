@@ -117,7 +117,7 @@ def test_intervals_are_calibrated_on_readings_by_shares_that_did_not_see_them() 
     apart = calibration.cross_fitted(table, labels, sharp)
     within = table @ calibration.fit_shares(table, labels, sharp)
 
-    made = calibration.calibrated(a_manifest(), readings)
+    made = calibration.calibrate(a_manifest(), readings)
 
     for sex, chosen in ((BOY, boys), (GIRL, ~boys)):
         expected = calibration.bands(apart[chosen], labels[chosen])
@@ -127,7 +127,7 @@ def test_intervals_are_calibrated_on_readings_by_shares_that_did_not_see_them() 
 
 
 def test_each_sex_has_the_intervals_of_its_own_errors() -> None:
-    made = calibration.calibrated(a_manifest(), calibration_readings(90, girls_off=4))
+    made = calibration.calibrate(a_manifest(), calibration_readings(90, girls_off=4))
     widths = {sex: max(b.half_width_months for b in made.interval.bands[sex]) for sex in (BOY, GIRL)}
     assert widths[GIRL] > 2 * widths[BOY]
 
@@ -137,7 +137,7 @@ def test_the_ensemble_and_the_limits_on_its_spread_come_from_calibration() -> No
     table, labels, sharp, _ = table_of(readings)
     shares = calibration.fit_shares(table, labels, sharp)
 
-    made = calibration.calibrated(a_manifest(), readings)
+    made = calibration.calibrate(a_manifest(), readings)
 
     own = np.array([share for member in made.members for share in member.weights.values()])
     assert own == pytest.approx(shares, abs=1e-4)
@@ -149,7 +149,7 @@ def test_the_ensemble_and_the_limits_on_its_spread_come_from_calibration() -> No
 
 
 def test_a_manifest_that_was_calibrated_is_valid() -> None:
-    made = calibration.calibrated(a_manifest(), calibration_readings(90))
+    made = calibration.calibrate(a_manifest(), calibration_readings(90))
     assert Manifest.model_validate_json(made.model_dump_json()) == made
 
 
@@ -159,7 +159,7 @@ def test_shares_have_four_digits_and_sum_to_one() -> None:
     for _ in range(50):
         shares = random.dirichlet([0.5] * 6)
         names = [f"{m.name} {head}" for m in members for head in m.weights]
-        made = calibration.weighted(members, dict(zip(names, shares.tolist(), strict=True)))
+        made = calibration.with_shares(members, dict(zip(names, shares.tolist(), strict=True)))
         own = [share for member in made for share in member.weights.values()]
         assert sum(own) == pytest.approx(1, abs=1e-12)
         assert own == pytest.approx(shares, abs=5e-4)
@@ -169,7 +169,7 @@ def test_shares_have_four_digits_and_sum_to_one() -> None:
 def test_a_model_that_finds_no_hand_cannot_be_calibrated() -> None:
     refused = [a_reading(100, ReasonCode.NO_HAND_FOUND, sex) for sex in (BOY, GIRL)]
     with pytest.raises(DataError, match="none of 2 calibration images"):
-        calibration.calibrated(a_manifest(), refused)
+        calibration.calibrate(a_manifest(), refused)
 
 
 def test_limits_are_crossed_by_one_training_hand_in_a_thousand() -> None:

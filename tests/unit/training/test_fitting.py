@@ -107,7 +107,7 @@ def test_a_checkpoint_of_another_number_of_processes_is_not_gone_on_with(tmp_pat
 def test_a_batch_that_cannot_be_spread_is_said_with_the_counts_that_can(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fitting, "world", lambda: (0, 3))
+    monkeypatch.setattr(fitting, "rank_and_world_size", lambda: (0, 3))
     with pytest.raises(DataError, match="one of 1, 2, 4, 8"):
         fit(tmp_path)
 

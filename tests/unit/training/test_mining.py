@@ -19,7 +19,7 @@ from boneage_node.bone_age.segmentation import largest_component, outline
 from boneage_node.datasets.annotations import Outline, split_outlines
 from boneage_node.datasets.rsna import DataError, Example
 from boneage_node.phantom import PhantomHand, draw_hand
-from boneage_node.training.mining import Mined, contact_sheets, keep, kept, mine
+from boneage_node.training.mining import Mined, contact_sheets, load_masks, mine, save_masks
 from boneage_node.training.segmentation import SegmentationRecipe, SegmentationRun
 
 TILE_PX, COLUMNS = 120, 16
@@ -163,11 +163,11 @@ def test_masks_and_reasons_are_kept_exactly(tmp_path: Path) -> None:
     ]
     file = tmp_path / "mined.npz"
 
-    keep(mined, file)
+    save_masks(mined, file)
 
     assert list(tmp_path.iterdir()) == [file]
     order = [2, 0, 1]
-    again = kept(file, [mined[k].example for k in order])
+    again = load_masks(file, [mined[k].example for k in order])
     for one, k in zip(again, order, strict=True):
         assert one.example == mined[k].example
         assert one.reason == mined[k].reason
@@ -252,10 +252,10 @@ def test_only_training_radiographs_without_an_outline_are_mined(
     assert [step for step, _ in run.round(1, HandUNet())] == [1]
 
     outlined = {one.id for one in run.outlines}
-    looked_at = verdicts(run.out / "round-1" / "mined.npz")
-    assert set(looked_at) == {e.id for e in run.examples if e.split == "train" and e.id not in outlined}
-    assert len(looked_at) == 12
-    assert looked_at["1025"] == "struck by hand"
+    candidates = verdicts(run.out / "round-1" / "mined.npz")
+    assert set(candidates) == {e.id for e in run.examples if e.split == "train" and e.id not in outlined}
+    assert len(candidates) == 12
+    assert candidates["1025"] == "struck by hand"
     assert (run.out / "round-1" / "weights.safetensors").is_file()
 
 

@@ -15,7 +15,7 @@ from support.drawn_data import hands, write_data, write_key_points, write_outlin
 from boneage_node.bone_age import Sex
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.bone_age.registration import POINT_NAMES
-from boneage_node.datasets.annotations import points_in, read_points
+from boneage_node.datasets.annotations import points_in, read_key_points
 from boneage_node.datasets.held_out import held_out_digest
 from boneage_node.datasets.rsna import DataError, read_examples, read_image
 
@@ -81,7 +81,7 @@ def test_hand_mask_and_key_points_are_trained_from_annotations(annotated: Path, 
 
 def test_marked_points_are_where_the_image_shows_them(annotated: Path) -> None:
     examples = read_examples(annotated)
-    marked = read_points(annotated / "annotations" / "keypoints.csv", examples)
+    marked = read_key_points(annotated / "annotations" / "keypoints.csv", examples)
     image = read_image(marked[0].example.path)
     truth = [hands()[0].key_points_px[name] for name in POINT_NAMES]
     np.testing.assert_allclose(points_in(marked[0], image), np.array(truth) - 0.5, atol=0.01)

@@ -16,7 +16,7 @@ from support.drawn_data import write_data, write_key_points
 
 from boneage_node.bone_age import Assessment, Hand, Refusal, Sex
 from boneage_node.bone_age.predictor import Predictor
-from boneage_node.datasets.annotations import Marked
+from boneage_node.datasets.annotations import KeyPoints
 from boneage_node.datasets.rsna import DataError, read_examples
 from boneage_node.phantom import draw_hand
 from boneage_node.training import model
@@ -60,7 +60,7 @@ class Spied:
                 data, out, silent, registration=RegistrationRecipe(seed=seed), device="cpu"
             ).train_registration()
 
-    def cut(self, given: list[Marked], *_: object) -> Squares:
+    def cut(self, given: list[KeyPoints], *_: object) -> Squares:
         self.cut_ids = {one.example.id for one in given}
         return Squares(
             torch.zeros(1, 2, SQUARE_PX, SQUARE_PX, dtype=torch.uint8),
@@ -68,7 +68,7 @@ class Spied:
             torch.ones(1) > 0,
         )
 
-    def task(self, squares: Squares, watch: list[Marked], *rest: Any) -> RegistrationTask:
+    def task(self, squares: Squares, watch: list[KeyPoints], *rest: Any) -> RegistrationTask:
         self.watch = watch
         return RegistrationTask(squares, watch, *rest)
 

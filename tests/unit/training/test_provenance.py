@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from boneage_node.datasets.rsna import DataError
-from boneage_node.training.provenance import begin
+from boneage_node.training.provenance import begin_folder
 
 
 def test_a_folder_of_a_run_is_gone_on_with_only_by_what_it_was_begun_with(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    begin(folder, {"recipe": {"steps": 3, "widths": (1, 2)}, "data": "a"})
+    begin_folder(folder, {"recipe": {"steps": 3, "widths": (1, 2)}, "data": "a"})
     (folder / "checkpoint.pt").touch()
-    begin(folder, {"recipe": {"steps": 3, "widths": (1, 2)}, "data": "a"})
+    begin_folder(folder, {"recipe": {"steps": 3, "widths": (1, 2)}, "data": "a"})
     with pytest.raises(DataError, match="changed: data"):
-        begin(folder, {"recipe": {"steps": 3, "widths": (1, 2)}, "data": "b"})
+        begin_folder(folder, {"recipe": {"steps": 3, "widths": (1, 2)}, "data": "b"})
     (folder / "made.json").unlink()
     with pytest.raises(DataError, match="delete"):
-        begin(folder, {"recipe": {"steps": 3, "widths": (1, 2)}, "data": "a"})
+        begin_folder(folder, {"recipe": {"steps": 3, "widths": (1, 2)}, "data": "a"})

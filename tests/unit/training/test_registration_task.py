@@ -13,7 +13,7 @@ from support.fit import assert_goes_on_to_the_same_weights
 from boneage_node.bone_age import Sex
 from boneage_node.bone_age.networks import HandUNet, KeyPointVgg
 from boneage_node.bone_age.registration import POINT_NAMES, SIDE_PX
-from boneage_node.datasets.annotations import Marked
+from boneage_node.datasets.annotations import KeyPoints
 from boneage_node.datasets.rsna import Example
 from boneage_node.phantom import PhantomHand, draw_hand
 from boneage_node.training.fitting import Fit
@@ -165,8 +165,8 @@ def dotted(hand: PhantomHand) -> tuple[np.ndarray, np.ndarray]:
     return np.maximum(0.3 * hand.pixels, blobs(height, width, places, 6.0)), places
 
 
-def written(path: Path, pixels: np.ndarray, places_px: np.ndarray, manual: bool) -> Marked:
+def written(path: Path, pixels: np.ndarray, places_px: np.ndarray, manual: bool) -> KeyPoints:
     """A radiograph on disk, marked at places whose pixel centres are at integers."""
     Image.fromarray((pixels * 255).round().astype(np.uint8)).save(path)
     shares = ((places_px + 0.5) / pixels.shape[::-1]).astype(np.float32)
-    return Marked(Example(path.stem, path, 96.0, Sex.FEMALE, "train", None), shares, manual)
+    return KeyPoints(Example(path.stem, path, 96.0, Sex.FEMALE, "train", None), shares, manual)
