@@ -12,7 +12,7 @@ from boneage_node.net.calling import Caller
 from boneage_node.settings import Settings
 from boneage_node.store import DeliveryTask, Status, Store
 from boneage_node.store.outage import Outage
-from boneage_node.traffic.file import LocalFile, StoredFile
+from boneage_node.traffic.file import StoredFile
 from boneage_node.traffic.outcome import Sent
 
 from .destination import Destination
@@ -61,7 +61,7 @@ class Deliveries:
 
     def _send(self, tasks: Sequence[DeliveryTask]) -> None:
         """Send deliveries, and give back those that were not tried when the node stops."""
-        waiting = {str(task.path): task for task in tasks}
+        waiting = {task.file.key: task for task in tasks}
         for can_commit, sent in self._outcomes(tasks):
             task = waiting.pop(sent.file.key)
             if sent.error is None:
@@ -78,11 +78,10 @@ class Deliveries:
         caller = Caller(self._settings.ae_title, self._settings.tls)
         files: dict[Destination, list[StoredFile]] = defaultdict(list)
         for task in tasks:
-            file = LocalFile(task.path)
             try:
-                files[parse(task.destination, task.form)].append(file)
+                files[parse(task.destination, task.form)].append(task.file)
             except ValueError as error:  # named by a version that knew other protocols
-                yield False, Sent(file, None, f"{error}.")
+                yield False, Sent(task.file, None, f"{error}.")
         for destination, theirs in files.items():
             for sent in destination.send(theirs, caller):
                 yield destination.can_commit, sent

@@ -91,7 +91,7 @@ class Reporter:
         Raises:
             SpoolFull: There is no room for them.
         """
-        instance = next(i for i in job.instances if str(i.path) == choice.file.key)
+        instance = next(i for i in job.instances if i.file.key == choice.file.key)
         source = _source(choice, job)
         patient = _patient(source)
         course = self._course(patient, job.study_id, answer)
@@ -112,7 +112,7 @@ class Reporter:
             instance_id=instance.id,
             kind=ReportKind.ASSESSMENT if assessed else ReportKind.REFUSAL,
             sop_instance_uid=occasion.sop_instance_uid,
-            result=result(instance.path.name, choice, answer, course=occasion.course),
+            result=result(instance.file.key, choice, answer, course=occasion.course),
             documents=self._documents(occasion, answer) if sent and not said else [],
             patient=patient,
         )

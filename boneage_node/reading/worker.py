@@ -17,7 +17,6 @@ from boneage_node.logs import class_name, get_logger
 from boneage_node.radiograph import Choice
 from boneage_node.settings import Settings
 from boneage_node.store import Job, LeaseLost, Status, Store
-from boneage_node.traffic.file import LocalFile
 
 from .reporter import Reporter
 from .study import assess, choose_and_find
@@ -93,7 +92,7 @@ class Worker:
 
     def _choose(self, job: Job) -> Choice:
         return choose_and_find(
-            [LocalFile(instance.path) for instance in job.instances],
+            [instance.file for instance in job.instances],
             self._predictor,
             sex_required=self._settings.sex_unknown == "refuse",
         )

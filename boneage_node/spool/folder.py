@@ -11,25 +11,44 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
-from boneage_node.errors import BoneAgeError
+from boneage_node.traffic.file import StoredFile
+
+from .spool import Spool, SpoolFull
 
 _NAME = re.compile(r"[0-9a-f]{32}\.(dcm|json)")
 _SHARD = re.compile(r"[0-9a-f]{2}")
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
-class SpoolFull(BoneAgeError, OSError):  # noqa: N818 - reads as the sentence it is
-    """There is no room; an OSError with errno ENOSPC, so that a caller need not know this room."""
+class _File:
+    """A file of the folder."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(errno.ENOSPC, message)
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def key(self) -> str:
+        return self._path.name
+
+    def open(self) -> BinaryIO:
+        return self._path.open("rb")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _File) and self._path == other._path
+
+    def __hash__(self) -> int:
+        return hash(self._path)
+
+    def __str__(self) -> str:
+        return self.key
 
 
-class Spool:
-    """A folder of DICOM files, and of the FHIR Bundles among what is sent.
+class FolderSpool(Spool):
+    """A spool that is a folder of DICOM files, and of the FHIR Bundles among what is sent.
 
-    No name in it comes from outside: names are random, in 256 subfolders named by their first two digits.
+    No key comes from outside: keys are random names, in 256 subfolders named by their first two digits.
 
     Args:
         root: The folder; made, readable by this user alone, where it is missing.
@@ -54,17 +73,7 @@ class Spool:
             )
 
     def keep(self, incoming: Path) -> str:
-        """Keep a whole, flushed file of ``incoming_dir`` by a second name.
-
-        The first name stays the caller's to remove. Where the file system has hard links both are the same
-        file: it must not be written to any more.
-
-        Returns:
-            Its name in the spool. File and folder are on disk.
-
-        Raises:
-            SpoolFull: Less than the reserve is free.
-        """
+        """Keep a file by a second name: where the file system has hard links, both are the same file."""
         self.require_room()
         name = _new_name()
         path = self._shard(name) / name
@@ -82,18 +91,7 @@ class Spool:
         return name
 
     def write(self, data: bytes, suffix: str = ".dcm") -> str:
-        """Write a file of the node's own making, a report. It may use the reserve.
-
-        Args:
-            data: Its content.
-            suffix: ``.dcm`` or ``.json``.
-
-        Returns:
-            Its name in the spool. File and folder are on disk.
-
-        Raises:
-            SpoolFull: The file system is full.
-        """
+        """Write a file and bring it, and its folder, to disk."""
         name = _new_name(suffix)
         path = self._shard(name) / name
         with _nothing_left_on_failure(path):
@@ -103,29 +101,33 @@ class Spool:
             _sync(path.parent)
         return name
 
-    def path(self, name: str) -> Path:
-        """Where a file is.
+    def path(self, key: str) -> Path:
+        """Where a file is; for this room and for administrators.
 
         Raises:
-            ValueError: That is no name of this spool.
+            ValueError: That is no key of a spool.
         """
-        if not _NAME.fullmatch(name):
-            raise ValueError("not a file name of the spool")
-        return self.root / name[:2] / name
+        if not _NAME.fullmatch(key):
+            raise ValueError("not a key of the spool")
+        return self.root / key[:2] / key
 
-    def holds(self, name: str, size_bytes: int) -> bool:
+    def file(self, key: str) -> StoredFile:
+        """The file of a key."""
+        return _File(self.path(key))
+
+    def holds(self, key: str, size_bytes: int) -> bool:
         """Whether a file is here in its full length."""
         try:
-            return self.path(name).stat().st_size == size_bytes
+            return self.path(key).stat().st_size == size_bytes
         except FileNotFoundError:
             return False
 
-    def discard(self, name: str) -> None:
+    def discard(self, key: str) -> None:
         """Remove a file; nothing happens where it is gone already."""
-        self.path(name).unlink(missing_ok=True)
+        self.path(key).unlink(missing_ok=True)
 
-    def names(self, older_than_seconds: float) -> Iterator[str]:
-        """Names of all files that were put here at least this long ago."""
+    def keys(self, older_than_seconds: float) -> Iterator[str]:
+        """Keys of all files that were put here at least this long ago."""
         latest = time.time() - older_than_seconds
         for shard in sorted(self.root.iterdir()):
             if not _SHARD.fullmatch(shard.name):
@@ -136,15 +138,7 @@ class Spool:
                     yield path.name
 
     def sweep_incoming(self, older_than_seconds: float = 600.0) -> int:
-        """Remove partial files that dead senders, or a receiver killed, have left.
-
-        Args:
-            older_than_seconds: 0 where no receiver can be running on this spool; else longer than a
-                connection may be silent.
-
-        Returns:
-            How many were removed.
-        """
+        """Remove partial files of this age."""
         latest = time.time() - older_than_seconds
         removed = 0
         for path in self.incoming_dir.iterdir():

@@ -3,7 +3,6 @@
 SQLAlchemy tables and a folder of files. Knows no DICOM service and no model.
 """
 
-from boneage_node.spool.folder import Spool, SpoolFull
 from boneage_node.traffic.commitment import (
     CommitmentRequest,
     CommitmentResult,
@@ -58,8 +57,6 @@ __all__ = [
     "Reported",
     "Retried",
     "SchemaMismatch",
-    "Spool",
-    "SpoolFull",
     "Status",
     "Store",
     "StoredInstance",

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
 from boneage_node.retry import RetryPolicy
-from boneage_node.spool.folder import Spool
+from boneage_node.spool import Spool
 from boneage_node.traffic.commitment import (
     MAX_OPEN_REQUESTS,
     CommitmentRequest,

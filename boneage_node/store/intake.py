@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from boneage_node.spool.folder import Spool
+from boneage_node.spool import Spool
 from boneage_node.traffic.received import Accepted, NotAcceptable, Received
 
 from .database import Transactions, insert_if_new
@@ -109,7 +109,7 @@ class Intake:
         instance = _find(session, received, sha256)
         assert instance is not None, "inserted, or there before"
         if not inserted:
-            self._restore(session, instance, name, now)
+            self._restore(session, instance, name, size_bytes, now)
             return Accepted(instance.study_id, instance.id, new=False)
         study.state = StudyState.RECEIVING
         study.settle_at = now + timedelta(seconds=quiet_seconds)
@@ -120,13 +120,15 @@ class Intake:
             record(session, EventKind.INSTANCE_CONFLICT, now, study.id, detail)
         return Accepted(study.id, instance.id, new=True)
 
-    def _restore(self, session: Session, instance: InstanceRow, name: str, now: datetime) -> None:
+    def _restore(
+        self, session: Session, instance: InstanceRow, name: str, size_bytes: int, now: datetime
+    ) -> None:
         """The same bytes again: drop the new file, unless the first one has been lost or cut short."""
         if self._spool.holds(instance.file_name, instance.size_bytes):
             self._spool.discard(name)
             return
         instance.file_name = name
-        instance.size_bytes = self._spool.path(name).stat().st_size
+        instance.size_bytes = size_bytes
         detail = f"the file of instance {instance.id} was missing and has been received again"
         record(session, EventKind.INSTANCE_RESTORED, now, instance.study_id, detail)
 

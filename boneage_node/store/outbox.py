@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from sqlalchemy import and_, exists, or_, select, true
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from boneage_node.retry import RetryPolicy
-from boneage_node.spool.folder import Spool
+from boneage_node.spool import Spool
 from boneage_node.traffic.document import DocumentForm
+from boneage_node.traffic.file import StoredFile
 
 from .database import Transactions
 from .leases import Leases, Transition, start_anew
@@ -54,7 +54,7 @@ class DeliveryTask:
         study_id: The study's row.
         destination: Where to, as the settings have it.
         form: What kind of file it is.
-        path: The file to send.
+        file: The file to send.
         sop_class_uid: SOP Class UID of the file; None where it is no DICOM.
         sop_instance_uid: SOP Instance UID of the file; None where it is no DICOM.
         attempts: Which attempt this is, from 1.
@@ -64,7 +64,7 @@ class DeliveryTask:
     study_id: int
     destination: str
     form: DocumentForm
-    path: Path
+    file: StoredFile
     sop_class_uid: str | None
     sop_instance_uid: str | None
     attempts: int
@@ -190,7 +190,7 @@ class Outbox:
             study_id=delivery.study_id,
             destination=delivery.destination,
             form=document.form,
-            path=self._spool.path(document.file_name),
+            file=self._spool.file(document.file_name),
             sop_class_uid=document.sop_class_uid,
             sop_instance_uid=document.sop_instance_uid,
             attempts=delivery.attempts,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session, aliased
 
 from boneage_node.errors import BoneAgeError
 from boneage_node.retry import RetryPolicy
-from boneage_node.spool.folder import Spool
+from boneage_node.spool import Spool
+from boneage_node.traffic.file import StoredFile
 
 from .database import Transactions, insert_if_new
 from .history import record
@@ -52,11 +52,11 @@ class LeaseLost(BoneAgeError):  # noqa: N818 - reads as the sentence it is
 
 @dataclass(frozen=True)
 class StoredInstance:
-    """An instance of a study and where its file is.
+    """An instance of a study and its file.
 
     Attributes:
         id: Its row.
-        path: Its file in the spool.
+        file: Its file.
         sop_class_uid: SOP Class UID.
         sop_instance_uid: SOP Instance UID.
         series_instance_uid: Series Instance UID.
@@ -66,7 +66,7 @@ class StoredInstance:
     """
 
     id: int
-    path: Path
+    file: StoredFile
     sop_class_uid: str
     sop_instance_uid: str
     series_instance_uid: str
@@ -232,7 +232,7 @@ class Queue:
             study_id: tuple(
                 StoredInstance(
                     id=row.id,
-                    path=self._spool.path(row.file_name),
+                    file=self._spool.file(row.file_name),
                     sop_class_uid=row.sop_class_uid,
                     sop_instance_uid=row.sop_instance_uid,
                     series_instance_uid=row.series_instance_uid,

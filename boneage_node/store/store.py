@@ -11,7 +11,7 @@ from typing import Self
 
 from sqlalchemy import Engine, select
 
-from boneage_node.spool.folder import Spool
+from boneage_node.spool import FolderSpool, Spool
 
 from . import database
 from .commitment_requests import CommitmentRequests
@@ -86,7 +86,7 @@ class Store:
                 database.migrate(engine)
             else:
                 database.require_current_schema(engine)
-            return cls(engine, Spool(spool_dir, reserve_bytes))
+            return cls(engine, FolderSpool(spool_dir, reserve_bytes))
         except BaseException:
             engine.dispose()
             raise
@@ -102,7 +102,7 @@ class Store:
             How many were removed.
         """
         removed = 0
-        for names in _batches(self.spool.names(older_than_seconds), _SWEEP_BATCH):
+        for names in _batches(self.spool.keys(older_than_seconds), _SWEEP_BATCH):
             with self._transactions.reading() as session:
                 known = {
                     *session.scalars(select(InstanceRow.file_name).where(InstanceRow.file_name.in_(names))),

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from boneage_node.errors import BoneAgeError
-from boneage_node.spool.folder import Spool
+from boneage_node.spool import Spool
 from boneage_node.traffic.document import DocumentForm
+from boneage_node.traffic.file import StoredFile
 from boneage_node.traffic.result import Result
 
 from .commitments import CommitmentDetail, commitments_of, reopen_unanswered
@@ -73,10 +73,10 @@ class StudySummary:
 
 @dataclass(frozen=True)
 class InstanceDetail:
-    """A received instance; ``path`` is its file, times are UTC."""
+    """A received instance; times are UTC."""
 
     id: int
-    path: Path
+    file: StoredFile
     sop_class_uid: str
     sop_instance_uid: str
     series_instance_uid: str
@@ -104,13 +104,13 @@ class JobDetail:
 
 @dataclass(frozen=True)
 class DocumentDetail:
-    """An object made of a report; ``path`` is its file, the UIDs are None where it is no DICOM."""
+    """An object made of a report; the UIDs are None where it is no DICOM."""
 
     id: int
     form: DocumentForm
     sop_class_uid: str | None
     sop_instance_uid: str | None
-    path: Path
+    file: StoredFile
 
 
 @dataclass(frozen=True)
@@ -277,11 +277,11 @@ class Studies:
             return _summaries(session, session.scalars(query).all())
 
     def _instance(self, row: InstanceRow) -> InstanceDetail:
-        return InstanceDetail(path=self._spool.path(row.file_name), **_values(InstanceDetail, row))
+        return InstanceDetail(file=self._spool.file(row.file_name), **_values(InstanceDetail, row))
 
     def _report(self, session: Session, row: ReportRow) -> ReportDetail:
         documents = [
-            DocumentDetail(path=self._spool.path(item.file_name), **_values(DocumentDetail, item))
+            DocumentDetail(file=self._spool.file(item.file_name), **_values(DocumentDetail, item))
             for item in _rows(session, DocumentRow, report_id=row.id)
         ]
         return ReportDetail(documents=documents, **_values(ReportDetail, row))

@@ -15,10 +15,11 @@ from textwrap import dedent
 
 import pytest
 from sqlalchemy import text
-from support.store import STUDY, attempts, claim_one, new_report, queue_study, receive
+from support.store import STUDY, attempts, claim_one, content, new_report, queue_study, receive
 from support.waiting import PATIENCE_SECONDS, eventually
 
-from boneage_node.store import Spool, Store, StudyState, open_engine
+from boneage_node.spool import FolderSpool
+from boneage_node.store import Store, StudyState, open_engine
 
 TESTS = Path(__file__).parent.parent
 
@@ -197,13 +198,13 @@ def test_many_associations_send_the_same_objects_at_once(store: Store) -> None:
         accepted = list(pool.map(lambda ids: receive(store, study=ids[0], instance=ids[1]), sendings))
     assert sum(item.new for item in accepted) == len(objects)
     assert len({item.instance_id for item in accepted}) == len(objects)
-    assert len(list(store.spool.names(0))) == len(objects)
+    assert len(list(store.spool.keys(0))) == len(objects)
     assert store.studies.counts()["receiving"] == 3
 
 
 KILLED = {
     "once the file is linked": """
-        class Dying(Spool):
+        class Dying(FolderSpool):
             def keep(self, incoming):
                 super().keep(incoming)
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -231,7 +232,7 @@ def test_killed_before_the_commit_leaves_no_trace(
     script = "store = open_store()" + dedent(KILLED[when]) + "receive(store)\nsay('acknowledged')\n"
     with processes(1, script, database_url, tmp_path) as (receiver,):
         assert receiver.end(by_signal=signal.SIGKILL) == []
-    assert len(list(store.spool.names(0))) == 1, "the file had been linked"
+    assert len(list(store.spool.keys(0))) == 1, "the file had been linked"
     assert store.sweep_orphans(older_than_seconds=0) == 1
     assert store.spool.sweep_incoming(older_than_seconds=0) == 1
     assert [path for path in (tmp_path / "spool").rglob("*") if path.is_file()] == []
@@ -261,11 +262,11 @@ def test_killed_anywhere_loses_nothing_it_acknowledged(
     assert acknowledged == list(range(len(acknowledged)))
     for number in acknowledged:
         (instance,) = store.studies.show(f"1.2.{number}").instances
-        assert instance.path.read_bytes() == str(number).encode()
+        assert content(instance.file) == str(number).encode()
     # At most one more: committed, but killed before it could say so.
     filed = store.studies.counts()["receiving"]
     assert filed - len(acknowledged) in {0, 1}
-    assert len(list(store.spool.names(0))) == filed
+    assert len(list(store.spool.keys(0))) == filed
 
 
 def test_a_killed_workers_study_is_read_by_another_once(
@@ -311,5 +312,5 @@ def test_a_second_store_sees_what_the_first_committed(
 ) -> None:
     accepted = receive(store)
     engine = open_engine(database_url)
-    with Store(engine, Spool(tmp_path / "spool")) as second:
+    with Store(engine, FolderSpool(tmp_path / "spool")) as second:
         assert second.studies.show(accepted.study_id) == store.studies.show(STUDY)

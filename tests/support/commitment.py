@@ -16,12 +16,12 @@ from boneage_node.exchange.commitment import Commitments, Desk
 from boneage_node.exchange.deliveries import Deliveries
 from boneage_node.net.listening import ReceiverSettings
 from boneage_node.settings import Settings, load_settings
+from boneage_node.spool import FolderSpool
 from boneage_node.store import (
     DocumentForm,
     NewDocument,
     NewReport,
     ReportKind,
-    Spool,
     Store,
     StudyDetail,
     migrate,
@@ -98,7 +98,7 @@ def small_node(folder: Path, *, port: int = 0, **settings: Any) -> Iterator[Smal
     engine = open_engine(loaded.database)
     migrate(engine)
     clock = Clock()
-    with Store(engine, Spool(loaded.spool_dir, reserve_bytes=0), clock) as store:
+    with Store(engine, FolderSpool(loaded.spool_dir, reserve_bytes=0), clock) as store:
         listening = ReceiverSettings(port=port, reserve_bytes=0)
         receiver = serve(listening, store.intake, store.spool.incoming_dir, Desk(loaded, store))
         try:

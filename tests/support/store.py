@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from boneage_node.retry import RetryPolicy
+from boneage_node.spool import FolderSpool
 from boneage_node.store import (
     Accepted,
     DocumentForm,
@@ -18,11 +19,11 @@ from boneage_node.store import (
     NewReport,
     Received,
     ReportKind,
-    Spool,
     Store,
     migrate,
     open_engine,
 )
+from boneage_node.traffic.file import StoredFile
 from boneage_node.traffic.result import Result, ResultStatus
 
 STUDY = "1.2.826.0.1.3680043.10.1.1"
@@ -62,7 +63,7 @@ def clock() -> Clock:
 def store(database_url: str, tmp_path: Path, clock: Clock) -> Iterator[Store]:
     engine = open_engine(database_url)
     migrate(engine)
-    with Store(engine, Spool(tmp_path / "spool", reserve_bytes=0), clock) as store:
+    with Store(engine, FolderSpool(tmp_path / "spool", reserve_bytes=0), clock) as store:
         yield store
 
 
@@ -90,6 +91,12 @@ def receive(
         return store.intake.accept(incoming, received, quiet_seconds)
     finally:
         incoming.unlink()
+
+
+def content(file: StoredFile) -> bytes:
+    """The bytes of a file that the store handed out."""
+    with file.open() as opened:
+        return opened.read()
 
 
 def queue_study(store: Store, study: str = STUDY, data: bytes = b"pixels") -> int:

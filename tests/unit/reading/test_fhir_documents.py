@@ -13,7 +13,6 @@ from boneage_node.radiograph import choose_hand_image
 from boneage_node.reading.reporter import Reporter
 from boneage_node.settings import load_settings
 from boneage_node.store import DocumentForm, NewReport, Store
-from boneage_node.traffic.file import LocalFile
 
 FHIR_TO = ("https://fhir.example/r4", "/var/lib/bone-ages")
 
@@ -29,7 +28,7 @@ def refused(store: Store, content: bytes, **settings: object) -> NewReport:
     queue_study(store, data=content)
     job = claim_one(store)
     refusal = Refusal(ReasonCode.UNREADABLE_FILE)
-    choice = choose_hand_image([LocalFile(job.instances[0].path)])
+    choice = choose_hand_image([job.instances[0].file])
     return Reporter(load_settings(**settings), store).report(job, choice, refusal)
 
 

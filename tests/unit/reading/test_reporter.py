@@ -22,7 +22,6 @@ from boneage_node.radiograph import choose_hand_image
 from boneage_node.reading.reporter import Reporter
 from boneage_node.settings import load_settings
 from boneage_node.store import DocumentForm, ReportDetail, Store
-from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.result import EarlierBoneAge
 
 BOY = replace(ASSESSMENT, sex=Sex.MALE)
@@ -44,7 +43,7 @@ def read(
     else:
         queue_study(store, uid, (tmp_path / "image.dcm").read_bytes())
     job = claim_one(store)
-    choice = choose_hand_image([LocalFile(instance.path) for instance in job.instances])
+    choice = choose_hand_image([instance.file for instance in job.instances])
     reporter = Reporter(load_settings(**{"send_to": ["PACS@pacs:104"], **settings}), store)
     store.queue.complete(job, "worker-1", [reporter.report(job, choice, answer)])
     return store.studies.show(uid).reports[-1]
@@ -53,7 +52,8 @@ def read(
 def dicom(report: ReportDetail, form: DocumentForm) -> Dataset:
     document = report.document(form)
     assert document is not None
-    return dcmread(document.path)
+    with document.file.open() as file:
+        return dcmread(file)
 
 
 def next_study(image: Dataset, days: int) -> Dataset:
@@ -93,9 +93,9 @@ def test_a_report_opens_no_file_again(store: Store, tmp_path: Path, image: Datas
     image.save_as(tmp_path / "image.dcm")
     queue_study(store, str(image.StudyInstanceUID), (tmp_path / "image.dcm").read_bytes())
     job = claim_one(store)
-    choice = choose_hand_image([LocalFile(instance.path) for instance in job.instances])
+    choice = choose_hand_image([instance.file for instance in job.instances])
     for instance in job.instances:
-        instance.path.unlink()
+        store.spool.discard(instance.file.key)
     reporter = Reporter(load_settings(send_to=["PACS@pacs:104"]), store)
     assert len(reporter.report(job, choice, BOY).documents) == 2
 
@@ -144,7 +144,7 @@ def test_the_same_reading_again_is_no_second_report(store: Store, tmp_path: Path
     for _ in range(2):
         read(store, tmp_path, image)
     assert len(store.studies.show(str(image.StudyInstanceUID)).reports) == 1
-    assert len(list(store.spool.names(0))) == 3  # the image, its report, its picture
+    assert len(list(store.spool.keys(0))) == 3  # the image, its report, its picture
 
 
 def test_a_study_that_comes_back_to_an_answer_says_it_anew(

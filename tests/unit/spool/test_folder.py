@@ -9,21 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from boneage_node.store import Spool, SpoolFull
+from boneage_node.spool import FolderSpool, SpoolFull
 
 
 @pytest.fixture
-def spool(tmp_path: Path) -> Spool:
-    return Spool(tmp_path / "spool", reserve_bytes=0)
+def spool(tmp_path: Path) -> FolderSpool:
+    return FolderSpool(tmp_path / "spool", reserve_bytes=0)
 
 
-def incoming(spool: Spool, data: bytes = b"bytes as they came") -> Path:
+def incoming(spool: FolderSpool, data: bytes = b"bytes as they came") -> Path:
     path = spool.incoming_dir / "from a peer"
     path.write_bytes(data)
     return path
 
 
-def test_keeps_the_bytes_after_the_incoming_file_is_gone(spool: Spool) -> None:
+def test_keeps_the_bytes_after_the_incoming_file_is_gone(spool: FolderSpool) -> None:
     path = incoming(spool)
     name = spool.keep(path)
     path.unlink()
@@ -31,7 +31,7 @@ def test_keeps_the_bytes_after_the_incoming_file_is_gone(spool: Spool) -> None:
     assert spool.path(name).parent.name == name[:2]
 
 
-def test_copies_where_a_hard_link_is_impossible(spool: Spool) -> None:
+def test_copies_where_a_hard_link_is_impossible(spool: FolderSpool) -> None:
     other = Path("/dev/shm")
     if not other.is_dir() or other.stat().st_dev == spool.root.stat().st_dev:
         pytest.skip("no second file system here")
@@ -46,7 +46,7 @@ def test_copies_where_a_hard_link_is_impossible(spool: Spool) -> None:
 
 @pytest.mark.parametrize("way", ["keep", "write"])
 def test_file_and_folder_are_synced_before_it_returns(
-    spool: Spool, way: str, monkeypatch: pytest.MonkeyPatch
+    spool: FolderSpool, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
     real_fsync = os.fsync
@@ -63,14 +63,14 @@ def test_file_and_folder_are_synced_before_it_returns(
 
 
 def test_refuses_to_dip_into_the_reserve_and_keeps_it_for_reports(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "spool", reserve_bytes=2**62)
+    spool = FolderSpool(tmp_path / "spool", reserve_bytes=2**62)
     with pytest.raises(SpoolFull, match="in reserve") as full:
         spool.keep(incoming(spool))
     assert isinstance(full.value, OSError)
     assert full.value.errno == errno.ENOSPC
-    assert list(spool.names(0)) == []
+    assert list(spool.keys(0)) == []
     name = spool.write(b"report")
-    assert list(spool.names(0)) == [name]
+    assert list(spool.keys(0)) == [name]
 
 
 def test_a_full_file_system_leaves_no_half_file(tmp_path: Path) -> None:
@@ -80,10 +80,10 @@ def test_a_full_file_system_leaves_no_half_file(tmp_path: Path) -> None:
     if mounted.returncode != 0:
         pytest.skip("mounting a small file system is not allowed here")
     try:
-        spool = Spool(disk / "spool", reserve_bytes=0)
+        spool = FolderSpool(disk / "spool", reserve_bytes=0)
         with pytest.raises(SpoolFull, match="file system is full"):
             spool.write(bytes(512 * 1024))
-        assert list(spool.names(0)) == []
+        assert list(spool.keys(0)) == []
         spool.write(b"small enough")
     finally:
         subprocess.run(["umount", disk], check=True)
@@ -92,35 +92,35 @@ def test_a_full_file_system_leaves_no_half_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["../../etc/passwd", "a/b", "", "A" * 32 + ".dcm", "0" * 32 + ".dcm\n", "\0"]
 )
-def test_no_path_is_built_from_anything_but_its_own_names(spool: Spool, name: str) -> None:
-    with pytest.raises(ValueError, match="not a file name of the spool"):
+def test_no_path_is_built_from_anything_but_its_own_names(spool: FolderSpool, name: str) -> None:
+    with pytest.raises(ValueError, match="not a key of the spool"):
         spool.path(name)
 
 
-def test_is_closed_to_other_users(spool: Spool) -> None:
+def test_is_closed_to_other_users(spool: FolderSpool) -> None:
     assert spool.root.stat().st_mode & 0o077 == 0
     assert spool.path(spool.write(b"report")).parent.stat().st_mode & 0o077 == 0
 
 
-def test_discarding_twice_is_harmless(spool: Spool) -> None:
+def test_discarding_twice_is_harmless(spool: FolderSpool) -> None:
     name = spool.write(b"report")
     spool.discard(name)
     spool.discard(name)
     assert not spool.path(name).exists()
 
 
-def test_sweeps_what_dead_senders_left_and_spares_what_is_still_coming(spool: Spool) -> None:
+def test_sweeps_what_dead_senders_left_and_spares_what_is_still_coming(spool: FolderSpool) -> None:
     incoming(spool)
     assert spool.sweep_incoming(older_than_seconds=600) == 0
     assert spool.sweep_incoming(older_than_seconds=0) == 1
     assert list(spool.incoming_dir.iterdir()) == []
 
 
-def test_lists_only_files_that_have_been_here_long_enough_and_are_its_own(spool: Spool) -> None:
+def test_lists_only_files_that_have_been_here_long_enough_and_are_its_own(spool: FolderSpool) -> None:
     path = incoming(spool)
     os.utime(path, (0, 0))  # Written long ago, kept just now.
     name = spool.keep(path)
     (spool.root / "note.txt").write_text("an administrator's")
     (spool.path(name).parent / "note.txt").write_text("an administrator's")
-    assert list(spool.names(older_than_seconds=600)) == []
-    assert list(spool.names(older_than_seconds=0)) == [name]
+    assert list(spool.keys(older_than_seconds=600)) == []
+    assert list(spool.keys(older_than_seconds=0)) == [name]

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from support.store import DX, SR, STUDY, Clock, attempts, receive
 
+from boneage_node.spool import SpoolFull
 from boneage_node.store import (
     CommitmentRequest,
     FailureReason,
     ReferencedSop,
-    SpoolFull,
     Status,
     Store,
     TooManyRequests,
@@ -28,7 +28,7 @@ def ask(store: Store, *instances: tuple[str, str], transaction: str = "2.25.900"
 
 
 def file_of(store: Store) -> Path:
-    return store.studies.show(STUDY).instances[0].path
+    return store.spool.path(store.studies.show(STUDY).instances[0].file.key)
 
 
 def not_kept(store: Store, *instances: tuple[str, str]) -> list[int | None]:

@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from support.postgresql import PostgreSQL
-from support.store import DX, STUDY, Clock, attempts, claim_one, new_report, queue_study, receive
+from support.store import DX, STUDY, Clock, attempts, claim_one, content, new_report, queue_study, receive
 
-from boneage_node.store import NotAcceptable, Spool, SpoolFull, Store, StudyState
+from boneage_node.spool import FolderSpool, SpoolFull
+from boneage_node.store import NotAcceptable, Store, StudyState
 
 
 def events_of(store: Store) -> list[str]:
@@ -26,7 +27,7 @@ def test_files_an_instance_with_all_that_is_known_of_it(store: Store, clock: Clo
     assert (study.study_instance_uid, study.state) == (STUDY, StudyState.RECEIVING)
     (instance,) = study.instances
     assert instance.id == accepted.instance_id
-    assert instance.path.read_bytes() == b"some bytes"
+    assert content(instance.file) == b"some bytes"
     assert instance.size_bytes == 10
     assert instance.sha256 == hashlib.sha256(b"some bytes").hexdigest()
     assert (instance.sop_class_uid, instance.calling_ae_title) == (DX, "MODALITY")
@@ -40,7 +41,7 @@ def test_the_same_bytes_again_change_nothing(store: Store) -> None:
     first = receive(store)
     again = receive(store)
     assert again == type(first)(first.study_id, first.instance_id, new=False)
-    assert len(list(store.spool.names(0))) == 1
+    assert len(list(store.spool.keys(0))) == 1
     assert events_of(store) == ["instance-received"]
 
 
@@ -67,18 +68,18 @@ def test_other_bytes_under_the_same_uid_are_kept_beside_and_noted(store: Store) 
     assert second.new
     assert second.instance_id != first.instance_id
     study = store.studies.show(STUDY)
-    assert [instance.path.read_bytes() for instance in study.instances] == [b"first", b"second"]
+    assert [content(instance.file) for instance in study.instances] == [b"first", b"second"]
     assert events_of(store) == ["instance-received", "instance-received", "instance-conflict"]
     assert "pixels" not in study.events[-1].detail
 
 
 def test_the_same_bytes_mend_a_file_that_was_lost(store: Store) -> None:
     first = receive(store)
-    store.studies.show(STUDY).instances[0].path.unlink()
+    store.spool.discard(store.studies.show(STUDY).instances[0].file.key)
     assert not receive(store).new
     (instance,) = store.studies.show(STUDY).instances
     assert instance.id == first.instance_id
-    assert instance.path.read_bytes() == b"pixels"
+    assert content(instance.file) == b"pixels"
     assert events_of(store) == ["instance-received", "instance-restored"]
 
 
@@ -101,15 +102,15 @@ def test_refuses_what_is_no_uid_or_ae_title_and_keeps_no_trace(store: Store, uid
         with pytest.raises(NotAcceptable) as refusal:
             receive(store, **{where: uid}, calling_ae_title=ae_title)  # type: ignore[arg-type]
         assert not uid or uid not in str(refusal.value)
-    assert list(store.spool.names(0)) == []
+    assert list(store.spool.keys(0)) == []
     assert store.studies.list() == []
 
 
 def test_a_full_spool_refuses_and_keeps_no_trace(store: Store, clock: Clock) -> None:
-    full = Store(store.engine, Spool(store.spool.root, reserve_bytes=2**62), clock)
+    full = Store(store.engine, FolderSpool(store.spool.root, reserve_bytes=2**62), clock)
     with pytest.raises(SpoolFull):
         receive(full)
-    assert list(store.spool.names(0)) == []
+    assert list(store.spool.keys(0)) == []
     assert store.studies.list() == []
 
 
@@ -122,7 +123,7 @@ def test_a_database_that_fails_leaves_no_file(store: Store) -> None:
     with pytest.raises(OperationalError):
         receive(store)
     event.remove(store.engine, "before_cursor_execute", fail)
-    assert list(store.spool.names(0)) == []
+    assert list(store.spool.keys(0)) == []
     assert receive(store).new
 
 
@@ -142,7 +143,7 @@ def test_a_commit_that_fails_leaves_the_file_to_the_sweep(store: Store) -> None:
     with pytest.raises(OperationalError):
         receive(store)
     event.remove(store.engine, "commit", fail)
-    assert len(list(store.spool.names(0))) == 1
+    assert len(list(store.spool.keys(0))) == 1
     assert store.sweep_orphans(older_than_seconds=600) == 0
     assert store.sweep_orphans(older_than_seconds=0) == 1
 
@@ -152,9 +153,9 @@ def test_the_sweep_spares_instances_and_reports(store: Store) -> None:
     job = claim_one(store)
     store.queue.complete(job, "worker-1", [new_report(store, job)])
     store.spool.write(b"orphan")
-    assert len(list(store.spool.names(0))) == 3
+    assert len(list(store.spool.keys(0))) == 3
     assert store.sweep_orphans(older_than_seconds=0) == 1
-    assert len(list(store.spool.names(0))) == 2
+    assert len(list(store.spool.keys(0))) == 2
 
 
 def test_a_study_settles_after_its_quiet_time_alone(store: Store, clock: Clock) -> None:

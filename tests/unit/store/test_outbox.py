@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.store import SR, STUDY, Clock, attempts, claim_one, new_report, queue_study
+from support.store import SR, STUDY, Clock, attempts, claim_one, content, new_report, queue_study
 
 from boneage_node.store import DeliveryTask, Status, Store
 
@@ -33,7 +33,7 @@ def kinds(store: Store) -> list[str]:
 def test_a_task_says_all_that_the_sender_needs(store: Store) -> None:
     report(store, "2.25.1")
     (task,) = store.outbox.claim(None, 10, 60, attempts())
-    assert task.path.read_bytes() == b"report 2.25.1"
+    assert content(task.file) == b"report 2.25.1"
     assert (task.destination, task.sop_class_uid, task.sop_instance_uid) == (HERE, SR, "2.25.1")
     assert task.attempts == 1
     assert store.outbox.claim(None, 10, 60, attempts()) == []

@@ -13,6 +13,7 @@ from support.store import (
     Clock,
     attempts,
     claim_one,
+    content,
     new_report,
     queue_study,
     receive,
@@ -58,7 +59,7 @@ def test_a_claimed_job_names_the_files_to_read(store: Store, clock: Clock) -> No
     job = claim_one(store)
     assert (job.study_instance_uid, job.attempts) == (STUDY, 1)
     assert job.leased_until == clock.now + timedelta(seconds=60)
-    assert [instance.path.read_bytes() for instance in job.instances] == [b"first", b"second"]
+    assert [content(instance.file) for instance in job.instances] == [b"first", b"second"]
     assert state(store) == StudyState.READING
 
 
@@ -87,7 +88,7 @@ def test_completing_stores_reports_and_deliveries(store: Store, clock: Clock) ->
     (stored,) = study.reports
     (document,) = stored.documents
     assert document == stored.document(DocumentForm.SR)
-    assert document.path.read_bytes() == b"report 2.25.1"
+    assert content(document.file) == b"report 2.25.1"
     assert (document.sop_class_uid, document.sop_instance_uid) == (SR, "2.25.1")
     assert (stored.kind, stored.result) == (ReportKind.ASSESSMENT, report.result)
     assert [delivery.destination for delivery in study.deliveries] == [HERE, "OTHER@pacs:104"]
@@ -116,7 +117,7 @@ def test_the_same_reading_again_is_not_sent_a_second_time(store: Store) -> None:
         store.studies.retry(STUDY)
     study = store.studies.show(STUDY)
     assert (len(study.reports), len(study.deliveries)) == (1, 1)
-    assert len(list(store.spool.names(0))) == 2  # The instance and one report.
+    assert len(list(store.spool.keys(0))) == 2  # The instance and one report.
 
 
 def test_completing_is_all_or_nothing(store: Store) -> None:
