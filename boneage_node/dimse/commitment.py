@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from io import BytesIO
-
 from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pynetdicom import build_context
-from pynetdicom.dimse_primitives import N_ACTION, N_EVENT_REPORT
-from pynetdicom.dsutils import decode
 from pynetdicom.presentation import PresentationContext
 
 from boneage_node.traffic.commitment import (
@@ -25,13 +21,14 @@ from .contexts import STORAGE_COMMITMENT, UNCOMPRESSED
 from .identifiers import text
 from .status import RequestError, StatusCode
 from .wire.bounds import BoundedBytes
+from .wire.requests import DataSetTooLong, NormalizedRequest
 
 STORAGE_COMMITMENT_INSTANCE = uid.UID("1.2.840.10008.1.20.1.1")
-"""The well-known SOP Instance to which every request and report refers."""
+"""The well-known SOP Instance to which every request and result refers."""
 REQUEST_ACTION = 1
 ALL_COMMITTED_EVENT, SOME_FAILED_EVENT = 1, 2
 MAX_REFERENCES = 2000
-"""Objects that one request or report may name."""
+"""Objects that one request or result may refer to."""
 
 
 class CommitmentStatus(StatusCode):
@@ -56,19 +53,19 @@ class CommitmentStatus(StatusCode):
 
 
 class CommitmentError(RequestError[CommitmentStatus]):
-    """A storage commitment request or report that is answered with a failure."""
+    """A storage commitment request or result that is answered with a failure."""
 
 
 def commitment_context() -> PresentationContext:
-    """The presentation context that is proposed and accepted."""
+    """Return the presentation context that is proposed and accepted."""
     context = build_context(STORAGE_COMMITMENT, list(UNCOMPRESSED))
-    # Whoever answers a request calls as SCP, on an association of its own; so both roles are taken.
+    # The result may come on an association that its sender opens as SCP; so both roles are taken.
     context.scu_role = context.scp_role = True
     return context
 
 
 def to_action_information(request: CommitmentRequest) -> Dataset:
-    """The data set of an N-ACTION."""
+    """Encode a request as the data set of an N-ACTION."""
     information = Dataset()
     information.TransactionUID = request.transaction_uid
     information.ReferencedSOPSequence = [_item(referenced) for referenced in request.references]
@@ -76,7 +73,7 @@ def to_action_information(request: CommitmentRequest) -> Dataset:
 
 
 def to_event_information(result: CommitmentResult) -> tuple[int, Dataset]:
-    """The event type and the data set of an N-EVENT-REPORT."""
+    """Encode a result as event type and data set of an N-EVENT-REPORT."""
     information = Dataset()
     information.TransactionUID = result.transaction_uid
     if result.committed or not result.failed:
@@ -92,16 +89,16 @@ def to_event_information(result: CommitmentResult) -> tuple[int, Dataset]:
     return SOME_FAILED_EVENT, information
 
 
-def read_request(request: N_ACTION, transfer_syntax: uid.UID, calling_ae_title: str) -> CommitmentRequest:
-    """What a peer asks for.
+def read_request(message: NormalizedRequest, calling_ae_title: str) -> CommitmentRequest:
+    """Read the request of a peer from its N-ACTION.
 
     Raises:
         CommitmentError: It is no request that can be answered.
     """
-    _check_target(request.RequestedSOPClassUID, request.RequestedSOPInstanceUID)
-    if request.ActionTypeID != REQUEST_ACTION:
+    _check_target(message)
+    if message.type_id != REQUEST_ACTION:
         raise CommitmentError(CommitmentStatus.NO_SUCH_ACTION, "The only action is 1, request commitment")
-    information = _decode(request.ActionInformation, transfer_syntax)
+    information = _decode(message)
     transaction_uid = _uid(information, "TransactionUID")
     references = _references(information, "ReferencedSOPSequence")
     if not references:
@@ -111,19 +108,19 @@ def read_request(request: N_ACTION, transfer_syntax: uid.UID, calling_ae_title: 
     )
 
 
-def read_report(report: N_EVENT_REPORT, transfer_syntax: uid.UID) -> CommitmentResult:
-    """The result that a peer reports.
+def read_result(message: NormalizedRequest) -> CommitmentResult:
+    """Read the result of a request from the peer's N-EVENT-REPORT.
 
     Raises:
         CommitmentError: It is no result that can be understood.
     """
-    _check_target(report.AffectedSOPClassUID, report.AffectedSOPInstanceUID)
-    if report.EventTypeID not in (ALL_COMMITTED_EVENT, SOME_FAILED_EVENT):
+    _check_target(message)
+    if message.type_id not in (ALL_COMMITTED_EVENT, SOME_FAILED_EVENT):
         raise CommitmentError(CommitmentStatus.NO_SUCH_EVENT_TYPE, "The event types are 1 and 2")
-    information = _decode(report.EventInformation, transfer_syntax)
+    information = _decode(message)
     transaction_uid = _uid(information, "TransactionUID")
     failed = {}
-    if report.EventTypeID == SOME_FAILED_EVENT:
+    if message.type_id == SOME_FAILED_EVENT:
         for referenced, item in _references(information, "FailedSOPSequence"):
             failed[referenced.sop_instance_uid] = FailedReference(referenced, _failure_reason(item))
     committed = {
@@ -138,18 +135,18 @@ def read_report(report: N_EVENT_REPORT, transfer_syntax: uid.UID) -> CommitmentR
     )
 
 
-def _check_target(sop_class: uid.UID | None, instance: uid.UID | None) -> None:
-    if sop_class != STORAGE_COMMITMENT:
+def _check_target(message: NormalizedRequest) -> None:
+    if message.sop_class_uid != STORAGE_COMMITMENT:
         raise CommitmentError(CommitmentStatus.NO_SUCH_SOP_CLASS, "Only of the Storage Commitment Push Model")
-    if instance != STORAGE_COMMITMENT_INSTANCE:
+    if message.sop_instance_uid != STORAGE_COMMITMENT_INSTANCE:
         raise CommitmentError(CommitmentStatus.NO_SUCH_INSTANCE, "Not the well-known SOP Instance")
 
 
-def _decode(data: BytesIO | None, transfer_syntax: uid.UID) -> Dataset:
-    if getattr(data, "too_long", False):
-        raise CommitmentError(CommitmentStatus.RESOURCE_LIMITATION, "The data set is too long")
+def _decode(message: NormalizedRequest) -> Dataset:
     try:
-        return decode(data or BytesIO(), transfer_syntax.is_implicit_VR, transfer_syntax.is_little_endian)
+        return message.decode()
+    except DataSetTooLong as error:
+        raise CommitmentError(CommitmentStatus.RESOURCE_LIMITATION, "The data set is too long") from error
     except Exception as error:  # pydicom raises whatever the bytes bring about
         raise CommitmentError(
             CommitmentStatus.INVALID_ARGUMENT_VALUE, "The data set cannot be parsed"

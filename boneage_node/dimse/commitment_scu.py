@@ -1,18 +1,11 @@
-"""Storage commitment on associations that the node opens: asking a PACS, reporting to a peer that asked."""
+"""Storage commitment on associations that the node opens: its requests, and results for peers."""
 
 from __future__ import annotations
 
-import queue
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from pynetdicom import build_role
-from pynetdicom.association import Association
-from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.dimse_messages import DIMSEMessage
-from pynetdicom.dimse_primitives import C_CANCEL, N_EVENT_REPORT
-from pynetdicom.pdu_primitives import P_DATA
 
 from boneage_node.errors import BoneAgeError
 from boneage_node.net.addresses import Station
@@ -27,25 +20,22 @@ from .commitment import (
     CommitmentError,
     CommitmentStatus,
     commitment_context,
-    read_report,
+    read_result,
     to_action_information,
     to_event_information,
 )
 from .contexts import STORAGE_COMMITMENT
 from .wire.association import DEFAULT_TIMEOUT_SECONDS, open_association
-from .wire.bounds import BoundedBytes
-
-if TYPE_CHECKING:
-    from pynetdicom.dimse_primitives import DimseServiceType
+from .wire.reports import ReportMessages
+from .wire.requests import NormalizedRequest
 
 REQUEST_BATCH = 200
-"""For how many objects one request asks, at most."""
+"""How many objects one request refers to, at most."""
 LINGER_SECONDS = 5.0
-"""How long an association stays open for the answer; a later one comes on an association of its own."""
-_POLL_SECONDS = 0.1
+"""How long an association stays open for the result; a later one comes on an association of its own."""
 
-TakeReport = Callable[[CommitmentResult], bool]
-"""Keeps an answer for good; False where the node made no such request."""
+AcceptResult = Callable[[CommitmentResult], bool]
+"""Keeps a result for good; False where the node made no such request."""
 
 
 class NotSupported(BoneAgeError):  # noqa: N818 - reads as the sentence it is
@@ -65,25 +55,25 @@ class NotTaken(BoneAgeError):  # noqa: N818 - reads as the sentence it is
         super().__init__(sentence)
 
 
-def request_commitment(
-    destination: Station,
+def send_request(
+    station: Station,
     request: CommitmentRequest,
     caller: Caller,
-    take: TakeReport,
-    is_answered: Callable[[], bool],
+    accept_result: AcceptResult,
+    is_done: Callable[[], bool],
     *,
     linger_seconds: float = LINGER_SECONDS,
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
 ) -> None:
-    """Ask a PACS to vouch for objects, and take its answer should it come on the same association.
+    """Request storage commitment of a PACS, and take the result should it come on the same association.
 
     Args:
-        destination: Whom to ask.
-        request: For what.
+        station: The PACS.
+        request: The request.
         caller: How the node calls.
-        take: Keeps an answer.
-        is_answered: Whether all is answered, here or elsewhere.
-        linger_seconds: How long to wait for the answer here.
+        accept_result: Keeps a result.
+        is_done: Whether the result need not be waited for any more.
+        linger_seconds: How long to wait for the result here.
         timeout_seconds: How long to wait for the connection, and for each response.
 
     Raises:
@@ -91,126 +81,61 @@ def request_commitment(
         NotSupported: It does not take such requests.
         NotTaken: It does not take this one.
     """
-    context = commitment_context()
-    with open_association(destination, caller, [context], timeout_seconds) as association:
+
+    def answer(message: NormalizedRequest) -> int:
+        try:
+            known = accept_result(read_result(message))
+        except CommitmentError as error:
+            return error.status
+        return CommitmentStatus.SUCCESS if known else CommitmentStatus.INVALID_ARGUMENT_VALUE
+
+    with open_association(station, caller, [commitment_context()], timeout_seconds) as association:
         if not association.accepted_contexts:
-            raise NotSupported(f"{destination} takes no storage commitment requests.")
-        messages = association.dimse = _Messages(association, take)
-        information = to_action_information(request)
+            raise NotSupported(f"{station} takes no storage commitment requests.")
+        reports = ReportMessages(association, answer)
         status, _ = association.send_n_action(
-            information, REQUEST_ACTION, STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
+            to_action_information(request), REQUEST_ACTION, STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
         )
         if "Status" not in status:  # so does one that would not know where to report
             raise Unreachable(
-                f"{destination} did not respond to the request for storage commitment: "
+                f"{station} did not respond to the request for storage commitment: "
                 "enter this node's AE title, address and port there, and see its log."
             )
-        _require_success(status.Status, destination, "the request for storage commitment")
+        _require_success(status.Status, station, "the request for storage commitment")
         deadline = time.monotonic() + linger_seconds
-        while association.is_established and time.monotonic() < deadline and not is_answered():
-            messages.serve_report()
+        while association.is_established and time.monotonic() < deadline and not is_done():
+            reports.serve()
 
 
-def report_commitment(
-    destination: Station,
-    answer: CommitmentResult,
+def send_result(
+    station: Station,
+    result: CommitmentResult,
     caller: Caller,
     *,
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
 ) -> None:
-    """Report to a peer, on an association to it, what it asked for.
+    """Send a peer the result of its request, on an association that the node opens.
 
     Raises:
         Unreachable: It is not there, does not respond, or does not let the node report.
-        NotTaken: It does not take the report.
+        NotTaken: It does not take the result.
     """
     role = build_role(STORAGE_COMMITMENT, scp_role=True)
-    with open_association(
-        destination, caller, [commitment_context()], timeout_seconds, [role]
-    ) as association:
+    with open_association(station, caller, [commitment_context()], timeout_seconds, [role]) as association:
         if not association.accepted_contexts:
-            raise Unreachable(f"{destination} takes no storage commitment reports: allow them there.")
-        event_type, information = to_event_information(answer)
+            raise Unreachable(f"{station} takes no storage commitment reports: allow them there.")
+        event_type, information = to_event_information(result)
         status, _ = association.send_n_event_report(
             information, event_type, STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
         )
         if "Status" not in status:
-            raise Unreachable(f"{destination} ended the association, or did not respond in time.")
-        _require_success(status.Status, destination, "the storage commitment report")
+            raise Unreachable(f"{station} ended the association, or did not respond in time.")
+        _require_success(status.Status, station, "the storage commitment report")
 
 
-def _require_success(status: int, destination: Station, what: str) -> None:
+def _require_success(status: int, station: Station, what: str) -> None:
     if status != CommitmentStatus.SUCCESS and not 0xB000 <= status <= 0xBFFF:
         raise NotTaken(
-            f"{destination} does not take {what} (status 0x{status:04X}); see its log.",
+            f"{station} does not take {what} (status 0x{status:04X}); see its log.",
             permanent=is_permanent(status),
         )
-
-
-class _Messages(DIMSEServiceProvider):
-    """Keeps reports of the peer apart from its responses, and answers them while somebody waits.
-
-    pynetdicom gives each report a thread of its own, in which it disturbs the one that releases the
-    association.
-
-    Args:
-        association: The association.
-        take: Keeps a report.
-    """
-
-    def __init__(self, association: Association, take: TakeReport) -> None:
-        super().__init__(association)
-        self._take = take
-        self._reports: queue.SimpleQueue[tuple[int, N_EVENT_REPORT]] = queue.SimpleQueue()
-
-    def receive_primitive(self, primitive: P_DATA) -> None:
-        """Take in a P-DATA indication."""
-        try:
-            if self.message is None:
-                self.message = DIMSEMessage()
-                self.message.data_set = BoundedBytes()
-            if not self.message.decode_msg(primitive, self.assoc):
-                return
-            message, self.message = self.message, None
-            received = message.message_to_primitive()
-        except Exception:  # whatever the bytes bring about, the thread must live to abort the association
-            self.dul.event_queue.put("Evt19")
-            return
-        assert message.context_id is not None, "decoded"
-        if isinstance(received, N_EVENT_REPORT) and received.is_valid_request:
-            self._reports.put((message.context_id, received))
-        elif not isinstance(received, C_CANCEL):
-            self.msg_queue.put((message.context_id, received))
-
-    def get_msg(self, block: bool = False) -> tuple[None, None] | tuple[int, DimseServiceType]:
-        """The next response. A peer may report before it responds, and wait with its response meanwhile."""
-        if not block:
-            return super().get_msg()
-        deadline = time.monotonic() + (self.dimse_timeout or DEFAULT_TIMEOUT_SECONDS)
-        while self.msg_queue.empty() and time.monotonic() < deadline:
-            self.serve_report()
-        return super().get_msg()
-
-    def serve_report(self) -> None:
-        """Wait a moment for a report, and answer it."""
-        try:
-            context_id, report = self._reports.get(timeout=_POLL_SECONDS)
-        except queue.Empty:
-            return
-        response = N_EVENT_REPORT()
-        response.MessageIDBeingRespondedTo = report.MessageID
-        response.AffectedSOPClassUID = report.AffectedSOPClassUID
-        response.AffectedSOPInstanceUID = report.AffectedSOPInstanceUID
-        response.EventTypeID = report.EventTypeID
-        response.Status = int(self._status_of(context_id, report))
-        self.send_msg(response, context_id)
-
-    def _status_of(self, context_id: int, report: N_EVENT_REPORT) -> CommitmentStatus:
-        try:
-            syntax = self.assoc._accepted_cx[context_id].transfer_syntax[0]
-            known = self._take(read_report(report, syntax))
-        except CommitmentError as error:
-            return error.status
-        except KeyError:  # on a context that is none
-            return CommitmentStatus.INVALID_ARGUMENT_VALUE
-        return CommitmentStatus.SUCCESS if known else CommitmentStatus.INVALID_ARGUMENT_VALUE

@@ -12,28 +12,28 @@ import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol
 
-import structlog
 from pydicom.uid import UID
 from pynetdicom import AE, evt
-from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 
 from boneage_node.about import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from boneage_node.logs import get_logger
 from boneage_node.net.listening import ReceiverSettings
 from boneage_node.traffic.received import Accepted, NotAcceptable, Received
 
 from .commitment import commitment_context
-from .commitment_scp import CommitmentDesk, handle_action, handle_report
+from .commitment_scp import CommitmentHandler, handle_action, handle_report
 from .contexts import accepted_contexts
 from .identifiers import read_uids
 from .status import Status, StoreError
-from .wire.bounds import MAX_PDU_BYTES, IncomingFile
+from .wire.bounds import MAX_PDU_BYTES
+from .wire.requests import StoreRequest
 from .wire.server import OpenAssociations, Server
 from .wire.toolkit import configure_pynetdicom, receiving_process
 
-_log = structlog.get_logger(__name__)
+_log = get_logger()
 
 
 class InstanceSink(Protocol):
@@ -86,7 +86,10 @@ class Receiver:
 
 
 def serve(
-    settings: ReceiverSettings, sink: InstanceSink, incoming_dir: Path, desk: CommitmentDesk | None = None
+    settings: ReceiverSettings,
+    sink: InstanceSink,
+    incoming_dir: Path,
+    commitment: CommitmentHandler | None = None,
 ) -> Receiver:
     """Start the receiver; it runs in threads of its own.
 
@@ -97,8 +100,8 @@ def serve(
         settings: How to listen and whom to let in.
         sink: Where instances go.
         incoming_dir: Folder for files on their way in, on the sink's file system.
-        desk: Where requests for storage commitment and answers to the node's own go; without it, none are
-            taken.
+        commitment: Where requests for storage commitment and results of the node's own go; without it, none
+            are taken.
 
     Returns:
         The running receiver.
@@ -126,10 +129,10 @@ def serve(
         (evt.EVT_RELEASED, handle_released, [sink, open_associations]),
         (evt.EVT_ABORTED, handle_aborted, [open_associations]),
     ]
-    if desk is not None:
+    if commitment is not None:
         contexts.append(commitment_context())
-        handlers.append((evt.EVT_N_ACTION, handle_action, [desk, open_associations]))
-        handlers.append((evt.EVT_N_EVENT_REPORT, handle_report, [desk, open_associations]))
+        handlers.append((evt.EVT_N_ACTION, handle_action, [commitment, open_associations]))
+        handlers.append((evt.EVT_N_EVENT_REPORT, handle_report, [commitment, open_associations]))
     server = Server(ae, settings, contexts, handlers, open_associations)
     process = ExitStack()
     process.enter_context(receiving_process(incoming_dir))
@@ -147,7 +150,7 @@ def serve(
 def handle_accepted(event: Event, open_associations: OpenAssociations) -> None:
     """Log who has come."""
     _log.info(
-        "association_accepted",
+        "association accepted",
         association=open_associations[event.assoc].number,
         calling_ae_title=event.assoc.requestor.ae_title,
         address=event.assoc.requestor.address,
@@ -168,7 +171,7 @@ def handle_store(
         accepted = _store(event, settings, sink)
     except StoreError as refusal:
         _log.warning(
-            "instance_refused",
+            "instance refused",
             association=association.number,
             status=f"0x{refusal.status:04X}",
             comment=refusal.comment,
@@ -177,7 +180,7 @@ def handle_store(
         return refusal.to_dataset()
     association.study_ids.add(accepted.study_id)
     _log.info(
-        "instance_received",
+        "instance received",
         association=association.number,
         study=accepted.study_id,
         instance=accepted.instance_id,
@@ -189,28 +192,28 @@ def handle_store(
 def handle_released(event: Event, sink: InstanceSink, open_associations: OpenAssociations) -> None:
     """Tell the sink that the sender is done."""
     association = open_associations[event.assoc]
-    _log.info("association_released", association=association.number, studies=len(association.study_ids))
+    _log.info("association released", association=association.number, studies=len(association.study_ids))
     if association.study_ids:
         try:
             sink.association_released(association.study_ids)
         except Exception as error:  # any database error: the quiet time settles the studies all the same
-            _log.warning("release_not_noted", association=association.number, error=type(error).__name__)
+            _log.warning("release not noted", association=association.number, error=type(error).__name__)
 
 
 def handle_aborted(event: Event, open_associations: OpenAssociations) -> None:
     """Log it. More may come on another association, so the quiet time settles the studies."""
-    _log.warning("association_aborted", association=open_associations[event.assoc].number)
+    _log.warning("association aborted", association=open_associations[event.assoc].number)
 
 
 def _store(event: Event, settings: ReceiverSettings, sink: InstanceSink) -> Accepted:
-    request = cast(C_STORE, event.request)
-    if request.AffectedSOPClassUID != event.context.abstract_syntax:
+    request = StoreRequest.of(event)
+    if request.sop_class_uid != event.context.abstract_syntax:
         raise StoreError(Status.SOP_CLASS_NOT_SUPPORTED, "Another SOP class than the presentation context's")
-    path = cast(IncomingFile, request._dataset_file).finish()
+    path = request.file.finish()
     uids = read_uids(path, ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"))
-    if uids["SOPClassUID"] != request.AffectedSOPClassUID:
+    if uids["SOPClassUID"] != request.sop_class_uid:
         raise StoreError(Status.DATA_SET_DOES_NOT_MATCH, "SOPClassUID differs from that of the request")
-    if uids["SOPInstanceUID"] != request.AffectedSOPInstanceUID:
+    if uids["SOPInstanceUID"] != request.sop_instance_uid:
         raise StoreError(Status.CANNOT_UNDERSTAND, "SOPInstanceUID differs from that of the request")
     received = Received(
         sop_class_uid=uids["SOPClassUID"],

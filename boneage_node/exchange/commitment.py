@@ -12,8 +12,8 @@ from boneage_node.dimse.commitment_scu import (
     REQUEST_BATCH,
     NotSupported,
     NotTaken,
-    report_commitment,
-    request_commitment,
+    send_request,
+    send_result,
 )
 from boneage_node.logs import get_logger
 from boneage_node.net.addresses import Station
@@ -44,8 +44,8 @@ def address_of(ae_title: str, settings: Settings) -> Station | None:
     return next((station for station in stations if station and station.ae_title == ae_title), None)
 
 
-class Desk:
-    """What the receiver does with requests of peers, and with their answers to the node's own.
+class CommitmentReceiver:
+    """What the receiver does with requests of peers, and with the results of the node's own.
 
     Args:
         settings: The node's settings.
@@ -57,43 +57,43 @@ class Desk:
         self._store = store
         self._log = get_logger()
 
-    def requested(self, request: CommitmentRequest) -> CommitmentRequest:
+    def accept_request(self, request: CommitmentRequest) -> CommitmentRequest:
         """Keep a request; when this returns, it survives a power cut."""
         known = address_of(request.peer, self._settings) is not None
         return self._store.commitment_requests.accept(
             request, answer_in_seconds=0.0 if known else ANSWER_HERE_SECONDS
         )
 
-    def answer_here(self, request: CommitmentRequest) -> CommitmentResult | None:
-        """The answer, where it has to go over the association of the request; None where it need not."""
+    def result_here(self, request: CommitmentRequest) -> CommitmentResult | None:
+        """Return the result where it has to go over the association of the request, else None."""
         if address_of(request.peer, self._settings) is not None:
             return None
         return self._store.commitment_requests.answer(request)
 
-    def answered(self, request: CommitmentRequest, answer: CommitmentResult) -> None:
-        """The peer has its answer."""
-        note_answered(self._store, request, answer)
+    def result_sent(self, request: CommitmentRequest, result: CommitmentResult) -> None:
+        """Note that the peer has its result."""
+        note_result_sent(self._store, request, result)
 
-    def reported(self, report: CommitmentResult) -> bool:
-        """Keep a peer's answer to a request of the node's own; False where there is no such request."""
-        return keep_report(self._store, self._settings, report)
+    def accept_result(self, result: CommitmentResult) -> bool:
+        """Keep the result of a request of the node's own; False where there is no such request."""
+        return keep_result(self._store, self._settings, result)
 
 
-def note_answered(store: Store, request: CommitmentRequest, answer: CommitmentResult) -> None:
-    """Note that a peer has its answer."""
-    store.commitment_requests.answered(request.id, answer)
+def note_result_sent(store: Store, request: CommitmentRequest, result: CommitmentResult) -> None:
+    """Note that a peer has the result of its request."""
+    store.commitment_requests.answered(request.id, result)
     get_logger().info(
         "storage commitment answered",
         request=request.id,
         peer=request.peer,
-        committed=len(answer.committed),
-        failed=len(answer.failed),
+        committed=len(result.committed),
+        failed=len(result.failed),
     )
 
 
-def keep_report(store: Store, settings: Settings, report: CommitmentResult) -> bool:
-    """Keep a peer's answer to a request of the node's own; False where there is no such request."""
-    reported = store.commitments.reported(report, settings.delivery_policy)
+def keep_result(store: Store, settings: Settings, result: CommitmentResult) -> bool:
+    """Keep the result of a request of the node's own; False where there is no such request."""
+    reported = store.commitments.reported(result, settings.delivery_policy)
     if reported is None:
         return False
     log = get_logger().warning if reported.refused else get_logger().info
@@ -166,11 +166,11 @@ class Commitments:
             return self._stop.is_set() or self._store.commitments.is_answered(ask.transaction_uid)
 
         try:
-            request_commitment(
+            send_request(
                 station,
                 ask,
                 Caller(self._settings.ae_title, self._settings.tls),
-                partial(keep_report, self._store, self._settings),
+                partial(keep_result, self._store, self._settings),
                 is_done,
                 linger_seconds=LINGER_SECONDS,
             )
@@ -205,12 +205,12 @@ class Commitments:
             return
         answer = self._store.commitment_requests.answer(request)
         try:
-            report_commitment(station, answer, Caller(self._settings.ae_title, self._settings.tls))
+            send_result(station, answer, Caller(self._settings.ae_title, self._settings.tls))
         except (NotTaken, Unreachable) as error:
             permanent = isinstance(error, NotTaken) and error.permanent
             self._report_failed(request, str(error), permanent=permanent)
         else:
-            note_answered(self._store, request, answer)
+            note_result_sent(self._store, request, answer)
 
     def _report_failed(self, request: CommitmentRequest, problem: str, *, permanent: bool = False) -> None:
         status = self._store.commitment_requests.failed(

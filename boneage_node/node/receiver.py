@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from boneage_node.dimse.store_scp import serve
 from boneage_node.errors import ExitCode, NodeError
-from boneage_node.exchange.commitment import Desk
+from boneage_node.exchange.commitment import CommitmentReceiver
 from boneage_node.logs import get_logger
 from boneage_node.net.listening import ReceiverSettings, UnsafeSettingsError
 from boneage_node.net.tls import RENEW_DAYS, days_left, listening_context
@@ -36,7 +36,9 @@ def run(settings: Settings, child: Child) -> None:
             tls=listening_context(settings.tls),
         )
         try:
-            receiver = serve(listening, store.intake, store.spool.incoming_dir, Desk(settings, store))
+            receiver = serve(
+                listening, store.intake, store.spool.incoming_dir, CommitmentReceiver(settings, store)
+            )
         except UnsafeSettingsError as error:
             raise NodeError(ExitCode.UNSAFE, str(error)) from error
         except OSError as error:

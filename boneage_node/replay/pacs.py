@@ -9,7 +9,6 @@ from typing import Self
 
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.events import Event
-from pynetdicom.transport import ThreadedAssociationServer
 
 from boneage_node.dimse.contexts import VERIFICATION
 from boneage_node.dimse.status import Status
@@ -31,12 +30,14 @@ class SmallPacs:
         self._ae = AE(ae_title)
         self._ae.supported_contexts = AllStoragePresentationContexts
         self._ae.add_supported_context(VERIFICATION)
-        self._server: ThreadedAssociationServer | None = None
+        self._port = 0
 
     def __enter__(self) -> Self:
-        self._server = self._ae.start_server(
+        server = self._ae.start_server(
             ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, _keep, [self._folder])]
         )
+        assert server is not None, "it does not block"
+        self._port = int(server.server_address[1])
         return self
 
     def __exit__(
@@ -50,8 +51,7 @@ class SmallPacs:
     @property
     def destination(self) -> Station:
         """Where to send to."""
-        assert self._server is not None
-        return Station(str(self._ae.ae_title), "127.0.0.1", int(self._server.server_address[1]))
+        return Station(str(self._ae.ae_title), "127.0.0.1", self._port)
 
 
 def _keep(event: Event, folder: Path) -> int:

@@ -16,7 +16,6 @@ from pydicom.filereader import read_dataset
 from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import AE, build_role, evt
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import N_ACTION
 from sqlalchemy.exc import OperationalError
 from support.commitment import PUSH_MODEL, WELL_KNOWN, SmallNode, action_information, small_node
 from support.dimse import (
@@ -40,6 +39,7 @@ from support.waiting import eventually
 from boneage_node.dimse import commitment_scp
 from boneage_node.dimse.commitment import MAX_REFERENCES
 from boneage_node.dimse.wire.bounds import BoundedBytes
+from boneage_node.dimse.wire.requests import NormalizedRequest
 from boneage_node.exchange.commitment import ANSWER_HERE_SECONDS
 
 INSTANCE = f"{STUDY}.1.1"
@@ -317,9 +317,9 @@ def test_a_request_that_is_too_long_is_swallowed_not_kept(
     kept_bytes: list[int] = []
     read_request = commitment_scp.read_request
 
-    def watched(request: N_ACTION, *arguments: Any) -> Any:
-        assert request.ActionInformation is not None
-        kept_bytes.append(len(request.ActionInformation.getvalue()))
+    def watched(request: NormalizedRequest, *arguments: Any) -> Any:
+        assert request.data is not None
+        kept_bytes.append(len(request.data.getvalue()))
         return read_request(request, *arguments)
 
     monkeypatch.setattr(commitment_scp, "read_request", watched)

@@ -17,7 +17,7 @@ from pynetdicom.pdu_primitives import AsynchronousOperationsWindowNegotiation, U
 from support.commitment import small_node
 from support.repository import REPOSITORY
 
-from boneage_node.dimse.commitment_scu import request_commitment
+from boneage_node.dimse.commitment_scu import send_request
 from boneage_node.dimse.query_scu import Pacs
 from boneage_node.dimse.store_scu import echo, send
 from boneage_node.net.addresses import Station
@@ -153,7 +153,7 @@ def test_the_node_proposes_what_is_said_and_nothing_else(tmp_path: Path) -> None
         assert all(sent.error is None for sent in send(station, files, Caller("BONEAGE")))
         references = (ReferencedSop("1.2.840.10008.5.1.4.1.1.7", "2.25.2"),)
         request = CommitmentRequest(str(station), "2.25.1", references)
-        request_commitment(station, request, Caller("BONEAGE"), lambda report: True, lambda: True)
+        send_request(station, request, Caller("BONEAGE"), lambda report: True, lambda: True)
         assert Pacs(station, Caller("BONEAGE")).studies(StudyQuery(accession_number="A")) == []
         with pytest.raises(QueryFailed):
             list(Pacs(station, Caller("BONEAGE")).move("2.25.3", [], "BONEAGE"))

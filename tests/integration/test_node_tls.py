@@ -53,7 +53,7 @@ def test_the_commands_of_the_document_make_a_node_that_is_called_over_tls_alone(
         assert plain.returncode == 1
         assert "write /tls behind the port" in plain.stderr
         assert len(node.studies()) == 1
-        assert {line.get("event") for line in node.log()} >= {"not_tls", "tls_handshake_failed"}
+        assert {line.get("event") for line in node.log()} >= {"not TLS", "TLS handshake failed"}
 
 
 def test_a_node_whose_files_will_not_do_does_not_start(tmp_path: Path) -> None:

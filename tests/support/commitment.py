@@ -12,7 +12,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from boneage_node.dimse.store_scp import Receiver, serve
-from boneage_node.exchange.commitment import Commitments, Desk
+from boneage_node.exchange.commitment import CommitmentReceiver, Commitments
 from boneage_node.exchange.deliveries import Deliveries
 from boneage_node.net.listening import ReceiverSettings
 from boneage_node.settings import Settings, load_settings
@@ -100,7 +100,7 @@ def small_node(folder: Path, *, port: int = 0, **settings: Any) -> Iterator[Smal
     clock = Clock()
     with Store(engine, FolderSpool(loaded.spool_dir, reserve_bytes=0), clock) as store:
         listening = ReceiverSettings(port=port, reserve_bytes=0)
-        receiver = serve(listening, store.intake, store.spool.incoming_dir, Desk(loaded, store))
+        receiver = serve(listening, store.intake, store.spool.incoming_dir, CommitmentReceiver(loaded, store))
         try:
             yield SmallNode(loaded, store, receiver, clock)
         finally:

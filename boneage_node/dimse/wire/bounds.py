@@ -16,9 +16,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import structlog
-
 from boneage_node.dimse.status import Status, StoreError
+from boneage_node.logs import get_logger
 
 from .transport import ReadAheadSocket
 
@@ -33,7 +32,7 @@ Longer ones bring no more speed (see benchmarks/receive.py), and each associatio
 """
 _SPACE_CHECK_BYTES = 16 * 2**20
 
-_log = structlog.get_logger(__name__)
+_log = get_logger()
 
 
 class BoundedSocket(ReadAheadSocket):
@@ -60,7 +59,7 @@ class BoundedSocket(ReadAheadSocket):
             TimeoutError: The peer did not send them in time.
         """
         if nr_bytes > MAX_PDU_BYTES:
-            _log.warning("pdu_too_long", announced_bytes=nr_bytes)
+            _log.warning("pdu too long", announced_bytes=nr_bytes)
             self.event_queue.put("Evt19")  # invalid PDU: answered with A-ABORT, then closed
             return bytearray()
         taken = self.take(nr_bytes)

@@ -6,22 +6,25 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import TYPE_CHECKING, cast
 
-import structlog
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
-from pynetdicom.dsutils import decode
+from pynetdicom.dsutils import decode, encode
 from pynetdicom.pdu_primitives import P_DATA
 
 from boneage_node.dimse.contexts import STORAGE_COMMITMENT
 from boneage_node.dimse.status import Status, StoreError
 from boneage_node.errors import BoneAgeError
+from boneage_node.logs import get_logger
 
 from .bounds import BoundedBytes, IncomingFile, out_of_resources
 
 if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+    from pydicom.uid import UID
     from pynetdicom.association import Association
     from pynetdicom.dimse_primitives import NTF, DimsePrimitiveType, DimseServiceType
+    from pynetdicom.presentation import PresentationContextTuple
 
 MAX_COMMAND_BYTES = 16 * 2**10
 """A C-STORE command set is some 300 bytes."""
@@ -36,7 +39,7 @@ _MESSAGES = {(_C_STORE_RQ, True), (_C_ECHO_RQ, False)}
 """Command field, and whether a data set follows."""
 _COMMITMENT_COMMANDS = (_N_ACTION_RQ, _N_EVENT_REPORT_RQ, _N_EVENT_REPORT_RSP)
 
-_log = structlog.get_logger(__name__)
+_log = get_logger()
 
 
 class ProtocolError(BoneAgeError):
@@ -77,7 +80,7 @@ class BoundedMessages(DIMSEServiceProvider):
                 Exception
             ) as error:  # whatever it is, the thread must live to abort and close the connection
                 reason = str(error) if isinstance(error, ProtocolError) else type(error).__name__
-                _log.warning("message_invalid", reason=reason)
+                _log.warning("message invalid", reason=reason)
                 self.dul.event_queue.put("Evt19")
                 return
 
@@ -89,21 +92,35 @@ class BoundedMessages(DIMSEServiceProvider):
             afterwards()
 
     def send_report(
-        self, report: N_EVENT_REPORT, context_id: int, answered: Callable[[int | None], None]
+        self,
+        target: tuple[UID, UID],
+        event_type: int,
+        information: Dataset,
+        context: PresentationContextTuple,
+        answered: Callable[[int | None], None],
     ) -> None:
         """Send an N-EVENT-REPORT request without waiting for the response.
 
         Args:
-            report: The report; it is given its message id.
-            context_id: The presentation context.
+            target: Affected SOP Class UID and Affected SOP Instance UID.
+            event_type: Event Type ID.
+            information: Event Information.
+            context: The presentation context.
             answered: Called with the status of the response, should one come.
         """
         if len(self._reports) >= MAX_UNANSWERED_REPORTS:
             return
+        syntax = context.transfer_syntax
+        encoded = encode(information, syntax.is_implicit_VR, syntax.is_little_endian)
+        assert encoded is not None, "UIDs and numbers alone"
         self._report_count += 1
+        report = N_EVENT_REPORT()
         report.MessageID = self._report_count % 2**16
+        report.AffectedSOPClassUID, report.AffectedSOPInstanceUID = target
+        report.EventTypeID = event_type
+        report.EventInformation = BytesIO(encoded)
         self._reports[report.MessageID] = answered
-        self.send_msg(report, context_id)
+        self.send_msg(report, context.context_id)
 
     def get_msg(self, block: bool = False) -> tuple[None, None] | tuple[int, DimseServiceType]:
         """The next request; responses to reports go to whoever sent them."""

@@ -19,13 +19,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import structlog
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationServer, RequestHandler
 
+from boneage_node.logs import get_logger
 from boneage_node.net.listening import ReceiverSettings
 from boneage_node.net.tls import handshake_problem
 
@@ -45,7 +45,7 @@ _TLS_HANDSHAKE = 0x16
 _ABORT_PDU = bytes((7, 0, 0, 0, 0, 4, 0, 0, 2, 0))  # by the service provider, reason not specified
 _POLL_SECONDS = 0.1
 
-_log = structlog.get_logger(__name__)
+_log = get_logger()
 
 
 @dataclass(eq=False)
@@ -211,7 +211,7 @@ class Server(AssociationServer):
         try:
             connection, address = self._listener.accept()
         except OSError as error:
-            _log.warning("accept_failed", error=type(error).__name__, errno=error.errno)
+            _log.warning("accept failed", error=type(error).__name__, errno=error.errno)
             time.sleep(0.05)  # out of file descriptors: the connection is still there to be accepted
             return
         if len(self._waiting) >= MAX_WAITING_CONNECTIONS:
@@ -244,7 +244,7 @@ class Server(AssociationServer):
                 if first != bytes([_TLS_HANDSHAKE]):
                     if first:
                         what = "DICOM without TLS" if first == bytes([_ASSOCIATE_RQ]) else "something else"
-                        _log.warning("not_tls", address=waiting.address[0], received=what)
+                        _log.warning("not TLS", address=waiting.address[0], received=what)
                     self._dismiss(selector, waiting, _ABORT_PDU)
                     return
                 # It has the same file descriptor, by which the selector knows it.
@@ -259,7 +259,7 @@ class Server(AssociationServer):
         except ssl.SSLWantWriteError:
             selector.modify(waiting.connection, selectors.EVENT_WRITE, waiting)
         except OSError as error:
-            _log.warning("tls_handshake_failed", address=waiting.address[0], problem=handshake_problem(error))
+            _log.warning("TLS handshake failed", address=waiting.address[0], problem=handshake_problem(error))
             self._dismiss(selector, waiting)
 
     def _read_request(self, selector: selectors.BaseSelector, waiting: Waiting) -> bool:
@@ -285,7 +285,7 @@ class Server(AssociationServer):
             if request[0] != _ASSOCIATE_RQ or _length_of(request) > MAX_REQUEST_BYTES:
                 tls = self.settings.tls is None and request[0] == _TLS_HANDSHAKE
                 what = "TLS, which this port does not speak" if tls else "something else"
-                _log.warning("not_an_association_request", address=waiting.address[0], received=what)
+                _log.warning("not an association request", address=waiting.address[0], received=what)
                 self._dismiss(selector, waiting, _ABORT_PDU)
             elif len(request) == _length_of(request):
                 self._decide(selector, waiting)
@@ -299,7 +299,7 @@ class Server(AssociationServer):
             rejection = admit(self.settings, request, waiting.address[0], len(self.open_associations))
         except Exception as error:  # pynetdicom raises whatever a malformed item brings about
             _log.warning(
-                "association_request_malformed", address=waiting.address[0], error=type(error).__name__
+                "association request malformed", address=waiting.address[0], error=type(error).__name__
             )
             self._dismiss(selector, waiting, _ABORT_PDU)
             return
@@ -314,7 +314,7 @@ class Server(AssociationServer):
         try:
             self.process_request(waiting.connection, waiting.address)
         except RuntimeError as error:  # no thread to be had: the association is reaped without having run
-            _log.error("association_not_started", reason=str(error))
+            _log.error("association not started", reason=str(error))
 
     def _dismiss(self, selector: selectors.BaseSelector, waiting: Waiting, answer: bytes = b"") -> None:
         selector.unregister(waiting.connection)
@@ -328,7 +328,7 @@ class Server(AssociationServer):
     def _close_overdue(self, selector: selectors.BaseSelector) -> None:
         now = time.monotonic()
         for waiting in [waiting for waiting in self._waiting if waiting.deadline < now]:
-            _log.info("no_association_request_in_time", address=waiting.address[0])
+            _log.info("no association request in time", address=waiting.address[0])
             self._dismiss(selector, waiting)
 
     def reap(self) -> None:
@@ -350,7 +350,7 @@ def _length_of(pdu: bytearray) -> int:
 
 def _log_rejection(rejection: Rejection, request: A_ASSOCIATE_RQ, address: str) -> None:
     _log.warning(
-        "association_rejected",
+        "association rejected",
         reason=rejection.name.lower(),
         address=address,
         calling_ae_title=request.calling_ae_title,

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pydicom.config
-import structlog
 from pynetdicom import _config
 
-_log = structlog.get_logger(__name__)
+from boneage_node.logs import get_logger
+
+_log = get_logger()
 
 
 class _WhereOnly(logging.Handler):
