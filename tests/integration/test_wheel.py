@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from support.repository import REPOSITORY
@@ -27,6 +28,10 @@ def test_a_wheel_reads_a_hand_from_an_empty_folder(tmp_path: Path, sample_dicom:
     files = zipfile.ZipFile(wheel).namelist()
     assert "boneage_node/evaluation/templates/report.html" in files
     assert "boneage_node/models/templates/MODEL_CARD.md" in files
+    names = ZipFile(wheel).namelist()
+    metadata = f"{wheel.name.partition('-py3')[0]}.dist-info"
+    assert {name.partition("/")[0] for name in names} == {"boneage_node", metadata}
+    assert not [name for name in names if "conformance" in name]
     installed, empty = tmp_path / "installed", tmp_path / "empty"
     empty.mkdir()
     subprocess.run([*pip, "install", "--no-deps", "--target", installed, wheel], check=True)
