@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pydicom import Dataset
-from pydicom.datadict import dictionary_description
+from pydicom.datadict import dictionary_description, keyword_for_tag
 
 from boneage_node.radiograph import read_header, read_visit
 
@@ -65,12 +65,16 @@ class _Recorder(Dataset):
         self.__dict__["asked"] = set()
 
     def get(self, key: Any, default: Any = None) -> Any:
-        self.__dict__["asked"].add(key)
+        self.__dict__["asked"].add(_keyword(key))
         return super().get(key, default)
 
     def get_item(self, key: Any, *, keep_deferred: bool = False) -> Any:
-        self.__dict__["asked"].add(key)
+        self.__dict__["asked"].add(_keyword(key))
         return super().get_item(key, keep_deferred=keep_deferred)
+
+
+def _keyword(key: Any) -> str:
+    return key if isinstance(key, str) else keyword_for_tag(key)
 
 
 def reads_table() -> str:
