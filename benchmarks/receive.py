@@ -21,7 +21,9 @@ from pathlib import Path
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from boneage_node.dimse.store_scp import ReceiverSettings, serve
+from boneage_node.dimse.store_scp import serve
+from boneage_node.dimse.wire.server import Limits
+from boneage_node.net.listening import Listening
 from boneage_node.store import Store
 
 
@@ -46,7 +48,13 @@ def write_image(path: Path, megabytes: float) -> None:
 def run_receiver(folder: Path, connection: Connection) -> None:
     """Serve until told to stop."""
     store = Store.open(f"sqlite:///{folder}/benchmark.sqlite3", folder / "spool")
-    receiver = serve(ReceiverSettings(port=0, reserve_bytes=0), store.intake, store.spool.incoming_dir)
+    receiver = serve(
+        Listening(port=0),
+        store.intake,
+        store.spool.incoming_dir,
+        quiet_seconds=10.0,
+        limits=Limits(reserve_bytes=0),
+    )
     connection.send(receiver.port)
     connection.recv()
     receiver.shutdown()

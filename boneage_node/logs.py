@@ -19,13 +19,23 @@ from types import TracebackType
 from typing import Any, Literal, TextIO, cast
 
 import structlog
+from pydantic import BaseModel, Field
 
 _QUOTE_HEADERS = ("pydicom", "highdicom", "PIL", "gdcm", "httpx", "httpcore", "python_multipart")
 """Loggers that may quote header values (those of HTTP as parts of URLs), hence are never heard."""
 _TALKATIVE = ("pynetdicom", "apscheduler", "alembic", "sqlalchemy")
 """Loggers of libraries that report ordinary work; only their warnings are heard."""
 
-_ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+class LogSettings(BaseModel, frozen=True, extra="forbid"):
+    """How much is logged, and in what form."""
+
+    format: Literal["auto", "console", "json"] = Field(
+        "auto", description="`json`, `console`, or `auto`: console on a terminal, else JSON."
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least important lines to log: debug, info, warning or error."
+    )
 
 
 def describe_exception(error: BaseException) -> list[str]:
@@ -53,20 +63,17 @@ def class_name(error: BaseException) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def configure_logs(
-    process: str, log_format: LogFormat, level: LogLevel, stream: TextIO | None = None
-) -> None:
+def configure_logs(process: str, settings: LogSettings, stream: TextIO | None = None) -> None:
     """Set up all logging of this process, ours and the libraries'.
 
     Args:
         process: Name of the process, in every line: node, receiver, worker-0, control.
-        log_format: JSON or for the console; ``auto`` is the console on a terminal.
-        level: The least important level that is written.
+        settings: Form, and the least important level that is written.
         stream: Where to write; standard error unless given.
 
     """
     stream = stream or sys.stderr
-    plain = log_format == "json" or (log_format == "auto" and not stream.isatty())
+    plain = settings.format == "json" or (settings.format == "auto" and not stream.isatty())
     shared: list[structlog.types.Processor] = [
         _naming(process),
         structlog.stdlib.add_log_level,
@@ -89,7 +96,7 @@ def configure_logs(
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(level.upper())
+    root.setLevel(settings.level.upper())
     for name in _QUOTE_HEADERS:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     for name in _TALKATIVE:
@@ -168,9 +175,3 @@ def _catch_the_rest() -> None:
     warnings.showwarning = showwarning
     sys.excepthook = excepthook
     threading.excepthook = thread_excepthook
-
-
-LogLevel = Literal["debug", "info", "warning", "error"]
-
-
-LogFormat = Literal["auto", "console", "json"]

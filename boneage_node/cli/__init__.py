@@ -12,7 +12,7 @@ import typer
 
 from boneage_node import __version__
 from boneage_node.errors import ExitCode, NodeError
-from boneage_node.logs import configure_logs
+from boneage_node.logs import LogSettings, configure_logs
 from boneage_node.settings import SettingsError
 
 from . import assess, doctor, echo, evaluate, fetch, models, phantom, replay, start, studies, train
@@ -40,7 +40,7 @@ def _common(
     ),
 ) -> None:
     """Options of the program itself."""
-    configure_logs("boneage-node", "auto", "warning")
+    configure_logs("boneage-node", LogSettings(level="warning"))
 
 
 app.command("start")(start.start)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from boneage_node.errors import ExitCode
-from boneage_node.settings.types import SexUnknown
+from boneage_node.reading.settings import SexUnknown
 from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.result import Result, ResultStatus
 

@@ -21,7 +21,7 @@ from rich.progress import (
 from rich.table import Table
 
 from boneage_node.errors import ExitCode, NodeError
-from boneage_node.settings.types import SexUnknown
+from boneage_node.reading.settings import SexUnknown
 from boneage_node.traffic.result import Result, ResultStatus
 
 ConfigOption = Annotated[

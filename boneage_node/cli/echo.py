@@ -23,7 +23,7 @@ def echo(
 ) -> None:
     """Ask a station (C-ECHO) or a DICOMweb service (QIDO-RS) whether it answers.
 
-    With /tls, its certificate is verified and ours shown as the settings tls_... say.
+    With /tls, its certificate is verified and ours shown as the settings of [tls] say.
 
     Exit status: 0 when it answers, else 1.
 
@@ -34,14 +34,13 @@ def echo(
       boneage-node echo https://pacs.example/dicom-web
     """  # noqa: D301 - click reads the backspace
     from boneage_node.exchange.destinations import parse
-    from boneage_node.net.calling import Caller
     from boneage_node.settings import load_settings
     from boneage_node.traffic.document import DocumentForm
     from boneage_node.traffic.outcome import Unreachable
 
-    settings = load_settings(config, ae_title=ae_title)
+    settings = load_settings(config, listening={"ae_title": ae_title})
     try:
-        answer = parse(destination, DocumentForm.SR).probe(Caller(settings.ae_title, settings.tls))
+        answer = parse(destination, DocumentForm.SR).probe(settings.caller)
     except ValueError as error:
         raise NodeError(ExitCode.USAGE, str(error)) from error
     except Unreachable as error:

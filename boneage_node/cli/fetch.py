@@ -49,7 +49,6 @@ def fetch(
       boneage-node fetch --from https://pacs.example/dicom-web --accession A123
     """  # noqa: D301 - click reads the backspace
     from boneage_node.exchange.fetching import parse_source, plan_studies, running_node
-    from boneage_node.net.calling import Caller
     from boneage_node.settings import load_settings
     from boneage_node.traffic.outcome import Unreachable
     from boneage_node.traffic.query import QueryFailed
@@ -60,7 +59,7 @@ def fetch(
         pacs = parse_source(source)
     except ValueError as error:
         raise NodeError(ExitCode.USAGE, str(error)) from error
-    node, caller = running_node(settings), Caller(settings.ae_title, settings.tls)
+    node, caller = running_node(settings.listening, settings.tls), settings.caller
     try:
         plans = plan_studies(pacs, query, caller)
         outcomes = [_fetch_one(pacs, plan, node, caller) for plan in plans if _has_radiographs(plan)]

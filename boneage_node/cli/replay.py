@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from boneage_node.errors import ExitCode, NodeError
-from boneage_node.settings.types import SexUnknown
+from boneage_node.reading.settings import SexUnknown
 from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.result import Result, ResultStatus
 
@@ -72,7 +72,7 @@ def replay(
     Without --to, a whole temporary node and a small PACS are started on loopback, with free ports: the files
     go in by C-STORE, the reports come back by C-STORE. Reports (.dcm) and pictures (.png) are kept in --out,
     named after the files. With --to, the files are sent to a running node, and its answers shown;
-    with /tls behind the port, over TLS as the settings tls_... say.
+    with /tls behind the port, over TLS as the settings of [tls] say.
 
     Exit status: 0 when every study was read or refused (with --to: stored), else 1.
 

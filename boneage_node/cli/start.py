@@ -88,24 +88,20 @@ def start(
         raise typer.BadParameter(f"one of {', '.join(Role)}", param_hint="--role")
     settings = load_settings(
         config,
-        ae_title=ae_title,
-        host=host,
-        port=port,
-        send_to=send_to,
-        fhir_to=fhir_to,
-        tls_certificate=tls_certificate,
-        tls_key=tls_key,
-        tls_ca=tls_ca,
-        allowed_ae_titles=allow_ae,
-        allowed_addresses=allow_address,
-        open_to_all=open_to_all,
-        device=device,
-        model=model,
-        sex_unknown=sex_unknown,
-        data_dir=data_dir,
-        database_url=database_url,
-        log_format=log_format,
+        listening={
+            "ae_title": ae_title,
+            "host": host,
+            "port": port,
+            "allowed_ae_titles": allow_ae,
+            "allowed_addresses": allow_address,
+            "open_to_all": open_to_all,
+        },
+        tls={"certificate": tls_certificate, "key": tls_key, "ca": tls_ca},
+        storage={"data_dir": data_dir, "database_url": database_url},
+        reading={"device": device, "model": model, "sex_unknown": sex_unknown},
+        delivery={"send_to": send_to, "fhir_to": fhir_to},
+        logs={"format": log_format},
     )
-    configure_logs("node", settings.log_format, settings.log_level)
+    configure_logs("node", settings.logs)
     Supervisor(settings, Role(role)).run()
     raise typer.Exit(ExitCode.OK)

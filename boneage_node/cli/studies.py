@@ -50,7 +50,7 @@ def _store(config: Any, data_dir: Any) -> Iterator[Store]:
     from boneage_node.settings import load_settings
     from boneage_node.store import NoSuchStudy
 
-    with open_store(load_settings(config, data_dir=data_dir)) as store:
+    with open_store(load_settings(config, storage={"data_dir": data_dir}).storage) as store:
         try:
             yield store
         except NoSuchStudy as error:

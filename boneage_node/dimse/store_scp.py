@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
+from ssl import SSLContext
 from typing import Protocol
 
 from pydicom.uid import UID
@@ -20,7 +21,7 @@ from pynetdicom.events import Event
 
 from boneage_node.about import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from boneage_node.logs import get_logger
-from boneage_node.net.listening import ReceiverSettings
+from boneage_node.net.listening import Listening
 from boneage_node.traffic.received import Accepted, NotAcceptable, Received
 
 from .commitment import commitment_context
@@ -30,7 +31,7 @@ from .identifiers import read_uids
 from .status import Status, StoreError
 from .wire.bounds import MAX_PDU_BYTES
 from .wire.requests import StoreRequest
-from .wire.server import OpenAssociations, Server
+from .wire.server import Limits, OpenAssociations, Server
 from .wire.toolkit import configure_pynetdicom, receiving_process
 
 _log = get_logger()
@@ -86,10 +87,14 @@ class Receiver:
 
 
 def serve(
-    settings: ReceiverSettings,
+    listening: Listening,
     sink: InstanceSink,
     incoming_dir: Path,
     commitment: CommitmentHandler | None = None,
+    *,
+    quiet_seconds: float,
+    limits: Limits,
+    tls: SSLContext | None = None,
 ) -> Receiver:
     """Start the receiver; it runs in threads of its own.
 
@@ -97,35 +102,36 @@ def serve(
     :mod:`.toolkit`), so give it a process of its own.
 
     Args:
-        settings: How to listen and whom to let in.
+        listening: Where to listen and whom to let in.
         sink: Where instances go.
         incoming_dir: Folder for files on their way in, on the sink's file system.
         commitment: Where requests for storage commitment and results of the node's own go; without it, none
             are taken.
+        quiet_seconds: A study settles when nothing of it has come for so long.
+        limits: The bounds of what is taken in.
+        tls: Speak TLS, and nothing else, in this manner; None for no TLS.
 
     Returns:
         The running receiver.
 
     Raises:
-        UnsafeSettingsError: The settings would let in anybody on the network.
         OSError: The address cannot be listened on.
     """
-    settings.check()
     configure_pynetdicom()
-    ae = AE(ae_title=settings.ae_title)
+    ae = AE(ae_title=listening.ae_title)
     ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
     ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     ae.maximum_pdu_size = MAX_PDU_BYTES
-    ae.network_timeout = settings.idle_timeout_seconds
-    ae.acse_timeout = settings.request_timeout_seconds
-    ae.dimse_timeout = settings.idle_timeout_seconds
+    ae.network_timeout = listening.idle_seconds
+    ae.acse_timeout = limits.request_timeout_seconds
+    ae.dimse_timeout = listening.idle_seconds
     # The server counts associations, and before any thread is spent on them.
     ae.maximum_associations = 2**16
     open_associations = OpenAssociations()
     contexts = accepted_contexts()
     handlers: list[evt.EventHandlerType] = [
         (evt.EVT_ACCEPTED, handle_accepted, [open_associations]),
-        (evt.EVT_C_STORE, handle_store, [settings, sink, open_associations]),
+        (evt.EVT_C_STORE, handle_store, [quiet_seconds, sink, open_associations]),
         (evt.EVT_RELEASED, handle_released, [sink, open_associations]),
         (evt.EVT_ABORTED, handle_aborted, [open_associations]),
     ]
@@ -133,16 +139,16 @@ def serve(
         contexts.append(commitment_context())
         handlers.append((evt.EVT_N_ACTION, handle_action, [commitment, open_associations]))
         handlers.append((evt.EVT_N_EVENT_REPORT, handle_report, [commitment, open_associations]))
-    server = Server(ae, settings, contexts, handlers, open_associations)
+    server = Server(ae, listening, limits, tls, contexts, handlers, open_associations)
     process = ExitStack()
     process.enter_context(receiving_process(incoming_dir))
     receiver = Receiver(server, open_associations, process)
     _log.info(
         "listening",
-        ae_title=settings.ae_title,
-        host=settings.host,
+        ae_title=listening.ae_title,
+        host=listening.host,
         port=receiver.port,
-        tls=settings.tls is not None,
+        tls=tls is not None,
     )
     return receiver
 
@@ -158,7 +164,7 @@ def handle_accepted(event: Event, open_associations: OpenAssociations) -> None:
 
 
 def handle_store(
-    event: Event, settings: ReceiverSettings, sink: InstanceSink, open_associations: OpenAssociations
+    event: Event, quiet_seconds: float, sink: InstanceSink, open_associations: OpenAssociations
 ) -> Status | object:
     """Answer a C-STORE request.
 
@@ -168,7 +174,7 @@ def handle_store(
     """
     association = open_associations[event.assoc]
     try:
-        accepted = _store(event, settings, sink)
+        accepted = _store(event, quiet_seconds, sink)
     except StoreError as refusal:
         _log.warning(
             "instance refused",
@@ -205,7 +211,7 @@ def handle_aborted(event: Event, open_associations: OpenAssociations) -> None:
     _log.warning("association aborted", association=open_associations[event.assoc].number)
 
 
-def _store(event: Event, settings: ReceiverSettings, sink: InstanceSink) -> Accepted:
+def _store(event: Event, quiet_seconds: float, sink: InstanceSink) -> Accepted:
     request = StoreRequest.of(event)
     if request.sop_class_uid != event.context.abstract_syntax:
         raise StoreError(Status.SOP_CLASS_NOT_SUPPORTED, "Another SOP class than the presentation context's")
@@ -224,7 +230,7 @@ def _store(event: Event, settings: ReceiverSettings, sink: InstanceSink) -> Acce
         calling_ae_title=event.assoc.requestor.ae_title.strip(),
     )
     try:
-        return sink.accept(path, received, settings.quiet_seconds)
+        return sink.accept(path, received, quiet_seconds)
     except NotAcceptable as error:
         raise StoreError(Status.CANNOT_UNDERSTAND, "The instance cannot be filed") from error
     except Exception as error:  # disk or database, whichever: the sender keeps the image and tries again

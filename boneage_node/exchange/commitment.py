@@ -18,7 +18,7 @@ from boneage_node.dimse.commitment_scu import (
 from boneage_node.logs import get_logger
 from boneage_node.net.addresses import Station
 from boneage_node.net.calling import Caller
-from boneage_node.settings import Settings
+from boneage_node.retry import RetryPolicy
 from boneage_node.store import (
     CommitmentRequest,
     CommitmentResult,
@@ -30,6 +30,7 @@ from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.outcome import Unreachable
 
 from .destinations import parse
+from .settings import CommitmentSettings, DeliverySettings
 from .threads import Errands
 
 ANSWER_HERE_SECONDS = 60.0
@@ -37,36 +38,38 @@ ANSWER_HERE_SECONDS = 60.0
 _LEASE_SECONDS = 300.0
 
 
-def address_of(ae_title: str, settings: Settings) -> Station | None:
-    """Where a peer is that called with an AE title: among `known_peers`, or else `send_to`."""
-    destinations = (parse(text, DocumentForm.SR) for text in (*settings.known_peers, *settings.send_to))
-    stations = (destination.station for destination in destinations)
-    return next((station for station in stations if station and station.ae_title == ae_title), None)
+def known_stations(commitment: CommitmentSettings, delivery: DeliverySettings) -> dict[str, Station]:
+    """The stations that are known by AE title: those of `known_peers`, and else of `send_to`."""
+    texts = (*commitment.known_peers, *delivery.send_to)
+    stations = [parse(text, DocumentForm.SR).station for text in reversed(texts)]
+    return {station.ae_title: station for station in stations if station}
 
 
 class CommitmentReceiver:
     """What the receiver does with requests of peers, and with the results of the node's own.
 
     Args:
-        settings: The node's settings.
+        commitment: Who is known.
+        delivery: Who is known besides, and how often what a peer does not keep is sent again.
         store: The store.
     """
 
-    def __init__(self, settings: Settings, store: Store) -> None:
-        self._settings = settings
+    def __init__(self, commitment: CommitmentSettings, delivery: DeliverySettings, store: Store) -> None:
+        self._stations = known_stations(commitment, delivery)
+        self._retry = delivery.retry
         self._store = store
         self._log = get_logger()
 
     def accept_request(self, request: CommitmentRequest) -> CommitmentRequest:
         """Keep a request; when this returns, it survives a power cut."""
-        known = address_of(request.peer, self._settings) is not None
+        known = request.peer in self._stations
         return self._store.commitment_requests.accept(
             request, answer_in_seconds=0.0 if known else ANSWER_HERE_SECONDS
         )
 
     def result_here(self, request: CommitmentRequest) -> CommitmentResult | None:
         """Return the result where it has to go over the association of the request, else None."""
-        if address_of(request.peer, self._settings) is not None:
+        if request.peer in self._stations:
             return None
         return self._store.commitment_requests.answer(request)
 
@@ -76,7 +79,7 @@ class CommitmentReceiver:
 
     def accept_result(self, result: CommitmentResult) -> bool:
         """Keep the result of a request of the node's own; False where there is no such request."""
-        return keep_result(self._store, self._settings, result)
+        return keep_result(self._store, self._retry, result)
 
 
 def note_result_sent(store: Store, request: CommitmentRequest, result: CommitmentResult) -> None:
@@ -91,9 +94,9 @@ def note_result_sent(store: Store, request: CommitmentRequest, result: Commitmen
     )
 
 
-def keep_result(store: Store, settings: Settings, result: CommitmentResult) -> bool:
+def keep_result(store: Store, retry: RetryPolicy, result: CommitmentResult) -> bool:
     """Keep the result of a request of the node's own; False where there is no such request."""
-    reported = store.commitments.reported(result, settings.delivery_policy)
+    reported = store.commitments.reported(result, retry)
     if reported is None:
         return False
     log = get_logger().warning if reported.refused else get_logger().info
@@ -110,14 +113,27 @@ class Commitments:
     """What the control process does: asks destinations, and reports to peers, each by a thread of its own.
 
     Args:
-        settings: The node's settings.
+        commitment: Who is known, and how long an answer is waited for.
+        delivery: Who is known besides, and how often it is tried to answer them.
+        caller: How the node appears to them.
         store: The store.
         stop: Set when no new association should be opened.
         outage: Told when the database is away.
     """
 
-    def __init__(self, settings: Settings, store: Store, stop: threading.Event, outage: Outage) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        commitment: CommitmentSettings,
+        delivery: DeliverySettings,
+        caller: Caller,
+        store: Store,
+        stop: threading.Event,
+        outage: Outage,
+    ) -> None:
+        self._request_retry = commitment.retry
+        self._stations = known_stations(commitment, delivery)
+        self._retry = delivery.retry
+        self._caller = caller
         self._store = store
         self._stop = stop
         self._errands = Errands(stop, outage)
@@ -142,7 +158,7 @@ class Commitments:
                 destination,
                 REQUEST_BATCH,
                 str(generate_uid(prefix=None)),
-                self._settings.commitment_policy,
+                self._request_retry,
             )
             if ask is None:
                 return
@@ -151,9 +167,7 @@ class Commitments:
     def report(self, peer: str) -> None:
         """Report to a peer all that it asked for and is due, an association a request."""
         while not self._stop.is_set():
-            request = self._store.commitment_requests.claim(
-                peer, _LEASE_SECONDS, self._settings.delivery_policy
-            )
+            request = self._store.commitment_requests.claim(peer, _LEASE_SECONDS, self._retry)
             if request is None:
                 return
             self._report(request)
@@ -169,8 +183,8 @@ class Commitments:
             send_request(
                 station,
                 ask,
-                Caller(self._settings.ae_title, self._settings.tls),
-                partial(keep_result, self._store, self._settings),
+                self._caller,
+                partial(keep_result, self._store, self._retry),
                 is_done,
                 linger_seconds=LINGER_SECONDS,
             )
@@ -182,9 +196,7 @@ class Commitments:
                     "storage commitment not supported", destination=ask.peer, problem=str(error)
                 )
         except (NotTaken, Unreachable) as error:
-            self._store.commitments.not_asked(
-                ask.transaction_uid, str(error), self._settings.commitment_policy
-            )
+            self._store.commitments.not_asked(ask.transaction_uid, str(error), self._request_retry)
             self._log.warning(
                 "storage commitment not requested",
                 destination=ask.peer,
@@ -195,7 +207,7 @@ class Commitments:
             self._log.info("storage commitment requested", destination=ask.peer, objects=len(ask.references))
 
     def _report(self, request: CommitmentRequest) -> None:
-        station = address_of(request.peer, self._settings)
+        station = self._stations.get(request.peer)
         if station is None:
             name = request.peer
             self._report_failed(
@@ -205,7 +217,7 @@ class Commitments:
             return
         answer = self._store.commitment_requests.answer(request)
         try:
-            send_result(station, answer, Caller(self._settings.ae_title, self._settings.tls))
+            send_result(station, answer, self._caller)
         except (NotTaken, Unreachable) as error:
             permanent = isinstance(error, NotTaken) and error.permanent
             self._report_failed(request, str(error), permanent=permanent)
@@ -213,9 +225,7 @@ class Commitments:
             note_result_sent(self._store, request, answer)
 
     def _report_failed(self, request: CommitmentRequest, problem: str, *, permanent: bool = False) -> None:
-        status = self._store.commitment_requests.failed(
-            request.id, problem, self._settings.delivery_policy, permanent=permanent
-        )
+        status = self._store.commitment_requests.failed(request.id, problem, self._retry, permanent=permanent)
         given_up = status is Status.DEAD
         self._log.warning(
             "storage commitment answer given up" if given_up else "storage commitment not answered",

@@ -9,7 +9,6 @@ from functools import partial
 
 from boneage_node.logs import get_logger
 from boneage_node.net.calling import Caller
-from boneage_node.settings import Settings
 from boneage_node.store import DeliveryTask, Status, Store
 from boneage_node.store.outage import Outage
 from boneage_node.traffic.file import StoredFile
@@ -17,6 +16,7 @@ from boneage_node.traffic.outcome import Sent
 
 from .destination import Destination
 from .destinations import parse
+from .settings import DeliverySettings
 from .threads import Errands
 
 BATCH = 50
@@ -27,14 +27,30 @@ class Deliveries:
     """Sends what is due, each destination by a thread of its own, so that none waits for another.
 
     Args:
-        settings: The node's settings.
+        settings: How often a delivery is tried.
+        caller: How the node appears to destinations.
         store: The store.
         stop: Set when no new connection should be opened.
         outage: Told when the database is away.
+        lease_seconds: Deliveries of a process not heard of for so long are taken over.
+        request_commitment: Ask for storage commitment of what was sent by C-STORE.
     """
 
-    def __init__(self, settings: Settings, store: Store, stop: threading.Event, outage: Outage) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: DeliverySettings,
+        caller: Caller,
+        store: Store,
+        stop: threading.Event,
+        outage: Outage,
+        *,
+        lease_seconds: float,
+        request_commitment: bool,
+    ) -> None:
+        self._retry = settings.retry
+        self._caller = caller
+        self._lease_seconds = lease_seconds
+        self._request_commitment = request_commitment
         self._store = store
         self._stop = stop
         self._errands = Errands(stop, outage)
@@ -52,9 +68,7 @@ class Deliveries:
     def deliver(self, destination: str) -> None:
         """Send all that is due to one destination, a batch a connection."""
         while not self._stop.is_set():
-            tasks = self._store.outbox.claim(
-                destination, BATCH, self._settings.lease_seconds, self._settings.delivery_policy
-            )
+            tasks = self._store.outbox.claim(destination, BATCH, self._lease_seconds, self._retry)
             if not tasks:
                 return
             self._send(tasks)
@@ -65,17 +79,16 @@ class Deliveries:
         for can_commit, sent in self._outcomes(tasks):
             task = waiting.pop(sent.file.key)
             if sent.error is None:
-                self._delivered(task, request_commitment=self._settings.request_commitment and can_commit)
+                self._delivered(task, request_commitment=self._request_commitment and can_commit)
             else:
                 self._failed(task, sent.error, sent)
             if self._stop.is_set() and waiting:
                 self._store.outbox.release([later.id for later in waiting.values()])
                 return
-            self._store.outbox.extend([later.id for later in waiting.values()], self._settings.lease_seconds)
+            self._store.outbox.extend([later.id for later in waiting.values()], self._lease_seconds)
 
     def _outcomes(self, tasks: Sequence[DeliveryTask]) -> Iterator[tuple[bool, Sent]]:
         """Send deliveries of one destination; yields whether it can commit, and what became of each file."""
-        caller = Caller(self._settings.ae_title, self._settings.tls)
         files: dict[Destination, list[StoredFile]] = defaultdict(list)
         for task in tasks:
             try:
@@ -83,7 +96,7 @@ class Deliveries:
             except ValueError as error:  # named by a version that knew other protocols
                 yield False, Sent(task.file, None, f"{error}.")
         for destination, theirs in files.items():
-            for sent in destination.send(theirs, caller):
+            for sent in destination.send(theirs, self._caller):
                 yield destination.can_commit, sent
 
     def _delivered(self, task: DeliveryTask, *, request_commitment: bool) -> None:
@@ -96,7 +109,7 @@ class Deliveries:
         status = self._store.outbox.failed(
             task.id,
             f"{error} {sent.remark}" if sent.remark else error,
-            self._settings.delivery_policy,
+            self._retry,
             permanent=sent.permanent,
         )
         event = "report is a dead letter" if status is Status.DEAD else "report not delivered"

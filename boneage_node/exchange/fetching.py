@@ -10,8 +10,9 @@ import socket
 from boneage_node.errors import ExitCode, NodeError
 from boneage_node.net.addresses import Station
 from boneage_node.net.calling import Caller
+from boneage_node.net.listening import Listening
+from boneage_node.net.tls import TlsFiles
 from boneage_node.radiograph.eligibility import MODALITIES
-from boneage_node.settings import Settings
 from boneage_node.traffic.query import FoundStudy, QueryFailed, StudyQuery
 
 from .dicomweb_source import DicomwebSource
@@ -53,23 +54,23 @@ def plan_studies(source: Source, query: StudyQuery, caller: Caller) -> list[Plan
     return [_plan(source, study, caller) for study in studies]
 
 
-def running_node(settings: Settings) -> Station:
+def running_node(listening: Listening, tls: TlsFiles) -> Station:
     """Where the running node takes images.
 
     Raises:
         NodeError: It is not running there.
     """
-    host, secure = settings.host, settings.tls_certificate is not None
+    host, secure = listening.host, tls.certificate is not None
     if host in ("0.0.0.0", "::"):  # noqa: S104 - to know it, not to listen
         # over TLS, by the name that its certificate can hold
         host = socket.getfqdn() if secure else "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104
-    if settings.port == 0:
+    if listening.port == 0:
         raise NodeError(
             ExitCode.USAGE, "The node's port is 0, any free one: set port to the one that it listens on."
         )
-    node = Station(settings.ae_title, host, settings.port, secure)
+    node = Station(listening.ae_title, host, listening.port, secure)
     try:
-        socket.create_connection((host, settings.port), CONNECT_SECONDS).close()
+        socket.create_connection((host, listening.port), CONNECT_SECONDS).close()
     except OSError as error:
         raise NodeError(
             ExitCode.FAILED,

@@ -14,6 +14,18 @@ _STATION = re.compile(
 )
 
 
+def checked_ae_title(value: str) -> str:
+    """Check an AE title: 1 to 16 characters of the default repertoire, no backslash (PS3.5, 6.2).
+
+    Raises:
+        ValueError: It is none.
+    """
+    title = value.strip(" ")
+    if not re.fullmatch(r"[\x20-\x5b\x5d-\x7e]{1,16}", title):
+        raise ValueError("an AE title is 1 to 16 printable ASCII characters without a backslash")
+    return title
+
+
 @dataclass(frozen=True)
 class Station:
     """A DICOM station: AE title, host and port, with TLS or without.

@@ -1,68 +1,65 @@
-"""How a receiver listens and whom it lets in."""
+"""How a receiver listens, and whom it lets in: a section of the settings."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from ssl import SSLContext
+import ipaddress
+from typing import Annotated
 
-from .addresses import is_loopback
+from pydantic import AfterValidator, BaseModel, Field
 
-
-class UnsafeSettingsError(ValueError):
-    """The receiver would listen to machines that nobody allowed to send."""
+from .addresses import checked_ae_title, is_loopback
 
 
-@dataclass(frozen=True)
-class ReceiverSettings:
-    """How the receiver listens and whom it lets in.
+def _network(value: str) -> str:
+    """Check an IP address or a network in CIDR notation, and drop host bits."""
+    try:
+        return str(ipaddress.ip_network(value.strip(), strict=False))
+    except ValueError:
+        raise ValueError(f"'{value}' is not an address or network such as 10.0.0.0/24") from None
 
-    Attributes:
-        ae_title: The node's AE title.
-        host: Address to listen on.
-        port: TCP port; 0 takes a free one.
-        quiet_seconds: A study settles when nothing of it has come for so long.
-        allowed_ae_titles: Calling AE titles that may open an association; empty allows all.
-        allowed_addresses: Addresses or networks (CIDR) that may; empty allows all.
-        open_to_all: Listen beyond loopback without an allow-list.
-        require_called_ae_title: Reject callers that address another AE title than ``ae_title``. On by
-            default: a study that reaches the wrong station is noticed at the modality, at once, instead of
-            being read here.
-        max_associations: Associations at one time, besides a few more that may only C-ECHO.
-        idle_timeout_seconds: An association, or one PDU on its way, that makes no progress for so long is
-            aborted.
-        request_timeout_seconds: A connection that has sent no complete association request by then is closed.
-        max_instance_bytes: Data sets larger than this are refused.
-        tls: Speak TLS, and nothing else, in this manner; None for no TLS.
-        reserve_bytes: Space on the incoming folder's file system below which nothing is taken in.
+
+AETitle = Annotated[str, AfterValidator(checked_ae_title)]
+Network = Annotated[str, AfterValidator(_network)]
+
+
+class Listening(BaseModel, frozen=True, extra="forbid"):
+    """Where the node listens, and who may send.
+
+    The called AE title is always checked: a study that reaches the wrong station is noticed at the modality,
+    at once, instead of being read here.
     """
 
-    ae_title: str = "BONEAGE"
-    host: str = "127.0.0.1"
-    port: int = 11112
-    quiet_seconds: float = 10.0
-    allowed_ae_titles: tuple[str, ...] = ()
-    allowed_addresses: tuple[str, ...] = ()
-    open_to_all: bool = False
-    require_called_ae_title: bool = True
-    max_associations: int = 32
-    idle_timeout_seconds: float = 60.0
-    request_timeout_seconds: float = 15.0
-    max_instance_bytes: int = 512 * 2**20
-    reserve_bytes: int = 512 * 2**20
-    tls: SSLContext | None = None
+    ae_title: AETitle = Field("BONEAGE", description="AE title of the node, as called and as calling.")
+    host: str = Field(
+        "127.0.0.1",
+        description="Address to listen on. Anything but loopback needs `allowed_ae_titles` and "
+        "`allowed_addresses`, or `open_to_all`.",
+    )
+    port: int = Field(11112, ge=0, le=65535, description="Port to listen on; 0 takes a free one and logs it.")
+    allowed_ae_titles: tuple[AETitle, ...] = Field(
+        (), description="Calling AE titles that may send. Empty: any, but only on loopback or `open_to_all`."
+    )
+    allowed_addresses: tuple[Network, ...] = Field(
+        (), description="Addresses or networks (CIDR) that may send. Empty: any, with the same condition."
+    )
+    open_to_all: bool = Field(
+        False, description="Listen beyond loopback with no allow-list: whoever reaches the port may send."
+    )
+    max_associations: int = Field(25, ge=1, description="Associations served at once; more are rejected.")
+    idle_seconds: float = Field(
+        60.0, gt=0, description="An association with nothing said for so long is aborted."
+    )
 
-    def check(self) -> None:
-        """Raise where these settings would let in callers that nobody named.
+    def unsafe(self) -> str | None:
+        """Say why the node must not listen as it is set, or None where it may.
 
-        Raises:
-            UnsafeSettingsError: Listening beyond loopback without an allow-list of both AE titles and
-            addresses: an AE
-                title alone is whatever the caller says it is.
+        Whoever may send images makes the node write to its disk and to the PACS. So beyond loopback both
+        lists are needed: an AE title alone is no secret, an address alone is shared by many programs.
         """
-        if self.open_to_all or is_loopback(self.host) or (self.allowed_ae_titles and self.allowed_addresses):
-            return
-        raise UnsafeSettingsError(
-            f"Listening on {self.host or 'all addresses'} would take images from any machine on the network. "
-            "Name the calling AE titles and the addresses that may send, or listen on 127.0.0.1, "
-            "or say explicitly that the node is open to all."
+        if self.open_to_all or (self.allowed_ae_titles and self.allowed_addresses) or is_loopback(self.host):
+            return None
+        return (
+            f"The node would listen on {self.host or 'all addresses'} to whoever reaches it. Set "
+            "allowed_ae_titles and allowed_addresses (--allow-ae, --allow-address), or say that this is "
+            "meant with open_to_all (--open-to-all)."
         )

@@ -41,7 +41,7 @@ def tls_problem(destination: Station, files: TlsFiles, error: OSError) -> str:
     reason = (error.reason or "") if isinstance(error, ssl.SSLError) else ""
     address = destination.address
     if reason in _WANTS_CERTIFICATE and files.certificate is None:
-        return f"{address} wants a certificate of this node: set tls_certificate and tls_key."
+        return f"{address} wants a certificate of this node: set tls.certificate and tls.key."
     if reason in _REFUSES_CERTIFICATE or reason in _WANTS_CERTIFICATE:
         return (
             f"{address} does not accept this node's certificate ({handshake_problem(error)}): have it, or "
@@ -72,6 +72,6 @@ def _peer_certificate_problem(
         )
     if error.verify_code in _UNKNOWN_ISSUER:
         if files.ca is not None:
-            return f"{whose} is signed by an authority that is not in {files.ca} (tls_ca): add it there."
-        return f"{whose} is signed by an authority that this system does not know: name its file with tls_ca."
+            return f"{whose} is signed by an authority that is not in {files.ca} (tls.ca): add it there."
+        return f"{whose} is signed by an authority that this system does not know: name its file with tls.ca."
     return f"{whose} cannot be verified: {error.verify_message}."

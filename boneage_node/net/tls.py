@@ -7,10 +7,11 @@ The versions and cipher suites are those of BCP 195 (RFC 8996, RFC 9325), as DIC
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 
 from boneage_node.errors import ExitCode, NodeError
 
@@ -22,20 +23,30 @@ RENEW_DAYS = 14
 CIPHERS_OF_TLS_1_2 = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
-@dataclass(frozen=True)
-class TlsFiles:
-    """Where certificates are, as PEM files.
+File = Annotated[
+    Path,
+    AfterValidator(lambda path: path.expanduser().absolute()),
+    WithJsonSchema({"type": "string", "format": "file-path"}),
+]
 
-    Attributes:
-        certificate: The node's certificate, followed by those of intermediate authorities, if any.
-        key: Its private key, without a passphrase.
-        ca: Certificates of the authorities that vouch for peers; None for those of the operating system, and
-            callers need none.
-    """
 
-    certificate: Path | None = None
-    key: Path | None = None
-    ca: Path | None = None
+class TlsFiles(BaseModel, frozen=True, extra="forbid"):
+    """Where the certificates of TLS are, and which to trust (docs/tls.md)."""
+
+    certificate: File | None = Field(
+        None,
+        description="PEM file with the node's certificate (and those of intermediate authorities). Set: the "
+        "port speaks TLS only, and the certificate is shown to `/tls` destinations that ask for one.",
+    )
+    key: File | None = Field(
+        None, description="PEM file with the private key of `certificate`, without a passphrase."
+    )
+    ca: File | None = Field(
+        None,
+        description="PEM file with the certificates of the authorities that vouch for peers. Set: callers "
+        "must show a certificate of theirs to a node with `certificate`, and `/tls` destinations are "
+        "verified against them. Not set: callers need none, and those of the system vouch for destinations.",
+    )
 
 
 def listening_context(files: TlsFiles) -> ssl.SSLContext | None:
@@ -83,14 +94,14 @@ def check_files(files: TlsFiles) -> None:
         NodeError: With the first problem, and how to mend it.
     """
     if (files.certificate is None) != (files.key is None):
-        missing = "tls_key" if files.key is None else "tls_certificate"
-        _fail(f"tls_certificate and tls_key go together: set {missing} too.")
+        missing = "tls.key" if files.key is None else "tls.certificate"
+        _fail(f"tls.certificate and tls.key go together: set {missing} too.")
     if files.certificate is not None:
-        own = _certificates("tls_certificate", files.certificate)[0]
-        _check_validity("tls_certificate", files.certificate, own)
+        own = _certificates("tls.certificate", files.certificate)[0]
+        _check_validity("tls.certificate", files.certificate, own)
     if files.ca is not None:
-        newest = max(_certificates("tls_ca", files.ca), key=lambda authority: authority.not_valid_after_utc)
-        _check_validity("tls_ca", files.ca, newest)
+        newest = max(_certificates("tls.ca", files.ca), key=lambda authority: authority.not_valid_after_utc)
+        _check_validity("tls.ca", files.ca, newest)
     _load_own(_context(ssl.PROTOCOL_TLS_SERVER), files)
 
 
@@ -102,7 +113,7 @@ def days_left(files: TlsFiles) -> int | None:
     """
     if files.certificate is None:
         return None
-    certificate = _certificates("tls_certificate", files.certificate)[0]
+    certificate = _certificates("tls.certificate", files.certificate)[0]
     return (certificate.not_valid_after_utc - datetime.now(UTC)).days
 
 
@@ -125,12 +136,12 @@ def _context(protocol: ssl._SSLMethod) -> ssl.SSLContext:
 def _load_own(context: ssl.SSLContext, files: TlsFiles) -> None:
     if files.certificate is None or files.key is None:
         return
-    _read("tls_key", files.key)  # OpenSSL does not say which of the two files it cannot read
+    _read("tls.key", files.key)  # OpenSSL does not say which of the two files it cannot read
     key = files.key
 
     def no_passphrase() -> str:
         _fail(
-            f"The key {key} (tls_key) has a passphrase. Store it without: openssl pkey -in KEY -out NEW_KEY"
+            f"The key {key} (tls.key) has a passphrase. Store it without: openssl pkey -in KEY -out NEW_KEY"
         )
 
     try:
@@ -138,8 +149,8 @@ def _load_own(context: ssl.SSLContext, files: TlsFiles) -> None:
     except ssl.SSLError as error:
         if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"):
             _fail(
-                f"The key {key} (tls_key) does not belong to the certificate {files.certificate} "
-                "(tls_certificate): name the key that it was made with."
+                f"The key {key} (tls.key) does not belong to the certificate {files.certificate} "
+                "(tls.certificate): name the key that it was made with."
             )
         reason = f" (OpenSSL says: {handshake_problem(error)})" if error.reason else ""
         _fail(
@@ -152,7 +163,7 @@ def _load_authorities(context: ssl.SSLContext, ca: Path) -> None:
     try:
         context.load_verify_locations(ca)
     except ssl.SSLError as error:
-        _fail(f"The certificates in {ca} (tls_ca) cannot be used: {handshake_problem(error)}.")
+        _fail(f"The certificates in {ca} (tls.ca) cannot be used: {handshake_problem(error)}.")
 
 
 def _certificates(setting: str, file: Path) -> list[Certificate]:

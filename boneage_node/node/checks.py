@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 from boneage_node.errors import ExitCode, NodeError
-from boneage_node.net.calling import Caller
 from boneage_node.settings import Settings
 from boneage_node.traffic.document import DocumentForm
 
@@ -21,12 +20,12 @@ def _examine(config: Path | None, data_dir: Path | None, send_to: list[str] | No
     from boneage_node.settings import SettingsError, load_settings, unknown_variables
 
     try:
-        settings = load_settings(config, data_dir=data_dir, send_to=send_to)
+        settings = load_settings(config, storage={"data_dir": data_dir}, delivery={"send_to": send_to})
     except SettingsError as error:
         yield "settings", False, str(error)
         return
     stray = unknown_variables()
-    unsafe = settings.unsafe_listening()
+    unsafe = settings.listening.unsafe()
     problems = [*stray, *([unsafe] if unsafe else [])]
     yield "settings", not problems, " ".join(problems) or "every setting is valid"
     for what, look in (
@@ -38,17 +37,17 @@ def _examine(config: Path | None, data_dir: Path | None, send_to: list[str] | No
         ("TLS", _tls),
     ):
         yield _guarded(what, look, settings)
-    for destination in settings.send_to:
+    for destination in settings.delivery.send_to:
         yield _guarded(
             f"destination {destination}",
             partial(_destination, text=destination, form=DocumentForm.SR),
             settings,
         )
-    for destination in settings.fhir_to:
+    for destination in settings.delivery.fhir_to:
         yield _guarded(
             f"FHIR {destination}", partial(_destination, text=destination, form=DocumentForm.FHIR), settings
         )
-    if not settings.send_to and not settings.fhir_to:
+    if not settings.delivery.send_to and not settings.delivery.fhir_to:
         yield "destinations", True, "none is set: reports stay here. Name one with send_to (--send-to)"
 
 
@@ -60,7 +59,7 @@ def _guarded(what: str, look: Callable[[Settings], str], settings: Settings) -> 
 
 
 def _spool(settings: Settings) -> str:
-    folder = settings.data_dir
+    folder = settings.storage.data_dir
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         probe = folder / ".doctor"
@@ -75,15 +74,16 @@ def _spool(settings: Settings) -> str:
 
 def _disk(settings: Settings) -> str:
     try:
-        free_mib = shutil.disk_usage(settings.data_dir).free // 2**20
+        free_mib = shutil.disk_usage(settings.storage.data_dir).free // 2**20
     except OSError as error:
         raise NodeError(
-            ExitCode.DATA_DIR, f"The disk of {settings.data_dir} cannot be looked at: {error.strerror}."
+            ExitCode.DATA_DIR,
+            f"The disk of {settings.storage.data_dir} cannot be looked at: {error.strerror}.",
         ) from error
-    if free_mib <= settings.spool_reserve_mib:
+    if free_mib <= settings.storage.reserve_mib:
         raise NodeError(
             ExitCode.DATA_DIR,
-            f"{free_mib} MiB are free, not more than the {settings.spool_reserve_mib} MiB kept in reserve: "
+            f"{free_mib} MiB are free, not more than the {settings.storage.reserve_mib} MiB kept in reserve: "
             "images are refused. Make room.",
         )
     return f"{free_mib} MiB are free"
@@ -92,9 +92,9 @@ def _disk(settings: Settings) -> str:
 def _database(settings: Settings) -> str:
     from .opening import database_exists, masked, open_store
 
-    if not database_exists(settings):
-        return f"{masked(settings.database)} is not there yet: the first start makes it"
-    with open_store(settings) as store:
+    if not database_exists(settings.storage):
+        return f"{masked(settings.storage.database)} is not there yet: the first start makes it"
+    with open_store(settings.storage) as store:
         jobs, deliveries = store.queue.counts(), store.outbox.counts()
         unanswered = store.commitments.counts()["unanswered"]
     lost = jobs["dead"] + deliveries["dead"] + unanswered
@@ -106,25 +106,26 @@ def _database(settings: Settings) -> str:
             f"{unanswered} were never committed: see boneage-node studies list, then "
             "boneage-node studies retry.",
         )
-    return f"{masked(settings.database)} is there and up to date; {waiting}"
+    return f"{masked(settings.storage.database)} is there and up to date; {waiting}"
 
 
 def _model(settings: Settings) -> str:
     from boneage_node.reading.study import load_predictor
 
-    predictors = [load_predictor(settings.model, device) for device in settings.device]
+    predictors = [load_predictor(settings.reading.model, device) for device in settings.reading.device]
     devices = ", ".join(str(predictor.device) for predictor in predictors)
     return f"{predictors[0].identity} loads, and its sha256 is right, on {devices}"
 
 
 def _port(settings: Settings) -> str:
+    address = f"{settings.listening.host}:{settings.listening.port}"
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((settings.host, settings.port))
+            probe.bind((settings.listening.host, settings.listening.port))
         except OSError as error:
-            return f"{settings.host}:{settings.port} is not free ({error.strerror}): the node may be running"
-    return f"{settings.host}:{settings.port} is free"
+            return f"{address} is not free ({error.strerror}): the node may be running"
+    return f"{address} is free"
 
 
 def _tls(settings: Settings) -> str:
@@ -135,9 +136,9 @@ def _tls(settings: Settings) -> str:
     if days is None:
         return "no certificate is set: the port speaks DICOM without TLS"
     if days < RENEW_DAYS:
-        sentence = f"The certificate {settings.tls_certificate} expires in {days} days: have it renewed."
+        sentence = f"The certificate {settings.tls.certificate} expires in {days} days: have it renewed."
         raise NodeError(ExitCode.TLS, sentence)
-    who = "with callers that tls_ca vouches for" if settings.tls_ca else "with any caller"
+    who = "with callers that tls.ca vouches for" if settings.tls.ca else "with any caller"
     return f"the certificate is valid for {days} days more; the port speaks TLS only, {who}"
 
 
@@ -146,6 +147,6 @@ def _destination(settings: Settings, text: str, form: DocumentForm) -> str:
     from boneage_node.traffic.outcome import Unreachable
 
     try:
-        return parse(text, form).probe(Caller(settings.ae_title, settings.tls))
+        return parse(text, form).probe(settings.caller)
     except Unreachable as error:
         raise NodeError(ExitCode.FAILED, str(error)) from error

@@ -71,7 +71,7 @@ def child_main(
     child = Child(name, connection)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: child.stop.set())
-    configure_logs(name, settings.log_format, settings.log_level)
+    configure_logs(name, settings.logs)
     _end_with_parent()
     log = get_logger()
     try:

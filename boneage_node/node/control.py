@@ -23,10 +23,20 @@ SWEEP_SECONDS = 3600.0
 
 def run(settings: Settings, child: Child) -> None:
     """Run the scheduled work until told to stop; a delivery that is under way is finished."""
-    with open_store(settings) as store:
+    with open_store(settings.storage) as store:
         outage = Outage()
-        deliveries = Deliveries(settings, store, child.stop, outage)
-        commitments = Commitments(settings, store, child.stop, outage)
+        deliveries = Deliveries(
+            settings.delivery,
+            settings.caller,
+            store,
+            child.stop,
+            outage,
+            lease_seconds=settings.reading.lease_seconds,
+            request_commitment=settings.commitment.request,
+        )
+        commitments = Commitments(
+            settings.commitment, settings.delivery, settings.caller, store, child.stop, outage
+        )
         scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
         for work, seconds in (
             (partial(settle, store), TICK_SECONDS),

@@ -9,7 +9,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from boneage_node.errors import ExitCode, NodeError
-from boneage_node.settings import Settings
+from boneage_node.spool.storage import Storage
 from boneage_node.store import SchemaMismatch, Store
 
 
@@ -22,29 +22,29 @@ class Role(StrEnum):
     CONTROL = "control"
 
 
-def open_store(settings: Settings, *, migrate: bool = False) -> Store:
+def open_store(storage: Storage, *, migrate: bool = False) -> Store:
     """Open the store that the settings name.
 
     Args:
-        settings: The node's settings.
+        storage: Where it is.
         migrate: Make or update the database first; else one that is not there or not up to date is refused.
 
     Raises:
         NodeError: Where the database or the spool folder cannot be used.
 
     """
-    if not migrate and not database_exists(settings):
+    if not migrate and not database_exists(storage):
         raise NodeError(
             ExitCode.DATABASE,
-            f"There is no database at {masked(settings.database)} yet; `boneage-node start` makes it. If the "
+            f"There is no database at {masked(storage.database)} yet; `boneage-node start` makes it. If the "
             "node keeps its data elsewhere, name the folder with --data-dir.",
         )
     try:
         return Store.open(
-            settings.database,
-            settings.spool_dir,
+            storage.database,
+            storage.spool_dir,
             migrate=migrate,
-            reserve_bytes=settings.spool_reserve_bytes,
+            reserve_bytes=storage.reserve_bytes,
         )
     except SchemaMismatch as error:
         raise NodeError(ExitCode.DATABASE, str(error)) from error
@@ -53,19 +53,19 @@ def open_store(settings: Settings, *, migrate: bool = False) -> Store:
     except SQLAlchemyError as error:
         cause = str(getattr(error, "orig", None) or type(error).__name__).strip().splitlines()[0]
         raise NodeError(
-            ExitCode.DATABASE, f"The database {masked(settings.database)} cannot be used: {cause}."
+            ExitCode.DATABASE, f"The database {masked(storage.database)} cannot be used: {cause}."
         ) from error
     except OSError as error:
-        folder = error.filename or settings.spool_dir
+        folder = error.filename or storage.spool_dir
         raise NodeError(
             ExitCode.DATA_DIR, f"The folder {folder} cannot be used: {error.strerror}."
         ) from error
 
 
-def database_exists(settings: Settings) -> bool:
+def database_exists(storage: Storage) -> bool:
     """Whether the file of an embedded database is there; True of a server, which has to be asked."""
-    file = make_url(settings.database).database
-    return not settings.database.startswith("sqlite") or (file is not None and Path(file).is_file())
+    file = make_url(storage.database).database
+    return not storage.database.startswith("sqlite") or (file is not None and Path(file).is_file())
 
 
 def masked(url: str) -> str:

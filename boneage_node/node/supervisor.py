@@ -72,7 +72,7 @@ class Supervisor:
         if role in (Role.ALL, Role.CONTROL):
             self._children.append(_Supervised("control", "boneage_node.node.control:run"))
         if role in (Role.ALL, Role.WORKER):
-            for device in settings.device:
+            for device in settings.reading.device:
                 self._add_worker(device)
 
     def run(self) -> None:
@@ -153,7 +153,8 @@ class Supervisor:
     def _on_ready(self, child: _Supervised, facts: dict[str, Any]) -> None:
         if "port" in facts:
             # a free port that was found must be found again after a crash
-            self._settings = self._settings.model_copy(update={"port": facts["port"]})
+            listening = self._settings.listening.model_copy(update={"port": facts["port"]})
+            self._settings = self._settings.model_copy(update={"listening": listening})
             self._facts["port"] = facts["port"]
         if "device" in facts:
             child.options = {"device": facts["device"]}
@@ -186,7 +187,10 @@ class Supervisor:
         if not self._announced and all(child.was_ready for child in self._children):
             self._announced = True
             self._log.info(
-                "node ready", ae_title=self._settings.ae_title, host=self._settings.host, **self._facts
+                "node ready",
+                ae_title=self._settings.listening.ae_title,
+                host=self._settings.listening.host,
+                **self._facts,
             )
 
     def _stop_all(self) -> None:
@@ -212,20 +216,21 @@ def prepared(settings: Settings, role: Role) -> Iterator[None]:
         NodeError: With what is wrong.
 
     """
+    data_dir = settings.storage.data_dir
     single = [one for one in (Role.RECEIVER, Role.CONTROL) if role in (Role.ALL, one)]
-    problem = settings.unsafe_listening() if Role.RECEIVER in single else None
+    problem = settings.listening.unsafe() if Role.RECEIVER in single else None
     if problem is not None:
         raise NodeError(ExitCode.UNSAFE, problem)
     if single:
         check_files(settings.tls)
     try:
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise _unusable(settings.data_dir, error) from error
+        raise _unusable(data_dir, error) from error
     with ExitStack() as held:
         for one in single:
-            held.enter_context(_locked(settings.data_dir / f"{one}.lock", one))
-        open_store(settings, migrate=True).close()
+            held.enter_context(_locked(data_dir / f"{one}.lock", one))
+        open_store(settings.storage, migrate=True).close()
         yield
 
 

@@ -8,6 +8,7 @@ import socket
 import torch
 from sqlalchemy.exc import SQLAlchemyError
 
+from boneage_node.reading.reporter import Reporter
 from boneage_node.reading.study import load_predictor
 from boneage_node.reading.worker import Worker
 from boneage_node.settings import Settings
@@ -39,9 +40,17 @@ def run(settings: Settings, child: Child, *, device: str) -> None:
     os.nice(NICENESS)
     torch.set_num_threads(min(THREADS_MAX, torch.get_num_threads()))
     device, more_devices = _resolve(device)
-    predictor = load_predictor(settings.model, device)
-    with open_store(settings) as store:
-        worker = Worker(settings, store, predictor, f"{socket.gethostname()}-{child.name}-{os.getpid()}")
+    predictor = load_predictor(settings.reading.model, device)
+    with open_store(settings.storage) as store:
+        reporter = Reporter(
+            settings.report,
+            store,
+            settings.listening.ae_title,
+            send_to=settings.delivery.send_to,
+            fhir_to=settings.delivery.fhir_to,
+        )
+        name = f"{socket.gethostname()}-{child.name}-{os.getpid()}"
+        worker = Worker(settings.reading, store, predictor, reporter, name)
         child.ready(device=device, more_devices=more_devices, model=str(predictor.identity))
         outage = Outage()
         while not child.stop.is_set():

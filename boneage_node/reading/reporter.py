@@ -30,10 +30,10 @@ from boneage_node.report import (
     secondary_capture,
     to_bytes,
 )
-from boneage_node.settings import Settings
 from boneage_node.store import DocumentForm, Job, NewDocument, NewReport, Patient, ReportKind, Store
 
 from .result import result
+from .settings import ReportSettings
 
 
 @dataclass(frozen=True)
@@ -63,15 +63,33 @@ class Reporter:
     """Makes reports of answers, their documents in the spool.
 
     Args:
-        settings: The node's settings: what is sent where.
+        settings: What is sent of a reading.
         store: The store.
+        ae_title: The node's AE title, by which reports name it.
+        send_to: Destinations of reports and pictures.
+        fhir_to: Destinations of results as FHIR.
     """
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(
+        self,
+        settings: ReportSettings,
+        store: Store,
+        ae_title: str,
+        *,
+        send_to: Sequence[str] = (),
+        fhir_to: Sequence[str] = (),
+    ) -> None:
         self._settings = settings
         self._store = store
-        self._device = DeviceIdentity(name=settings.ae_title)
+        self._send_to = tuple(send_to)
+        self._fhir_to = tuple(fhir_to)
+        self._device = DeviceIdentity(name=ae_title)
         self._sr_class = SR_CLASSES[settings.sr_class]
+
+    @property
+    def shows_attention(self) -> bool:
+        """Whether a map of where the networks looked is asked for, and is sent anywhere."""
+        return self._settings.attention_map and self._settings.send_pictures and bool(self._send_to)
 
     def report(
         self,
@@ -119,13 +137,13 @@ class Reporter:
 
     def _documents(self, occasion: _Occasion, answer: Answer) -> list[NewDocument]:
         documents = []
-        if self._settings.send_to:
+        if self._send_to:
             structured = self._structured(occasion, answer)
             documents.append(self._spooled(DocumentForm.SR, structured))
             if self._settings.send_pictures:
                 picture = self._picture(occasion, answer, structured.InstanceNumber)
                 documents.append(self._spooled(DocumentForm.PICTURE, picture))
-        if self._settings.fhir_to:
+        if self._fhir_to:
             documents.append(self._spooled_fhir(occasion, answer))
         return documents
 
@@ -174,7 +192,7 @@ class Reporter:
         return NewDocument(
             form=form,
             file_name=self._store.spool.write(to_bytes(document)),
-            destinations=self._settings.send_to,
+            destinations=self._send_to,
             sop_class_uid=document.SOPClassUID,
             sop_instance_uid=document.SOPInstanceUID,
         )
@@ -191,7 +209,7 @@ class Reporter:
         return NewDocument(
             form=DocumentForm.FHIR,
             file_name=self._store.spool.write(json_bytes(bundle), ".json"),
-            destinations=self._settings.fhir_to,
+            destinations=self._fhir_to,
         )
 
     def _predecessor(self, study_id: int) -> Predecessor | None:

@@ -15,10 +15,10 @@ from boneage_node.bone_age.predictor import Predictor
 from boneage_node.errors import ExitCode
 from boneage_node.logs import class_name, get_logger
 from boneage_node.radiograph import Choice
-from boneage_node.settings import Settings
 from boneage_node.store import Job, LeaseLost, Status, Store
 
 from .reporter import Reporter
+from .settings import ReadingSettings
 from .study import assess, choose_and_find
 
 
@@ -26,18 +26,21 @@ class Worker:
     """Takes jobs from the queue and brings them to an end.
 
     Args:
-        settings: The node's settings.
+        settings: How studies are read.
         store: The store.
         predictor: The loaded model.
+        reporter: Makes the reports.
         name: Unique name of this worker, in the leases.
     """
 
-    def __init__(self, settings: Settings, store: Store, predictor: Predictor, name: str) -> None:
+    def __init__(
+        self, settings: ReadingSettings, store: Store, predictor: Predictor, reporter: Reporter, name: str
+    ) -> None:
         self._settings = settings
         self._store = store
         self._predictor = predictor
         self._name = name
-        self._reporter = Reporter(settings, store)
+        self._reporter = reporter
         # On a CPU a batch only makes the first study wait for the others.
         self._limit = settings.batch_size if predictor.device.type == "cuda" else 1
         self._log = get_logger()
@@ -45,7 +48,7 @@ class Worker:
     def work(self) -> bool:
         """Claim what is waiting and bring it to an end; False when nothing was."""
         jobs = self._store.queue.claim(
-            self._name, self._limit, self._settings.lease_seconds, self._settings.job_policy
+            self._name, self._limit, self._settings.lease_seconds, self._settings.retry
         )
         if not jobs:
             return False
@@ -117,9 +120,7 @@ class Worker:
 
     def _attention(self, choice: Choice, answer: Answer) -> Attention | None:
         """Where the networks looked, where that is asked for and will be seen."""
-        settings = self._settings
-        wanted = settings.attention_map and settings.send_pictures and settings.send_to
-        if not wanted or isinstance(answer, Refusal):
+        if not self._reporter.shows_attention or isinstance(answer, Refusal):
             return None
         if choice.radiograph is None or choice.found_hand is None:
             return None
@@ -135,7 +136,7 @@ class Worker:
             "reading failed", study=job.study_id, job=job.id, attempt=job.attempts, exc_info=error
         )
         try:
-            status = self._store.queue.fail(job, self._name, class_name(error), self._settings.job_policy)
+            status = self._store.queue.fail(job, self._name, class_name(error), self._settings.retry)
         except LeaseLost:
             self._log.warning("lease lost", study=job.study_id, job=job.id)
             return
@@ -149,8 +150,8 @@ class Worker:
         A decoder that hangs cannot be interrupted from within; without a worker the lease runs out.
         """
         done = threading.Event()
-        deadline = time.monotonic() + self._settings.job_timeout_seconds * len(job_ids)
-        interval_seconds = min(self._settings.lease_seconds / 3, self._settings.job_timeout_seconds)
+        deadline = time.monotonic() + self._settings.timeout_seconds * len(job_ids)
+        interval_seconds = min(self._settings.lease_seconds / 3, self._settings.timeout_seconds)
 
         def beat() -> None:
             while not done.wait(interval_seconds):

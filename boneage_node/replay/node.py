@@ -14,8 +14,8 @@ from typing import Self
 
 from boneage_node.errors import ExitCode, NodeError
 from boneage_node.net.addresses import Station
+from boneage_node.reading.settings import SexUnknown
 from boneage_node.settings import ENVIRONMENT_PREFIX
-from boneage_node.settings.types import SexUnknown
 from boneage_node.store import NoSuchStudy, Status, Store, StudyDetail, StudyState
 
 START_SECONDS = 120.0

@@ -1,55 +1,86 @@
-"""The table of all settings in ``docs/settings.md``, made from ``Settings``."""
+"""``docs/settings.md``, and tables of settings for other documents, made from `Settings`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-from .settings import Settings
+from .settings import FIELDS, FORMER_NAMES, SECTIONS, Settings
 
+_FORMER = {name: former for former, name in FORMER_NAMES.items()}
 
-def settings_markdown() -> str:
-    """Return the text of ``docs/settings.md``: a table of all settings, made from `Settings`."""
-    lines = [
-        "# Settings",
-        "",
-        "Written by `python -m boneage_node.settings.table > docs/settings.md`.",
-        "",
-        "Each setting can be given as a flag of `boneage-node start` (where there is one), as a variable of",
-        "the environment (`BONEAGE_` and the name in capitals, lists separated by commas), or in a TOML file",
-        "named by `--config` or `BONEAGE_CONFIG`. The first of these three that has it wins.",
-        "",
-        *settings_table(Settings.model_fields),
-    ]
-    lines += ["", "## Example", "", "```toml", _EXAMPLE.strip(), "```", ""]
-    return "\n".join(lines)
+_INTRODUCTION = """\
+# Settings
 
+Written by `python -m boneage_node.settings.table > docs/settings.md`.
 
-def settings_table(names: Iterable[str]) -> list[str]:
-    """Return the lines of a Markdown table of settings."""
-    lines = ["| setting | type | default | meaning |", "|---|---|---|---|"]
-    properties = Settings.model_json_schema()["properties"]
-    for name in names:
-        field = Settings.model_fields[name]
-        if name == "data_dir":
-            default = "`~/.local/share/boneage-node`"
-        elif field.default is None or field.default == ():
-            default = "not set"
-        else:
-            default = f"`{_as_toml(field.default)}`"
-        lines.append(f"| `{name}` | {_type_name(properties[name])} | {default} | {field.description} |")
-    return lines
+Settings stand in sections. Each can be given as a flag of `boneage-node start` (where there is one), as a
+variable of the environment (`BONEAGE_`, section and name in capitals: `BONEAGE_LISTENING_PORT`; lists
+separated by commas), or in a TOML file named by `--config` or `BONEAGE_CONFIG`, a table for each section.
+The first of these three that has it wins.
 
+The names of 0.1.0, which had no sections, still work: in a file above all tables, and in the environment
+(`BONEAGE_PORT`). A setting under both names in one place is refused.
+"""
 
-_EXAMPLE = """
+_EXAMPLE = """\
+## Example
+
+```toml
+[listening]
 ae_title = "BONEAGE"
 host = "0.0.0.0"
 port = 11112
 allowed_ae_titles = ["PACS", "DX_ROOM_1"]
 allowed_addresses = ["10.20.0.0/16"]
+
+[delivery]
 send_to = ["PACS@10.20.0.5:104"]
+
+[storage]
 database_url = "postgresql+psycopg://boneage@localhost/boneage"
+```
 """
+
+
+def settings_markdown() -> str:
+    """Return the text of ``docs/settings.md``: a table for each section."""
+    parts = [_INTRODUCTION]
+    for section, model in SECTIONS.items():
+        lines = ["| setting | type | default | meaning | in 0.1.0 |", "|---|---|---|---|---|"]
+        for name in model.model_fields:
+            full_name = f"{section}.{name}"
+            former = f"`{_FORMER[full_name]}`" if full_name in _FORMER else "-"
+            lines.append(f"{_row(name, full_name)} {former} |")
+        parts.append(
+            "\n".join([f"## `[{section}]`", "", (model.__doc__ or "").partition("\n")[0], "", *lines, ""])
+        )
+    return "\n".join([*parts, _EXAMPLE])
+
+
+def settings_table(full_names: Iterable[str]) -> list[str]:
+    """Return the lines of a Markdown table of settings of several sections."""
+    lines = ["| setting | type | default | meaning |", "|---|---|---|---|"]
+    return lines + [_row(name, name) for name in full_names]
+
+
+def _row(title: str, full_name: str) -> str:
+    field = FIELDS[full_name]
+    if full_name == "storage.data_dir":
+        default = "`~/.local/share/boneage-node`"
+    elif field.default is None or field.default == ():
+        default = "not set"
+    else:
+        default = f"`{_as_toml(field.default)}`"
+    return f"| `{title}` | {_type_name(_schema(full_name))} | {default} | {field.description} |"
+
+
+def _schema(full_name: str) -> dict[str, Any]:
+    section, name = full_name.split(".")
+    schema = Settings.model_json_schema()
+    definition = schema["properties"][section]["$ref"].rpartition("/")[2]
+    properties: dict[str, dict[str, Any]] = schema["$defs"][definition]["properties"]
+    return properties[name]
 
 
 def _type_name(schema: dict[str, Any]) -> str:

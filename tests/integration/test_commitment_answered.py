@@ -132,7 +132,10 @@ def test_a_stranger_gets_the_answer_where_it_asked(node: SmallNode) -> None:
 
 def test_a_known_peer_is_called_back(tmp_path: Path) -> None:
     modality = Modality()
-    with modality.listening() as address, small_node(tmp_path / "node", known_peers=[address]) as node:
+    with (
+        modality.listening() as address,
+        small_node(tmp_path / "node", commitment={"known_peers": [address]}) as node,
+    ):
         receive(node.store)
         with modality.calling(node) as association:
             assert ask(association, action_information((DX, INSTANCE))) == 0
@@ -146,7 +149,10 @@ def test_a_known_peer_is_called_back(tmp_path: Path) -> None:
 
 def test_a_destination_is_a_known_peer(tmp_path: Path) -> None:
     modality = Modality()
-    with modality.listening() as address, small_node(tmp_path / "node", send_to=[address]) as node:
+    with (
+        modality.listening() as address,
+        small_node(tmp_path / "node", delivery={"send_to": [address]}) as node,
+    ):
         with modality.calling(node) as association:
             ask(association, action_information((DX, INSTANCE)))
         node.tick()
@@ -157,13 +163,16 @@ def test_an_answer_waits_for_a_peer_that_is_away_and_survives_a_restart(tmp_path
     modality = Modality()
     with modality.listening() as address:
         port = int(address.rpartition(":")[2])
-    with small_node(tmp_path / "node", known_peers=[address]) as node:
+    with small_node(tmp_path / "node", commitment={"known_peers": [address]}) as node:
         receive(node.store)
         with modality.calling(node) as association:
             ask(association, action_information((DX, INSTANCE)))
         node.tick()
         assert node.store.commitment_requests.counts()["todo"] == 1
-    with modality.listening(port), small_node(tmp_path / "node", known_peers=[address]) as node:
+    with (
+        modality.listening(port),
+        small_node(tmp_path / "node", commitment={"known_peers": [address]}) as node,
+    ):
         node.tick(seconds=3600)
         assert kept(modality.reports[0][1]) == [INSTANCE]
 
@@ -177,7 +186,10 @@ def test_a_stranger_that_went_away_gets_its_answer_once_it_is_known(tmp_path: Pa
         node.tick(seconds=ANSWER_HERE_SECONDS)
         assert node.store.commitment_requests.counts()["todo"] == 1
     modality = Modality()
-    with modality.listening() as address, small_node(tmp_path / "node", known_peers=[address]) as node:
+    with (
+        modality.listening() as address,
+        small_node(tmp_path / "node", commitment={"known_peers": [address]}) as node,
+    ):
         node.tick(seconds=2 * ANSWER_HERE_SECONDS)
         assert len(modality.reports) == 1
 
@@ -185,7 +197,7 @@ def test_a_stranger_that_went_away_gets_its_answer_once_it_is_known(tmp_path: Pa
 def test_an_answer_that_nobody_takes_is_given_up_with_a_word(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with small_node(tmp_path / "node", delivery_max_attempts=1) as node:
+    with small_node(tmp_path / "node", delivery={"max_attempts": 1}) as node:
         with Modality(status=0x0110).calling(node) as association:
             ask(association, action_information((DX, INSTANCE)))
         node.tick()

@@ -21,7 +21,7 @@ from support.waiting import eventually
 from boneage_node.exchange.commitment import ANSWER_HERE_SECONDS
 
 Send = Callable[..., subprocess.CompletedProcess[str]]
-PROMPT = {"backoff_base_seconds": "0.5", "backoff_cap_seconds": "1", "commitment_wait_seconds": "2"}
+PROMPT = {"delivery_base_seconds": "0.5", "delivery_cap_seconds": "1", "commitment_wait_seconds": "2"}
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def both(
     port = free_port()
     with pacs_for(program, folder / "orthanc", port) as pacs:
         peers = [pacs.destination] if known else []
-        with small_node(folder / "node", port=port, known_peers=peers, **settings) as node:
+        with small_node(folder / "node", port=port, commitment={"known_peers": peers}, **settings) as node:
             yield pacs, node
 
 
@@ -113,7 +113,7 @@ def test_orthanc_is_told_what_the_node_keeps(tmp_path: Path, orthanc_program: st
 
 
 def test_orthanc_is_asked_and_sent_again_what_it_has_lost(tmp_path: Path, orthanc_program: str) -> None:
-    with both(orthanc_program, tmp_path, request_commitment=True) as (pacs, node):
+    with both(orthanc_program, tmp_path, commitment={"request": True}) as (pacs, node):
         image = node.report(tmp_path, pacs.destination)
         node.deliveries.tick()
         node.deliveries.join()
@@ -130,7 +130,7 @@ def test_orthanc_that_does_not_know_the_node_says_nothing_and_is_asked_again(
 ) -> None:
     with (
         Orthanc(orthanc_program, tmp_path / "orthanc") as pacs,
-        small_node(tmp_path / "node", request_commitment=True) as node,
+        small_node(tmp_path / "node", commitment={"request": True}) as node,
     ):
         node.report(tmp_path, pacs.destination)
         node.tick()
@@ -152,6 +152,6 @@ def test_orthanc_releases_before_the_answer_and_gets_it_once_its_address_is_know
         path = outcome(pacs, [identifier])
         eventually(lambda: node.receiver.open_association_count == 0)
         assert pacs.get(path)["Status"] == "Pending"
-        with small_node(tmp_path / "node", known_peers=[pacs.destination]) as informed:
+        with small_node(tmp_path / "node", commitment={"known_peers": [pacs.destination]}) as informed:
             informed.tick(seconds=ANSWER_HERE_SECONDS)
         assert pacs.get(path)["Status"] == "Success"

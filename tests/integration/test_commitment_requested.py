@@ -115,7 +115,7 @@ def test_an_answer_is_taken_wherever_it_comes(
 ) -> None:
     with (
         running(Pacs(answer)) as pacs,
-        small_node(tmp_path / "node", request_commitment=True) as node,
+        small_node(tmp_path / "node", commitment={"request": True}) as node,
     ):
         pacs.node_port = node.receiver.port
         image = node.report(tmp_path, pacs.destination)
@@ -140,7 +140,7 @@ def test_nothing_is_asked_by_default(tmp_path: Path) -> None:
 
 def test_an_answer_is_taken_after_a_restart(tmp_path: Path) -> None:
     with running(Pacs()) as pacs:
-        with small_node(tmp_path / "node", request_commitment=True) as node:
+        with small_node(tmp_path / "node", commitment={"request": True}) as node:
             node.report(tmp_path, pacs.destination)
             node.deliveries.tick()
             node.deliveries.join()
@@ -149,7 +149,7 @@ def test_an_answer_is_taken_after_a_restart(tmp_path: Path) -> None:
             node.stop.set()  # as SIGTERM does while the answer is waited for
             node.commitments.join()
             assert node.state() == "asked"
-        with small_node(tmp_path / "node", request_commitment=True) as node:
+        with small_node(tmp_path / "node", commitment={"request": True}) as node:
             pacs.node_port = node.receiver.port
             pacs.call_node()
             assert (pacs.statuses, node.state()) == ([0], "committed")
@@ -159,7 +159,7 @@ def test_no_answer_asks_again_and_ends_in_sight(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("boneage_node.exchange.commitment.LINGER_SECONDS", 0.0)
     with (
         running(Pacs()) as pacs,
-        small_node(tmp_path / "node", request_commitment=True, commitment_max_attempts=2) as node,
+        small_node(tmp_path / "node", commitment={"request": True, "max_attempts": 2}) as node,
     ):
         node.report(tmp_path, pacs.destination)
         for _ in range(3):
@@ -176,7 +176,7 @@ def test_no_answer_asks_again_and_ends_in_sight(tmp_path: Path, monkeypatch: pyt
 def test_what_the_pacs_does_not_keep_is_sent_again_until_it_is_a_dead_letter(tmp_path: Path) -> None:
     with (
         running(Pacs(answer_after_the_response, failed=True)) as pacs,
-        small_node(tmp_path / "node", request_commitment=True, delivery_max_attempts=2) as node,
+        small_node(tmp_path / "node", commitment={"request": True}, delivery={"max_attempts": 2}) as node,
     ):
         image = node.report(tmp_path, pacs.destination)
         node.tick()
@@ -193,7 +193,7 @@ def test_what_the_pacs_does_not_keep_is_sent_again_until_it_is_a_dead_letter(tmp
 def test_a_pacs_that_cannot_tell_now_is_asked_again_not_sent_again(tmp_path: Path) -> None:
     with (
         running(Pacs(answer_after_the_response, failed=True, reason=0x0213)) as pacs,
-        small_node(tmp_path / "node", request_commitment=True) as node,
+        small_node(tmp_path / "node", commitment={"request": True}) as node,
     ):
         node.report(tmp_path, pacs.destination)
         node.tick()
@@ -208,7 +208,7 @@ def test_a_pacs_without_the_service_is_not_fatal_and_said_once(
 ) -> None:
     with (
         running(Pacs(), supports=False) as pacs,
-        small_node(tmp_path / "node", request_commitment=True) as node,
+        small_node(tmp_path / "node", commitment={"request": True}) as node,
     ):
         for _ in range(2):
             node.report(tmp_path, pacs.destination)
@@ -231,7 +231,7 @@ def test_a_pacs_that_does_not_take_the_request_is_asked_again(tmp_path: Path) ->
 
     with (
         running(Pacs(answer)) as pacs,
-        small_node(tmp_path / "node", request_commitment=True) as node,
+        small_node(tmp_path / "node", commitment={"request": True}) as node,
     ):
         node.report(tmp_path, pacs.destination)
         node.tick()
@@ -244,7 +244,7 @@ def test_a_pacs_that_does_not_take_the_request_is_asked_again(tmp_path: Path) ->
 
 
 def test_a_pacs_that_went_away_is_asked_again(tmp_path: Path) -> None:
-    with small_node(tmp_path / "node", request_commitment=True) as node:
+    with small_node(tmp_path / "node", commitment={"request": True}) as node:
         with running(Pacs()) as pacs:
             node.report(tmp_path, pacs.destination)
             node.deliveries.tick()

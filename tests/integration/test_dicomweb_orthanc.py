@@ -70,7 +70,7 @@ def test_reports_land_beside_the_image_once_orthanc_is_up_again(
     orthanc.upload(hand)
     orthanc.stop()
     flags = ("--send-to", orthanc.dicom_web + "/")
-    with NodeProcess(tmp_path / "node", *flags, backoff_base_seconds="1", backoff_cap_seconds="2") as node:
+    with NodeProcess(tmp_path / "node", *flags, delivery_base_seconds="1", delivery_cap_seconds="2") as node:
         assert storescu(node.port, hand).returncode == 0
         (failed, *_) = eventually(
             lambda: [line for line in node.log() if line.get("event") == "report not delivered"]
@@ -100,7 +100,7 @@ def test_orthanc_with_a_login_wants_that_of_netrc(
         assert "does not accept the login and password that the netrc file has" in wrong.stderr
         flags = ("--send-to", pacs.dicom_web)
         with NodeProcess(
-            tmp_path / "node", *flags, backoff_base_seconds="1", backoff_cap_seconds="2"
+            tmp_path / "node", *flags, delivery_base_seconds="1", delivery_cap_seconds="2"
         ) as node:
             assert storescu(node.port, hand).returncode == 0
             eventually(lambda: any("netrc" in line.get("problem", "") for line in node.log()))

@@ -53,6 +53,7 @@ from support.waiting import PATIENCE_SECONDS, eventually
 from boneage_node.dimse.store_scp import Receiver
 from boneage_node.dimse.wire import server
 from boneage_node.dimse.wire.bounds import MAX_PDU_BYTES
+from boneage_node.dimse.wire.server import Limits
 from boneage_node.traffic.received import NotAcceptable
 
 UNCOMPRESSED = [ImplicitVRLittleEndian]
@@ -200,7 +201,7 @@ def test_what_the_store_does_not_keep_is_not_acknowledged(
 
 
 def test_a_data_set_beyond_the_limit_is_refused_and_does_not_grow_on_disk(tmp_path: Path) -> None:
-    with receiving(tmp_path, max_instance_bytes=2**20) as node:
+    with receiving(tmp_path, limits=Limits(max_instance_bytes=2**20, reserve_bytes=0)) as node:
         receiver, sink = node
         image = make_radiograph()
         with RawPeer(receiver.port) as peer:
@@ -220,7 +221,7 @@ def test_a_data_set_beyond_the_limit_is_refused_and_does_not_grow_on_disk(tmp_pa
 
 
 def test_a_disk_that_is_nearly_full_takes_nothing_in(tmp_path: Path) -> None:
-    with receiving(tmp_path, reserve_bytes=2**60) as node:
+    with receiving(tmp_path, limits=Limits(reserve_bytes=2**60)) as node:
         receiver, sink = node
         with RawPeer(receiver.port) as peer:
             answer = peer.associate().store(make_radiograph())
@@ -432,7 +433,7 @@ def test_a_release_hands_on_the_studies_of_this_association(node: tuple[Receiver
 
 
 def test_connections_that_say_nothing_hold_no_thread_and_are_closed(tmp_path: Path) -> None:
-    with receiving(tmp_path, request_timeout_seconds=3.0) as node:
+    with receiving(tmp_path, limits=Limits(3.0, reserve_bytes=0)) as node:
         receiver, _ = node
         before = thread_count()
         silent = [connect(receiver.port) for _ in range(200)]
@@ -513,7 +514,7 @@ def test_hundreds_of_connections_that_come_and_go_leave_nothing(node: tuple[Rece
 
 
 def test_a_peer_that_falls_silent_in_the_middle_of_a_pdu_is_let_go(tmp_path: Path) -> None:
-    with receiving(tmp_path, idle_timeout_seconds=1.0) as node:
+    with receiving(tmp_path, idle_seconds=1.0) as node:
         receiver, _ = node
         with RawPeer(receiver.port) as idle, RawPeer(receiver.port) as half, RawPeer(receiver.port) as drip:
             idle.associate()

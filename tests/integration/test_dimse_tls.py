@@ -92,7 +92,7 @@ def test_a_caller_must_show_a_certificate_of_the_authority(
         for options in ([], anonymous, unknown):
             assert dcmtk("echoscu", *options, *address).returncode != 0
     (tmp_path / "open").mkdir()
-    with secure_node(tmp_path / "open", replace(node.files, ca=None)) as (receiver, sink):
+    with secure_node(tmp_path / "open", node.files.model_copy(update={"ca": None})) as (receiver, sink):
         address = ("-aec", "BONEAGE", "127.0.0.1", receiver.port)
         for options in (anonymous, unknown):
             assert dcmtk("echoscu", *options, *address).returncode == 0
@@ -102,7 +102,7 @@ def test_a_caller_must_show_a_certificate_of_the_authority(
 def test_a_caller_that_does_not_know_our_authority_goes_away(
     tmp_path: Path, dcmtk: Run, node: Signed, stranger: Signed, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with secure_node(tmp_path, replace(node.files, ca=None)) as (receiver, _):
+    with secure_node(tmp_path, node.files.model_copy(update={"ca": None})) as (receiver, _):
         refused = dcmtk("echoscu", *as_dcmtk(stranger), "-aec", "BONEAGE", "127.0.0.1", receiver.port)
         assert refused.returncode != 0
         assert "certificate verify failed" in refused.stderr
@@ -127,18 +127,18 @@ def test_what_is_wrong_with_dcmtk_or_with_us_is_told(
     with archive(storescp, tmp_path / "received", pacs) as destination:
         address = destination.address
         assert problem(destination, TlsFiles(ca=pacs.ca)) == (
-            f"{address} wants a certificate of this node: set tls_certificate and tls_key."
+            f"{address} wants a certificate of this node: set tls.certificate and tls.key."
         )
         assert f"{address} does not accept this node's certificate" in problem(
-            destination, replace(stranger.files, ca=pacs.ca)
+            destination, stranger.files.model_copy(update={"ca": pacs.ca})
         )
         assert problem(destination, stranger.files) == (
-            f"The certificate of {address} is signed by an authority that is not in {stranger.ca} (tls_ca): "
+            f"The certificate of {address} is signed by an authority that is not in {stranger.ca} (tls.ca): "
             "add it there."
         )
         assert problem(destination, TlsFiles()) == (
             f"The certificate of {address} is signed by an authority that this system does not know: "
-            "name its file with tls_ca."
+            "name its file with tls.ca."
         )
         assert "whether it speaks TLS" in problem(replace(destination, tls=False), TlsFiles())
         assert echo(destination, Caller("BONEAGE", node.files)) > 0
@@ -154,8 +154,8 @@ def test_a_missing_or_unknown_certificate_is_told_in_either_version(
     with receiving(tmp_path, tls=context) as (receiver, _):
         destination = _of(receiver)
         wanted = problem(destination, TlsFiles(ca=node.ca))
-        assert wanted.endswith("wants a certificate of this node: set tls_certificate and tls_key.")
-        refused = problem(destination, replace(stranger.files, ca=node.ca))
+        assert wanted.endswith("wants a certificate of this node: set tls.certificate and tls.key.")
+        refused = problem(destination, stranger.files.model_copy(update={"ca": node.ca}))
         assert "does not accept this node's certificate (tlsv1 alert unknown ca)" in refused
         assert echo(destination, Caller("PEER", node.files)) > 0
 
@@ -170,7 +170,7 @@ def test_a_certificate_that_is_expired_or_of_another_host_is_told(
 
 
 def test_an_old_tls_is_told(tmp_path: Path, node: Signed) -> None:
-    context = listening_context(replace(node.files, ca=None))
+    context = listening_context(node.files.model_copy(update={"ca": None}))
     assert context is not None
     with pytest.warns(DeprecationWarning, match="TLSv1"):
         context.minimum_version = ssl.TLSVersion.TLSv1
@@ -197,9 +197,9 @@ def test_a_peer_without_tls_is_told(tmp_path: Path, node: Signed) -> None:
 def test_files_that_will_not_do_are_told_for_each_report(tmp_path: Path, node: Signed) -> None:
     file = tmp_path / "image.dcm"
     write_radiograph(file)
-    files = replace(node.files, ca=tmp_path / "gone.pem")
+    files = node.files.model_copy(update={"ca": tmp_path / "gone.pem"})
     (sent,) = send(Station("PACS", "127.0.0.1", 1, tls=True), [LocalFile(file)], Caller("BONEAGE", files))
-    assert sent.error == f"{tmp_path / 'gone.pem'} (tls_ca) cannot be read: No such file or directory."
+    assert sent.error == f"{tmp_path / 'gone.pem'} (tls.ca) cannot be read: No such file or directory."
     assert not sent.permanent
 
 
@@ -260,7 +260,7 @@ def test_orthanc_sends_over_tls_and_takes_over_tls(
         (sent,) = send(destination, [LocalFile(kept)], Caller("BONEAGE", node.files))
         assert sent.error is None
         assert peer.find(image.SOPInstanceUID) is not None
-        assert problem(destination, TlsFiles(ca=pacs.ca)).endswith("set tls_certificate and tls_key.")
+        assert problem(destination, TlsFiles(ca=pacs.ca)).endswith("set tls.certificate and tls.key.")
 
 
 def test_orthanc_of_another_authority_neither_sends_nor_takes(

@@ -44,6 +44,7 @@ from support.waiting import PATIENCE_SECONDS, eventually
 from boneage_node.dimse.store_scp import Receiver
 from boneage_node.dimse.wire import server
 from boneage_node.dimse.wire.bounds import MAX_PDU_BYTES
+from boneage_node.dimse.wire.server import Limits
 from boneage_node.net.tls import calling_context, listening_context
 
 ECHO_ONLY = [(VERIFICATION, [ImplicitVRLittleEndian])]
@@ -190,7 +191,8 @@ def test_a_handshake_gone_wrong_is_turned_away_and_logged(
 def test_half_handshakes_by_the_hundred_hold_no_thread_and_are_closed(
     tmp_path: Path, station: Signed, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with receiving(tmp_path, request_timeout_seconds=6.0, tls=listening_context(station.files)) as node:
+    limits, tls = Limits(6.0, reserve_bytes=0), listening_context(station.files)
+    with receiving(tmp_path, limits=limits, tls=tls) as node:
         receiver, _ = node
         before = thread_count()
         silent = [RawPeer(receiver.port) for _ in range(80)]
@@ -343,7 +345,7 @@ def test_a_peer_that_falls_silent_in_the_middle_of_a_record_is_let_go(
     tmp_path: Path, station: Signed
 ) -> None:
     tls = listening_context(station.files)
-    with receiving(tmp_path, idle_timeout_seconds=2.0, tls=tls) as node:
+    with receiving(tmp_path, idle_seconds=2.0, tls=tls) as node:
         receiver, _ = node
         with (
             Peer(receiver.port, station) as idle,

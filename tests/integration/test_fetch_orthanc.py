@@ -52,7 +52,7 @@ def empty(pacs: Orthanc) -> Iterator[None]:
 def fetch(node_port: int, pacs: Orthanc, way: str, *flags: object) -> subprocess.CompletedProcess[str]:
     """Run the command; the settings of the node are told by environment."""
     source = pacs.destination if way == "dimse" else pacs.dicom_web
-    return run("fetch", "--from", source, *flags, port=str(node_port))
+    return run("fetch", "--from", source, *flags, listening_port=str(node_port))
 
 
 def upload(pacs: Orthanc, sample: Path, folder: Path, **elements: str) -> Dataset:
@@ -196,7 +196,7 @@ def test_both_ways_go_over_tls_where_the_node_has_a_certificate(
         ):
             study = str(dcmread(sample_dicom / name, stop_before_pixels=True).StudyInstanceUID)
             pacs.upload(sample_dicom / name)
-            done = run("fetch", "--from", source, "--study", study, port=str(port), **files)
+            done = run("fetch", "--from", source, "--study", study, listening_port=str(port), **files)
             assert done.returncode == 0, done.stderr
             assert "The node has taken 1 image." in done.stdout
 

@@ -78,7 +78,7 @@ def test_a_report_lands_beside_the_image(
     settings = {}
     if engine == "postgresql":
         cluster: PostgreSQL = request.getfixturevalue("postgresql")
-        settings["database_url"] = cluster.new_database()
+        settings["storage_database_url"] = cluster.new_database()
     orthanc.upload(hands[0])
     with NodeProcess(tmp_path / "node", "--send-to", orthanc.destination, **settings) as node:
         sent = storescu(node.port, *hands)
@@ -181,7 +181,9 @@ def test_a_refusal_says_why(sample_dicom: Path, tmp_path: Path, orthanc: Orthanc
 def test_refusals_stay_here_where_so_set(
     sample_dicom: Path, tmp_path: Path, orthanc: Orthanc, storescu: Send
 ) -> None:
-    with NodeProcess(tmp_path / "node", "--send-to", orthanc.destination, send_refusals="false") as node:
+    with NodeProcess(
+        tmp_path / "node", "--send-to", orthanc.destination, report_send_refusals="false"
+    ) as node:
         assert (
             storescu(
                 node.port, sample_dicom / "chest-07y-dx.dcm", sample_dicom / "girl-08y-dx.dcm"
@@ -223,7 +225,7 @@ def read_once(node: NodeProcess) -> Any:
 def test_a_worker_killed_at_work_loses_nothing(
     hands: list[Path], tmp_path: Path, orthanc: Orthanc, storescu: Send
 ) -> None:
-    with NodeProcess(tmp_path / "node", "--send-to", orthanc.destination, lease_seconds="2") as node:
+    with NodeProcess(tmp_path / "node", "--send-to", orthanc.destination, reading_lease_seconds="2") as node:
         assert storescu(node.port, *hands).returncode == 0
         eventually(lambda: read_once(node))
         os.kill(node.process_ids()["worker-0"], signal.SIGKILL)
@@ -234,11 +236,11 @@ def test_a_worker_killed_at_work_loses_nothing(
 def test_a_node_killed_at_work_goes_on_where_it_was(
     hands: list[Path], tmp_path: Path, orthanc: Orthanc, storescu: Send
 ) -> None:
-    node = NodeProcess(tmp_path / "node", "--send-to", orthanc.destination, lease_seconds="2")
+    node = NodeProcess(tmp_path / "node", "--send-to", orthanc.destination, reading_lease_seconds="2")
     assert storescu(node.port, *hands).returncode == 0
     eventually(lambda: read_once(node))
     node.kill()
-    with NodeProcess(tmp_path / "node", "--send-to", orthanc.destination, lease_seconds="2") as again:
+    with NodeProcess(tmp_path / "node", "--send-to", orthanc.destination, reading_lease_seconds="2") as again:
         assert_each_sent_once(again, orthanc, hands)
         assert again.terminate() == 0
 
@@ -260,8 +262,8 @@ def test_reports_wait_for_a_pacs_that_is_away(
         tmp_path / "node",
         "--send-to",
         orthanc.destination,
-        backoff_base_seconds="0.5",
-        backoff_cap_seconds="1",
+        delivery_base_seconds="0.5",
+        delivery_cap_seconds="1",
     ) as node:
         assert storescu(node.port, hands[0]).returncode == 0
         eventually(lambda: any(line.get("event") == "report not delivered" for line in node.log()))
@@ -298,7 +300,7 @@ def test_no_log_line_bears_patient_data(
             image.PatientBirthDate = "SECRET08"
         marked.append(tmp_path / file.name)
         image.save_as(marked[-1])
-    with NodeProcess(tmp_path / "node", "--send-to", orthanc.destination, log_level="debug") as node:
+    with NodeProcess(tmp_path / "node", "--send-to", orthanc.destination, logs_level="debug") as node:
         assert storescu(node.port, *marked).returncode == 0
         eventually(lambda: len(reports(orthanc)) == 2)
         node.terminate()

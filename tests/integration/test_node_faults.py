@@ -90,7 +90,11 @@ def test_killed_in_the_middle_of_a_reading(
 def test_a_reading_that_hangs_is_ended_and_at_last_set_aside(
     hands: list[Path], tmp_path: Path, storescu: Send
 ) -> None:
-    settings = {"job_timeout_seconds": "0.001", "lease_seconds": "1", "job_max_attempts": "2"}
+    settings = {
+        "reading_timeout_seconds": "0.001",
+        "reading_lease_seconds": "1",
+        "reading_max_attempts": "2",
+    }
     with NodeProcess(tmp_path / "node", **settings) as node, open_store(node) as store:
         assert storescu(node.port, hands[0]).returncode == 0
         eventually(lambda: store.studies.counts()["set_aside"] == 1)
@@ -131,7 +135,7 @@ def test_a_database_that_goes_away_and_comes_back(
     url = postgresql.new_database()
     with (
         SmallPacs(tmp_path / "pacs") as pacs,
-        NodeProcess(tmp_path / "node", "--send-to", pacs.destination, database_url=url) as node,
+        NodeProcess(tmp_path / "node", "--send-to", pacs.destination, storage_database_url=url) as node,
     ):
         let_in(postgresql, url, False)
         assert storescu(node.port, hands[0]).returncode != 0
@@ -173,7 +177,7 @@ def test_workers_share_a_data_folder_but_receivers_do_not(tmp_path: Path) -> Non
             [*COMMAND, "start", "--data-dir", str(tmp_path / "node"), "--role", role],
             stderr=subprocess.PIPE,
             text=True,
-            env=environment(log_format="json"),
+            env=environment(logs_format="json"),
         )
         for role in ("control", "worker", "worker")
     ]

@@ -75,7 +75,7 @@ def test_the_doctor_counts_the_days_that_are_left(tmp_path: Path) -> None:
     for days, well in ((30, True), (5, False)):
         station = authority.sign(f"node-{days}", valid_days=(-1, days + 0.5))
         files = {"tls_certificate": str(station.certificate), "tls_key": str(station.key)}
-        examined = run("doctor", "--data-dir", tmp_path / "data", "--json", model="none", **files)
+        examined = run("doctor", "--data-dir", tmp_path / "data", "--json", reading_model="none", **files)
         (finding,) = [finding for finding in json.loads(examined.stdout) if finding["check"] == "TLS"]
         assert finding["ok"] is well
         assert f"{days} days" in finding["finding"]

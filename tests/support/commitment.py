@@ -12,9 +12,9 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from boneage_node.dimse.store_scp import Receiver, serve
+from boneage_node.dimse.wire.server import Limits
 from boneage_node.exchange.commitment import CommitmentReceiver, Commitments
 from boneage_node.exchange.deliveries import Deliveries
-from boneage_node.net.listening import ReceiverSettings
 from boneage_node.settings import Settings, load_settings
 from boneage_node.spool import FolderSpool
 from boneage_node.store import (
@@ -50,8 +50,19 @@ class SmallNode:
 
     def __post_init__(self) -> None:
         outage = Outage()
-        self.commitments = Commitments(self.settings, self.store, self.stop, outage)
-        self.deliveries = Deliveries(self.settings, self.store, self.stop, outage)
+        settings, store, stop = self.settings, self.store, self.stop
+        self.commitments = Commitments(
+            settings.commitment, settings.delivery, settings.caller, store, stop, outage
+        )
+        self.deliveries = Deliveries(
+            settings.delivery,
+            settings.caller,
+            store,
+            stop,
+            outage,
+            lease_seconds=60.0,
+            request_commitment=settings.commitment.request,
+        )
 
     def tick(self, seconds: float = 0.0) -> None:
         """Let time go on, and do all that is due then, as the control process does it."""
@@ -93,14 +104,21 @@ class SmallNode:
 
 @contextmanager
 def small_node(folder: Path, *, port: int = 0, **settings: Any) -> Iterator[SmallNode]:
-    """A small node; its folder outlives it."""
-    loaded = load_settings(data_dir=folder, spool_reserve_mib=0, **settings)
-    engine = open_engine(loaded.database)
+    """A small node; its folder outlives it. ``settings`` by section."""
+    storage = {"data_dir": folder, "reserve_mib": 0}
+    loaded = load_settings(storage=storage, listening={"port": port}, **settings)
+    engine = open_engine(loaded.storage.database)
     migrate(engine)
     clock = Clock()
-    with Store(engine, FolderSpool(loaded.spool_dir, reserve_bytes=0), clock) as store:
-        listening = ReceiverSettings(port=port, reserve_bytes=0)
-        receiver = serve(listening, store.intake, store.spool.incoming_dir, CommitmentReceiver(loaded, store))
+    with Store(engine, FolderSpool(loaded.storage.spool_dir, reserve_bytes=0), clock) as store:
+        receiver = serve(
+            loaded.listening,
+            store.intake,
+            store.spool.incoming_dir,
+            CommitmentReceiver(loaded.commitment, loaded.delivery, store),
+            quiet_seconds=10.0,
+            limits=Limits(reserve_bytes=0),
+        )
         try:
             yield SmallNode(loaded, store, receiver, clock)
         finally:

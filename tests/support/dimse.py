@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from ssl import SSLContext
 from typing import Any
 
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -25,7 +26,9 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from boneage_node.dimse.store_scp import Receiver, ReceiverSettings, serve
+from boneage_node.dimse.store_scp import Receiver, serve
+from boneage_node.dimse.wire.server import Limits
+from boneage_node.net.listening import Listening
 from boneage_node.store import Store
 from boneage_node.traffic.received import Accepted, Received
 
@@ -149,16 +152,27 @@ class Watched:
 def patient_receiving(folder: Path, **settings: Any) -> AbstractContextManager[tuple[Receiver, Watched]]:
     """A receiver that waits longer than a scripted peer, so that nothing here comes of a timeout."""
     waits = 3 * PATIENCE_SECONDS
-    return receiving(folder, idle_timeout_seconds=waits, request_timeout_seconds=waits, **settings)
+    return receiving(folder, limits=Limits(waits, reserve_bytes=0), idle_seconds=waits, **settings)
 
 
 @contextmanager
-def receiving(folder: Path, **settings: Any) -> Iterator[tuple[Receiver, Watched]]:
-    """A receiver on a free port with a SQLite store in a folder."""
+def receiving(
+    folder: Path, *, limits: Limits | None = None, tls: SSLContext | None = None, **listening: Any
+) -> Iterator[tuple[Receiver, Watched]]:
+    """A receiver on a free port with a SQLite store in a folder.
+
+    What is set of listening is not validated: no association at all may be asked for.
+    """
     store = Store.open(f"sqlite:///{folder}/node.sqlite3", folder / "spool", reserve_bytes=0)
     sink = Watched(store)
-    settings = {"port": 0, "reserve_bytes": 0, **settings}
-    receiver = serve(ReceiverSettings(**settings), sink, store.spool.incoming_dir)
+    receiver = serve(
+        Listening(port=0).model_copy(update=listening),
+        sink,
+        store.spool.incoming_dir,
+        quiet_seconds=10.0,
+        limits=limits or Limits(reserve_bytes=0),
+        tls=tls,
+    )
     try:
         yield receiver, sink
     finally:

@@ -30,7 +30,7 @@ class Signed:
     @property
     def files(self) -> TlsFiles:
         """As the node takes them; peers need a certificate of the same authority."""
-        return TlsFiles(self.certificate, self.key, self.ca)
+        return TlsFiles(certificate=self.certificate, key=self.key, ca=self.ca)
 
 
 class Authority:

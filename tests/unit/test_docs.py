@@ -39,7 +39,7 @@ def test_every_reason_for_a_refusal_is_explained() -> None:
 
 def test_the_example_settings_are_valid() -> None:
     settings = load_settings(REPOSITORY / "deploy" / "boneage-node.toml")
-    assert settings.unsafe_listening() is None
+    assert settings.listening.unsafe() is None
 
 
 def test_the_readme_tells_the_figures_of_the_shipped_model() -> None:

@@ -11,9 +11,9 @@ import pytest
 
 PROGRAM = """
     import logging, sys, threading, warnings
-    from boneage_node.logs import configure_logs, get_logger
+    from boneage_node.logs import LogSettings, configure_logs, get_logger
 
-    configure_logs("worker-0", sys.argv[1], "debug")
+    configure_logs("worker-0", LogSettings(format=sys.argv[1], level="debug"))
 
     def break_it():
         raise ValueError("SECRET")

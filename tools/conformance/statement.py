@@ -20,10 +20,10 @@ from boneage_node.dimse.contexts import TRANSFER_SYNTAXES, UNCOMPRESSED
 from boneage_node.dimse.status import Status
 from boneage_node.dimse.wire import association, bounds, messages
 from boneage_node.dimse.wire.admission import ECHO_RESERVE
+from boneage_node.dimse.wire.server import Limits
 from boneage_node.net.http import MAX_ANSWER_BYTES
-from boneage_node.net.listening import ReceiverSettings
 from boneage_node.net.tls import CIPHERS_OF_TLS_1_2
-from boneage_node.settings import Settings
+from boneage_node.settings.settings import FIELDS
 from boneage_node.settings.table import settings_table
 from boneage_node.store.commitments import KEPT_DAYS
 from boneage_node.traffic.commitment import FailureReason
@@ -36,31 +36,31 @@ from .reads import reads_table
 
 _SYNTAX_LISTS = {UNCOMPRESSED: "uncompressed", TRANSFER_SYNTAXES: "images"}
 _SETTINGS = (
-    "ae_title",
-    "host",
-    "port",
-    "allowed_ae_titles",
-    "allowed_addresses",
-    "open_to_all",
-    "max_associations",
-    "association_idle_seconds",
-    "quiet_seconds",
-    "tls_certificate",
-    "tls_key",
-    "tls_ca",
-    "spool_reserve_mib",
-    "send_to",
-    "send_refusals",
-    "send_pictures",
-    "sr_class",
-    "sex_unknown",
-    "delivery_max_attempts",
-    "backoff_base_seconds",
-    "backoff_cap_seconds",
-    "request_commitment",
-    "commitment_wait_seconds",
-    "commitment_max_attempts",
-    "known_peers",
+    "listening.ae_title",
+    "listening.host",
+    "listening.port",
+    "listening.allowed_ae_titles",
+    "listening.allowed_addresses",
+    "listening.open_to_all",
+    "listening.max_associations",
+    "listening.idle_seconds",
+    "reading.quiet_seconds",
+    "tls.certificate",
+    "tls.key",
+    "tls.ca",
+    "storage.reserve_mib",
+    "delivery.send_to",
+    "report.send_refusals",
+    "report.send_pictures",
+    "report.sr_class",
+    "reading.sex_unknown",
+    "delivery.max_attempts",
+    "delivery.base_seconds",
+    "delivery.cap_seconds",
+    "commitment.request",
+    "commitment.wait_seconds",
+    "commitment.max_attempts",
+    "commitment.known_peers",
 )
 """What matters to the stations around the node."""
 _KIB, _MIB, _GIB = 2**10, 2**20, 2**30
@@ -81,20 +81,20 @@ def conformance_markdown() -> str:
 
 def _defaults() -> dict[str, str]:
     """The defaults of the settings that the text speaks of."""
-    numbers = {name: Settings.model_fields[name].default for name in _SETTINGS}
+    numbers = {name.replace(".", "_"): FIELDS[name].default for name in _SETTINGS}
     return {name: f"{default:g}" for name, default in numbers.items() if isinstance(default, int | float)}
 
 
 def _limits() -> dict[str, str]:
-    settings = ReceiverSettings()
+    receiver = Limits()
     limits = {
         "max_pdu_mib": bounds.MAX_PDU_BYTES / _MIB,
         "requestor_pdu_bytes": AE().maximum_pdu_size,
         "echo_reserve": ECHO_RESERVE,
-        "request_timeout_seconds": settings.request_timeout_seconds,
+        "request_timeout_seconds": receiver.request_timeout_seconds,
         "max_command_kib": messages.MAX_COMMAND_BYTES / _KIB,
         "max_waiting_requests": messages.MAX_WAITING_REQUESTS,
-        "max_instance_mib": settings.max_instance_bytes / _MIB,
+        "max_instance_mib": receiver.max_instance_bytes / _MIB,
         "timeout_seconds": association.DEFAULT_TIMEOUT_SECONDS,
         "move_timeout_seconds": query_scu.MOVE_TIMEOUT_SECONDS,
         "max_matches": query_scu.MAX_MATCHES,

@@ -1,4 +1,4 @@
-"""Who may open an association: settings, and the decision, without any network."""
+"""Who may open an association: the decision, without any network."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import Enum
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 
 from boneage_node.dimse.contexts import VERIFICATION
-from boneage_node.net.listening import ReceiverSettings
+from boneage_node.net.listening import Listening
 
 ECHO_RESERVE = 4
 """Associations above the limit that are kept for C-ECHO alone, so that a busy node still answers health
@@ -33,12 +33,12 @@ class Rejection(Enum):
 
 
 def admit(
-    settings: ReceiverSettings, request: A_ASSOCIATE_RQ, address: str, open_associations: int
+    listening: Listening, request: A_ASSOCIATE_RQ, address: str, open_associations: int
 ) -> Rejection | None:
     """Decide on an association request.
 
     Args:
-        settings: Whom to let in.
+        listening: Whom to let in.
         request: The decoded A-ASSOCIATE-RQ PDU.
         address: The caller's IP address.
         open_associations: How many associations there are already.
@@ -46,14 +46,14 @@ def admit(
     Returns:
         Why to reject it, or None to let it in.
     """
-    if settings.allowed_addresses and not _is_in(address, settings.allowed_addresses):
+    if listening.allowed_addresses and not _is_in(address, listening.allowed_addresses):
         return Rejection.ADDRESS_NOT_ALLOWED
-    if settings.allowed_ae_titles and request.calling_ae_title.strip() not in settings.allowed_ae_titles:
+    if listening.allowed_ae_titles and request.calling_ae_title.strip() not in listening.allowed_ae_titles:
         return Rejection.CALLING_AE_TITLE_NOT_RECOGNISED
-    if settings.require_called_ae_title and request.called_ae_title.strip() != settings.ae_title:
+    if request.called_ae_title.strip() != listening.ae_title:
         return Rejection.CALLED_AE_TITLE_NOT_RECOGNISED
     only_echo = all(context.abstract_syntax == VERIFICATION for context in request.presentation_context)
-    limit = settings.max_associations + (ECHO_RESERVE if only_echo else 0)
+    limit = listening.max_associations + (ECHO_RESERVE if only_echo else 0)
     return Rejection.TOO_MANY_ASSOCIATIONS if open_associations >= limit else None
 
 

@@ -26,7 +26,7 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationServer, RequestHandler
 
 from boneage_node.logs import get_logger
-from boneage_node.net.listening import ReceiverSettings
+from boneage_node.net.listening import Listening
 from boneage_node.net.tls import handshake_problem
 
 from .admission import Rejection, admit
@@ -46,6 +46,21 @@ _ABORT_PDU = bytes((7, 0, 0, 0, 0, 4, 0, 0, 2, 0))  # by the service provider, r
 _POLL_SECONDS = 0.1
 
 _log = get_logger()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of what a receiver takes in.
+
+    Attributes:
+        request_timeout_seconds: A connection that has sent no complete association request by then is closed.
+        max_instance_bytes: Data sets larger than this are refused.
+        reserve_bytes: Space on the incoming folder's file system below which nothing is taken in.
+    """
+
+    request_timeout_seconds: float = 15.0
+    max_instance_bytes: int = 512 * 2**20
+    reserve_bytes: int = 512 * 2**20
 
 
 @dataclass(eq=False)
@@ -123,13 +138,13 @@ class AdmittedRequestHandler(RequestHandler):
 
     def _create_association(self) -> Association:
         association = super()._create_association()
-        settings = self.server.settings
+        server = self.server
         # The stock socket has announced the connection (Evt5); the one that takes its place does so again.
         association.dul.event_queue.get_nowait()
         association.dul.socket = BoundedSocket(
-            association, self.request, self.server.request, settings.idle_timeout_seconds
+            association, self.request, server.request, server.listening.idle_seconds
         )
-        messages = BoundedMessages(association, settings.max_instance_bytes, settings.reserve_bytes)
+        messages = BoundedMessages(association, server.limits.max_instance_bytes, server.limits.reserve_bytes)
         association.dimse = messages
         self.server.open_associations.add(association, messages, self.request)
         return association
@@ -140,7 +155,9 @@ class Server(AssociationServer):
 
     Args:
         ae: The node's application entity.
-        settings: Where to listen, whom to admit, and the bounds.
+        listening: Where to listen, and whom to admit.
+        limits: The bounds of what is taken in.
+        tls: Speak TLS, and nothing else, in this manner; None for no TLS.
         contexts: The presentation contexts that are accepted.
         handlers: pynetdicom's event handlers.
         open_associations: Where running associations are noted.
@@ -154,23 +171,27 @@ class Server(AssociationServer):
     def __init__(
         self,
         ae: AE,
-        settings: ReceiverSettings,
+        listening: Listening,
+        limits: Limits,
+        tls: ssl.SSLContext | None,
         contexts: list[PresentationContext],
         handlers: list[evt.EventHandlerType],
         open_associations: OpenAssociations,
     ) -> None:
-        self.settings = settings
+        self.listening = listening
+        self.limits = limits
+        self.tls = tls
         self.open_associations = open_associations
         self.request = b""
         self._stopping = False
         self._stopped = threading.Event()
         self._waiting: dict[Waiting, None] = {}  # in their order of arrival
-        if settings.tls is not None:
-            settings.tls.sslsocket_class = SecureConnection
+        if tls is not None:
+            tls.sslsocket_class = SecureConnection
         super().__init__(
             ae,
-            (settings.host, settings.port),
-            settings.ae_title,
+            (listening.host, listening.port),
+            listening.ae_title,
             contexts,
             evt_handlers=handlers,
             request_handler=AdmittedRequestHandler,
@@ -217,7 +238,7 @@ class Server(AssociationServer):
         if len(self._waiting) >= MAX_WAITING_CONNECTIONS:
             self._dismiss(selector, next(iter(self._waiting)))
         connection.setblocking(False)
-        deadline = time.monotonic() + self.settings.request_timeout_seconds
+        deadline = time.monotonic() + self.limits.request_timeout_seconds
         waiting = Waiting(connection, address, deadline)
         self._waiting[waiting] = None
         selector.register(connection, selectors.EVENT_READ, waiting)
@@ -226,8 +247,8 @@ class Server(AssociationServer):
         """Go on with a connection as far as what has come of it goes."""
         if waiting not in self._waiting:  # pushed out by one that was accepted a moment ago
             return
-        if self.settings.tls is not None and not waiting.secure:
-            self._shake_hands(selector, waiting, self.settings.tls)
+        if self.tls is not None and not waiting.secure:
+            self._shake_hands(selector, waiting, self.tls)
             if not waiting.secure:
                 return
         # The rest of a TLS record is inside the connection, where the selector does not see it.
@@ -283,7 +304,7 @@ class Server(AssociationServer):
             self._dismiss(selector, waiting)
         elif len(request) >= _PDU_HEADER_BYTES:
             if request[0] != _ASSOCIATE_RQ or _length_of(request) > MAX_REQUEST_BYTES:
-                tls = self.settings.tls is None and request[0] == _TLS_HANDSHAKE
+                tls = self.tls is None and request[0] == _TLS_HANDSHAKE
                 what = "TLS, which this port does not speak" if tls else "something else"
                 _log.warning("not an association request", address=waiting.address[0], received=what)
                 self._dismiss(selector, waiting, _ABORT_PDU)
@@ -296,7 +317,7 @@ class Server(AssociationServer):
         try:
             request.decode(bytes(waiting.request))
             self.reap()
-            rejection = admit(self.settings, request, waiting.address[0], len(self.open_associations))
+            rejection = admit(self.listening, request, waiting.address[0], len(self.open_associations))
         except Exception as error:  # pynetdicom raises whatever a malformed item brings about
             _log.warning(
                 "association request malformed", address=waiting.address[0], error=type(error).__name__

@@ -180,7 +180,7 @@ def test_echo(tmp_path: Path) -> None:
     ],
 )
 def test_fetch_asks_for_one_study_of_a_node_that_runs(flags: list[str], code: int, sentence: str) -> None:
-    done = run("fetch", "--from", "PACS@127.0.0.1:104", *flags, port="1")
+    done = run("fetch", "--from", "PACS@127.0.0.1:104", *flags, listening_port="1")
     assert done.returncode == code
     assert sentence in done.stderr
 

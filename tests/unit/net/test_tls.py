@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,29 +49,33 @@ def test_nothing_set_is_no_tls_and_the_authorities_of_the_system() -> None:
 
 
 def test_callers_need_no_certificate_where_no_authority_is_named(node: Signed) -> None:
-    listening = listening_context(replace(node.files, ca=None))
+    listening = listening_context(node.files.model_copy(update={"ca": None}))
     assert listening is not None
     assert listening.verify_mode == ssl.CERT_NONE
 
 
 def test_half_a_pair_is_told_what_is_missing(node: Signed) -> None:
-    assert "set tls_key too" in problem(TlsFiles(certificate=node.certificate))
-    assert "set tls_certificate too" in problem(TlsFiles(key=node.key))
+    assert "set tls.key too" in problem(TlsFiles(certificate=node.certificate))
+    assert "set tls.certificate too" in problem(TlsFiles(key=node.key))
 
 
 @pytest.mark.parametrize("setting", ["certificate", "key", "ca"])
 def test_a_file_that_is_not_there_or_no_pem_is_named(node: Signed, tmp_path: Path, setting: str) -> None:
-    gone = problem(replace(node.files, **{setting: tmp_path / "gone.pem"}))
-    assert gone == f"{tmp_path / 'gone.pem'} (tls_{setting}) cannot be read: No such file or directory."
+    gone = problem(node.files.model_copy(update={setting: tmp_path / "gone.pem"}))
+    assert gone == f"{tmp_path / 'gone.pem'} (tls.{setting}) cannot be read: No such file or directory."
     (tmp_path / "text.pem").write_text("no PEM")
-    assert str(tmp_path / "text.pem") in problem(replace(node.files, **{setting: tmp_path / "text.pem"}))
+    assert str(tmp_path / "text.pem") in problem(
+        node.files.model_copy(update={setting: tmp_path / "text.pem"})
+    )
 
 
 def test_a_key_of_another_certificate_is_refused(authority: Authority, node: Signed) -> None:
     other = authority.sign("other")
-    assert "does not belong to the certificate" in problem(replace(node.files, key=other.key))
+    assert "does not belong to the certificate" in problem(node.files.model_copy(update={"key": other.key}))
     of_another_kind = authority.sign("rsa", rsa_bits=2048)
-    assert "does not belong to the certificate" in problem(replace(node.files, key=of_another_kind.key))
+    assert "does not belong to the certificate" in problem(
+        node.files.model_copy(update={"key": of_another_kind.key})
+    )
 
 
 def test_a_key_with_a_passphrase_is_refused_without_asking(authority: Authority) -> None:

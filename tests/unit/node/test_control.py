@@ -12,8 +12,9 @@ from support.http_peer import Reply, http_peer
 from support.store import DX, Clock, claim_one, queue_study
 
 from boneage_node.exchange.deliveries import Deliveries
+from boneage_node.exchange.settings import DeliverySettings
+from boneage_node.net.calling import Caller
 from boneage_node.replay.pacs import SmallPacs
-from boneage_node.settings import load_settings
 from boneage_node.store import DocumentForm, NewDocument, NewReport, ReportKind, Status, Store
 from boneage_node.store.outage import Outage
 from boneage_node.traffic.result import Result, ResultStatus
@@ -43,7 +44,15 @@ def report_studies(store: Store, folder: Path, count: int, destinations: list[st
 
 
 def make_deliveries(store: Store, stop: threading.Event | None = None) -> Deliveries:
-    return Deliveries(load_settings(), store, stop or threading.Event(), Outage())
+    return Deliveries(
+        DeliverySettings(),
+        Caller("BONEAGE"),
+        store,
+        stop or threading.Event(),
+        Outage(),
+        lease_seconds=60.0,
+        request_commitment=False,
+    )
 
 
 def test_a_destination_that_is_down_keeps_none_from_the_other(

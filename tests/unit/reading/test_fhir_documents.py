@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,13 @@ from support.store import claim_one, queue_study
 from boneage_node.bone_age import ReasonCode, Refusal
 from boneage_node.radiograph import choose_hand_image
 from boneage_node.reading.reporter import Reporter
-from boneage_node.settings import load_settings
+from boneage_node.reading.settings import ReportSettings
 from boneage_node.store import DocumentForm, NewReport, Store
 
 FHIR_TO = ("https://fhir.example/r4", "/var/lib/bone-ages")
+
+
+SEND_ALL = ReportSettings()
 
 
 @pytest.fixture
@@ -23,13 +27,15 @@ def database_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/boneage.sqlite3"
 
 
-def refused(store: Store, content: bytes, **settings: object) -> NewReport:
+def refused(
+    store: Store, content: bytes, settings: ReportSettings = SEND_ALL, **destinations: Sequence[str]
+) -> NewReport:
     """The report of a study that was refused."""
     queue_study(store, data=content)
     job = claim_one(store)
     refusal = Refusal(ReasonCode.UNREADABLE_FILE)
     choice = choose_hand_image([job.instances[0].file])
-    return Reporter(load_settings(**settings), store).report(job, choice, refusal)
+    return Reporter(settings, store, "BONEAGE", **destinations).report(job, choice, refusal)
 
 
 def test_without_fhir_destinations_there_is_no_bundle(store: Store) -> None:
@@ -50,4 +56,4 @@ def test_a_bundle_says_the_same_as_the_structured_report(store: Store, sample_di
 
 
 def test_refusals_that_are_not_to_be_sent_have_no_bundle(store: Store) -> None:
-    assert refused(store, b"no DICOM", fhir_to=FHIR_TO, send_refusals=False).documents == []
+    assert refused(store, b"no DICOM", ReportSettings(send_refusals=False), fhir_to=FHIR_TO).documents == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -20,7 +21,7 @@ from support.store import Clock, claim_one, queue_study
 from boneage_node.bone_age import Assessment, Refusal, Sex
 from boneage_node.radiograph import choose_hand_image
 from boneage_node.reading.reporter import Reporter
-from boneage_node.settings import load_settings
+from boneage_node.reading.settings import ReportSettings
 from boneage_node.store import DocumentForm, ReportDetail, Store
 from boneage_node.traffic.result import EarlierBoneAge
 
@@ -33,7 +34,12 @@ def image(sample_dicom: Path) -> Dataset:
 
 
 def read(
-    store: Store, tmp_path: Path, image: Dataset, answer: Assessment | Refusal = BOY, **settings: Any
+    store: Store,
+    tmp_path: Path,
+    image: Dataset,
+    answer: Assessment | Refusal = BOY,
+    send_to: Sequence[str] = ("PACS@pacs:104",),
+    **settings: Any,
 ) -> ReportDetail:
     """Receive the image, or read its study again, and report the answer; gives the study's last report."""
     uid = str(image.StudyInstanceUID)
@@ -44,7 +50,7 @@ def read(
         queue_study(store, uid, (tmp_path / "image.dcm").read_bytes())
     job = claim_one(store)
     choice = choose_hand_image([instance.file for instance in job.instances])
-    reporter = Reporter(load_settings(**{"send_to": ["PACS@pacs:104"], **settings}), store)
+    reporter = Reporter(ReportSettings(**settings), store, "BONEAGE", send_to=send_to)
     store.queue.complete(job, "worker-1", [reporter.report(job, choice, answer)])
     return store.studies.show(uid).reports[-1]
 
@@ -96,7 +102,7 @@ def test_a_report_opens_no_file_again(store: Store, tmp_path: Path, image: Datas
     choice = choose_hand_image([instance.file for instance in job.instances])
     for instance in job.instances:
         store.spool.discard(instance.file.key)
-    reporter = Reporter(load_settings(send_to=["PACS@pacs:104"]), store)
+    reporter = Reporter(ReportSettings(), store, "BONEAGE", send_to=["PACS@pacs:104"])
     assert len(reporter.report(job, choice, BOY).documents) == 2
 
 

@@ -13,9 +13,10 @@ from boneage_node.bone_age import Answer, Hand, Refusal
 from boneage_node.bone_age.cropping import FoundHand
 from boneage_node.bone_age.framing import Grey
 from boneage_node.bone_age.predictor import Predictor
+from boneage_node.reading.reporter import Reporter
+from boneage_node.reading.settings import ReadingSettings, ReportSettings
 from boneage_node.reading.worker import Worker
 from boneage_node.retry import RetryPolicy
-from boneage_node.settings import load_settings
 from boneage_node.store import Store
 
 HANDS = ("girl-08y-dx.dcm", "boy-09y-dx-right.dcm", "boy-15y-cr.dcm")
@@ -61,7 +62,12 @@ def make_worker(
     store: Store, predictor: Predictor, fault: Callable[[Sequence[Hand]], None] = lambda hands: None
 ) -> tuple[Worker, OnGpu]:
     on_gpu = OnGpu(predictor, fault)
-    return Worker(load_settings(), store, on_gpu, "worker-1"), on_gpu  # type: ignore[arg-type]
+    return worker_of(store, on_gpu, ReportSettings()), on_gpu
+
+
+def worker_of(store: Store, predictor: OnGpu, report: ReportSettings) -> Worker:
+    reporter = Reporter(report, store, "BONEAGE", send_to=["PACS@pacs:104"])
+    return Worker(ReadingSettings(), store, predictor, reporter, "worker-1")  # type: ignore[arg-type]
 
 
 def test_a_reading_is_not_lost_for_want_of_its_attention_map(
@@ -71,9 +77,8 @@ def test_a_reading_is_not_lost_for_want_of_its_attention_map(
         def attention(self, hand: Hand, found: FoundHand) -> None:
             raise MemoryError
 
-    settings = load_settings(attention_map=True, send_to=["PACS@pacs:104"])
     on_gpu = NoMap(predictor, lambda hands: None)
-    assert Worker(settings, store, on_gpu, "worker-1").work()  # type: ignore[arg-type]
+    assert worker_of(store, on_gpu, ReportSettings(attention_map=True)).work()
     assert on_gpu.finds == 3, "the map is of the hand that was found for the reading"
     assert states(store, studies) == ["reported"] * 3
 

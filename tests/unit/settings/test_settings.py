@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 
 import pytest
 
 from boneage_node.net.addresses import DESTINATION_CHARACTERS_MAX
-from boneage_node.settings import Settings, SettingsError, load_settings, unknown_variables
+from boneage_node.settings import ENVIRONMENT_PREFIX, SettingsError, load_settings, unknown_variables
+from boneage_node.settings.loading import CONFIG_VARIABLE
+from boneage_node.settings.settings import FIELDS, FORMER_NAMES
 from boneage_node.settings.table import settings_markdown
 from boneage_node.store.tables import DESTINATION_LENGTH
 
@@ -17,9 +20,9 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "settings.md"
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(f"BONEAGE_{name.upper()}", raising=False)
-    monkeypatch.delenv("BONEAGE_CONFIG", raising=False)
+    for variable in os.environ:
+        if variable.startswith(ENVIRONMENT_PREFIX):
+            monkeypatch.delenv(variable)
 
 
 def write(path: Path, text: str) -> Path:
@@ -32,47 +35,91 @@ def test_document_is_what_the_code_says() -> None:
 
 
 def test_every_setting_has_a_meaning() -> None:
-    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+    assert [name for name, field in FIELDS.items() if not field.description] == []
 
 
 def test_flag_wins_over_environment_wins_over_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = write(tmp_path / "node.toml", 'ae_title = "FILE"\nport = 1\nquiet_seconds = 3\n')
-    monkeypatch.setenv("BONEAGE_AE_TITLE", "ENVIRONMENT")
+    text = '[listening]\nae_title = "FILE"\nport = 1\nidle_seconds = 3\n'
+    monkeypatch.setenv("BONEAGE_LISTENING_AE_TITLE", "ENVIRONMENT")
+    monkeypatch.setenv("BONEAGE_LISTENING_PORT", "2")
+    flags = {"ae_title": "FLAG", "port": None}
+    listening = load_settings(write(tmp_path / "node.toml", text), listening=flags).listening
+    assert (listening.ae_title, listening.port, listening.idle_seconds) == ("FLAG", 2, 3.0)
+
+
+def test_names_of_0_1_0_still_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = write(tmp_path / "node.toml", 'ae_title = "FILE"\nport = 1\njob_max_attempts = 7\n')
     monkeypatch.setenv("BONEAGE_PORT", "2")
-    settings = load_settings(config, ae_title="FLAG", port=None)
-    assert (settings.ae_title, settings.port, settings.quiet_seconds) == ("FLAG", 2, 3.0)
+    monkeypatch.setenv("BONEAGE_ALLOWED_AE_TITLES", "CT1, DX_2")
+    monkeypatch.setenv("BONEAGE_REQUEST_COMMITMENT", "true")
+    settings = load_settings(config)
+    assert (settings.listening.ae_title, settings.listening.port) == ("FILE", 2)
+    assert settings.listening.allowed_ae_titles == ("CT1", "DX_2")
+    assert settings.reading.max_attempts == 7
+    assert settings.commitment.request
+    assert unknown_variables() == []
+
+
+def test_a_former_name_wins_over_a_source_of_less_precedence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = write(tmp_path / "node.toml", "[listening]\nport = 1\n")
+    monkeypatch.setenv("BONEAGE_PORT", "2")
+    assert load_settings(config).listening.port == 2
+
+
+def test_every_former_name_is_of_a_setting_and_none_is_of_two() -> None:
+    assert set(FORMER_NAMES.values()) <= set(FIELDS)
+    assert len(set(FORMER_NAMES.values())) == len(FORMER_NAMES)
+
+
+def test_a_setting_under_both_of_its_names_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = write(tmp_path / "node.toml", "port = 1\n[listening]\nport = 1\n")
+    with pytest.raises(SettingsError, match=r"'port' and 'listening.port' \(both from .*node.toml\)"):
+        load_settings(config)
+    monkeypatch.setenv("BONEAGE_PORT", "2")
+    monkeypatch.setenv("BONEAGE_LISTENING_PORT", "2")
+    with pytest.raises(SettingsError, match="two names of one setting"):
+        load_settings()
 
 
 def test_environment_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BONEAGE_CONFIG", str(write(tmp_path / "node.toml", "port = 104\n")))
-    assert load_settings().port == 104
+    monkeypatch.setenv(CONFIG_VARIABLE, str(write(tmp_path / "node.toml", "[listening]\nport = 104\n")))
+    assert load_settings().listening.port == 104
 
 
 def test_list_from_environment_and_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BONEAGE_ALLOWED_AE_TITLES", "CT1, DX_2")
-    config = write(tmp_path / "node.toml", 'allowed_addresses = ["10.0.0.7/24", "::1"]\n')
-    settings = load_settings(config)
-    assert settings.allowed_ae_titles == ("CT1", "DX_2")
-    assert settings.allowed_addresses == ("10.0.0.0/24", "::1/128")
+    monkeypatch.setenv("BONEAGE_LISTENING_ALLOWED_AE_TITLES", "CT1, DX_2")
+    config = write(tmp_path / "node.toml", '[listening]\nallowed_addresses = ["10.0.0.7/24", "::1"]\n')
+    listening = load_settings(config).listening
+    assert listening.allowed_ae_titles == ("CT1", "DX_2")
+    assert listening.allowed_addresses == ("10.0.0.0/24", "::1/128")
 
 
 def test_default_data_dir_is_xdg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    settings = load_settings()
+    settings = load_settings().storage
     assert settings.data_dir == tmp_path / "boneage-node"
     assert settings.database == f"sqlite:///{tmp_path}/boneage-node/boneage.sqlite3"
     monkeypatch.delenv("XDG_DATA_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert load_settings().data_dir == tmp_path / ".local" / "share" / "boneage-node"
+    assert load_settings().storage.data_dir == tmp_path / ".local" / "share" / "boneage-node"
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("prot = 104", "sets 'prot', which is no setting. Did you mean 'port'?"),
-        ('sendto = ["A@b:1"]', "Did you mean 'send_to'?"),
+        ("prot = 104", "sets 'prot', which is no setting. Did you mean 'listening.port'?"),
+        ("[listening]\nprot = 104", "'listening.prot', which is no setting. Did you mean 'listening.port'?"),
+        ("[listenig]\nport = 104", "Did you mean 'listening.port'?"),
+        ("[reading]\nport = 104", "Did you mean 'listening.port'?"),
+        ("listening = 104", "which is a table: write [listening] above its settings"),
+        ('sendto = ["A@b:1"]', "Did you mean 'delivery.send_to'?"),
         ("xyzzy = 1", "See docs/settings.md"),
         ("port = 70000", "The setting port 70000 (from "),
+        ("[listening]\nport = 70000", "The setting listening.port 70000 (from "),
         ('port = "104x"', "it should be a valid integer"),
         ("port = ", "is not TOML"),
         ('ae_title = "SEVENTEEN_LETTERS"', "an AE title is 1 to 16 printable"),
@@ -104,7 +151,9 @@ def test_a_mistake_in_the_file_is_a_sentence(tmp_path: Path, text: str, sentence
 
 
 def test_fhir_goes_to_servers_and_folders() -> None:
-    settings = load_settings(fhir_to=["https://fhir.example/r4/", " /var/lib/bone-ages/ "])
+    settings = load_settings(
+        delivery={"fhir_to": ["https://fhir.example/r4/", " /var/lib/bone-ages/ "]}
+    ).delivery
     assert settings.fhir_to == ("https://fhir.example/r4", "/var/lib/bone-ages")
 
 
@@ -113,16 +162,16 @@ def test_the_database_has_room_for_every_destination() -> None:
 
 
 def test_unknown_sex_is_refused_unless_told_otherwise() -> None:
-    assert load_settings().sex_unknown == "refuse"
-    assert load_settings(sex_unknown="both").sex_unknown == "both"
+    assert load_settings().reading.sex_unknown == "refuse"
+    assert load_settings(reading={"sex_unknown": "both"}).reading.sex_unknown == "both"
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     config = write(tmp_path / "node.toml", "prot = 1\nquite_seconds = 2\n")
     with pytest.raises(SettingsError) as caught:
         load_settings(config)
-    assert "'port'" in str(caught.value)
-    assert "'quiet_seconds'" in str(caught.value)
+    assert "'listening.port'" in str(caught.value)
+    assert "'reading.quiet_seconds'" in str(caught.value)
 
 
 def test_file_that_is_not_there(tmp_path: Path) -> None:
@@ -131,13 +180,13 @@ def test_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_error_says_where_the_value_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BONEAGE_PORT", "many")
-    with pytest.raises(SettingsError, match="The setting port 'many' \\(from the environment\\)"):
+    monkeypatch.setenv("BONEAGE_LISTENING_PORT", "many")
+    with pytest.raises(SettingsError, match="BONEAGE_LISTENING_PORT 'many' \\(from the environment\\)"):
         load_settings()
 
 
 def test_password_in_a_database_url_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BONEAGE_DATABASE_URL", "mysql://node:sesame@h/d")
+    monkeypatch.setenv("BONEAGE_STORAGE_DATABASE_URL", "mysql://node:sesame@h/d")
     with pytest.raises(SettingsError) as caught:
         load_settings()
     assert "sesame" not in str(caught.value)
@@ -146,44 +195,24 @@ def test_password_in_a_database_url_is_not_repeated(monkeypatch: pytest.MonkeyPa
 def test_misspelt_variable_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BONEAGE_AETITLE", "X")
     assert unknown_variables() == [
-        "The environment variable BONEAGE_AETITLE is no setting. Did you mean BONEAGE_AE_TITLE?"
+        "The environment variable BONEAGE_AETITLE is no setting. Did you mean BONEAGE_LISTENING_AE_TITLE?"
     ]
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.9.9.9"])
-def test_loopback_needs_no_allow_list(host: str) -> None:
-    assert load_settings(host=host).unsafe_listening() is None
-
-
-@pytest.mark.parametrize(
-    "flags",
-    [{}, {"allowed_ae_titles": ["A"]}, {"allowed_addresses": ["10.0.0.0/8"]}],
-)
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "no.such.host.invalid"])
-def test_wide_listening_without_both_lists_is_unsafe(host: str, flags: dict[str, list[str]]) -> None:
-    problem = load_settings(host=host, **flags).unsafe_listening()
-    assert problem is not None
-    assert "allowed_ae_titles" in problem
-
-
-def test_wide_listening_with_both_lists_or_said_open() -> None:
-    both = load_settings(host="0.0.0.0", allowed_ae_titles=["A"], allowed_addresses=["10.0.0.0/8"])
-    assert both.unsafe_listening() is None
-    assert load_settings(host="0.0.0.0", open_to_all=True).unsafe_listening() is None
-
-
 def test_another_process_gets_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = load_settings(port=104, send_to=["PACS@[::1]:4242"])
-    monkeypatch.setenv("BONEAGE_AE_TITLE", "CHANGED")
+    settings = load_settings(listening={"port": 104}, delivery={"send_to": ["PACS@[::1]:4242"]})
+    monkeypatch.setenv("BONEAGE_LISTENING_AE_TITLE", "CHANGED")
     assert pickle.loads(pickle.dumps(settings)) == settings
 
 
 def test_a_destination_may_be_a_dicomweb_service() -> None:
-    settings = load_settings(send_to=["PACS@host:104", " https://pacs.example:8443/dicom-web/ "])
+    settings = load_settings(
+        delivery={"send_to": ["PACS@host:104", " https://pacs.example:8443/dicom-web/ "]}
+    ).delivery
     assert settings.send_to == ("PACS@host:104", "https://pacs.example:8443/dicom-web")
 
 
 def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
     with pytest.raises(SettingsError, match="put them into the netrc file") as caught:
-        load_settings(send_to=["https://alice:S3CRET@pacs.example/dicom-web"])
+        load_settings(delivery={"send_to": ["https://alice:S3CRET@pacs.example/dicom-web"]})
     assert "S3CRET" not in str(caught.value)

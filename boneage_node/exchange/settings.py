@@ -1,0 +1,101 @@
+"""Where results go, and whether they are kept there: two sections of the settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, Field
+
+from boneage_node.net.addresses import (
+    DESTINATION_CHARACTERS_MAX,
+    Station,
+    checked_base_url,
+    checked_destination,
+    is_url,
+)
+from boneage_node.retry import RetryPolicy
+
+
+def _fhir_destination(value: str) -> str:
+    """Check the base URL of a FHIR server, or an absolute folder."""
+    value = value.strip()
+    if is_url(value):
+        return checked_base_url(value)
+    if not Path(value).is_absolute() or len(value) > DESTINATION_CHARACTERS_MAX:
+        raise ValueError(
+            f"'{value}' is neither the base URL of a FHIR server such as https://fhir.example/r4 nor an "
+            "absolute folder such as /var/lib/bone-ages"
+        )
+    return str(Path(value))
+
+
+def _station(value: str) -> str:
+    """Check ``AE@host:port`` or ``AE@host:port/tls``."""
+    return str(Station.parse(value))
+
+
+class DeliverySettings(BaseModel, frozen=True, extra="forbid"):
+    """Where results go, and how often a delivery is tried."""
+
+    send_to: tuple[Annotated[str, AfterValidator(checked_destination)], ...] = Field(
+        (),
+        description="Destinations of the reports: `AE@host:port` (C-STORE), `AE@host:port/tls` (C-STORE over "
+        "TLS), or the base URL of a DICOMweb service, `https://pacs.example/dicom-web` (STOW-RS).",
+    )
+    fhir_to: tuple[Annotated[str, AfterValidator(_fhir_destination)], ...] = Field(
+        (),
+        description="Where the same results go as FHIR R4: base URLs of servers, "
+        "`https://fhir.example/r4`, or absolute folders.",
+    )
+    max_attempts: int = Field(
+        100,
+        ge=1,
+        description="Attempts to deliver a report before it is a dead letter (about two days by default).",
+    )
+    base_seconds: float = Field(
+        5.0, gt=0, description="Longest wait after a first failure; doubles with each further one."
+    )
+    cap_seconds: float = Field(3600.0, gt=0, description="The wait after a failure is never longer.")
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """When a delivery that failed is tried again."""
+        return RetryPolicy(self.max_attempts, self.base_seconds, self.cap_seconds)
+
+
+_LONGEST_WAIT = 2**5
+"""How many times `CommitmentSettings.wait_seconds` an answer is waited for at the longest."""
+
+
+class CommitmentSettings(BaseModel, frozen=True, extra="forbid"):
+    """Storage commitment: whether it is requested, and of whom it is known where they listen."""
+
+    request: bool = Field(
+        False,
+        description="Ask each PACS, after C-STORE, by storage commitment whether it keeps what it took; "
+        "what it does not keep is sent again.",
+    )
+    wait_seconds: float = Field(
+        3600.0,
+        gt=0,
+        description="How long to wait for the answer to a request for storage commitment before the next "
+        "one; doubles with each.",
+    )
+    max_attempts: int = Field(
+        6,
+        ge=1,
+        description="Requests for storage commitment before it is given up as unanswered "
+        "(two and a half days by default).",
+    )
+    known_peers: tuple[Annotated[str, AfterValidator(_station)], ...] = Field(
+        (),
+        description="Where stations listen that ask this node for storage commitment, each `AE@host:port` or "
+        "`AE@host:port/tls`; those of `send_to` are known. Others get their answer only on the association "
+        "of their request.",
+    )
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """How long an answer to a request is waited for, and how often the request is made."""
+        return RetryPolicy(self.max_attempts, self.wait_seconds, _LONGEST_WAIT * self.wait_seconds)

@@ -1,0 +1,90 @@
+"""How studies are read, and what is sent of a reading: two sections of the settings."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, Field
+
+from boneage_node.retry import RetryPolicy
+
+BACKOFF_BASE_SECONDS = 5.0
+BACKOFF_CAP_SECONDS = 3600.0
+
+
+def _device(value: str) -> str:
+    """Check the name of a device."""
+    if not re.fullmatch(r"auto|cpu|cuda:\d+", value):
+        raise ValueError(f"'{value}' is not a device: auto, cpu or cuda:N")
+    return value
+
+
+Device = Annotated[str, AfterValidator(_device)]
+SexUnknown = Literal["refuse", "both"]
+
+
+class ReadingSettings(BaseModel, frozen=True, extra="forbid"):
+    """With what, where and how often studies are read."""
+
+    model: str | None = Field(
+        None,
+        description="Model to read with: a name from `boneage-node models list`, or a folder. "
+        "Not set: the default.",
+    )
+    device: tuple[Device, ...] = Field(
+        ("auto",),
+        min_length=1,
+        description="Where to read: `cpu`, `cuda:N`, or `auto` (every GPU there is, else the CPU). "
+        "One worker each.",
+    )
+    sex_unknown: SexUnknown = Field(
+        "refuse",
+        description="A patient whose sex the header does not say: `refuse`, or read as `both`, which reports "
+        "both readings, their mean, and an interval that holds the intervals of both.",
+    )
+    batch_size: int = Field(16, ge=1, description="Studies that a worker with a GPU reads at once.")
+    quiet_seconds: float = Field(
+        10.0,
+        ge=0,
+        description="A study is read so long after its last image, or at once when its association ends.",
+    )
+    lease_seconds: float = Field(
+        60.0, ge=1, description="A job of a worker (or a delivery) not heard of for so long is taken over."
+    )
+    timeout_seconds: float = Field(
+        600.0, gt=0, description="A worker that reads for longer is ended, which costs an attempt."
+    )
+    max_attempts: int = Field(
+        3,
+        ge=1,
+        description="Attempts to read a study before it is set aside for `boneage-node studies retry`.",
+    )
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """When a reading that failed is tried again."""
+        return RetryPolicy(self.max_attempts, BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS)
+
+
+class ReportSettings(BaseModel, frozen=True, extra="forbid"):
+    """What is sent of a reading."""
+
+    send_refusals: bool = Field(
+        True, description="Send a report also when a study was refused, with the reason."
+    )
+    send_pictures: bool = Field(
+        True,
+        description="Send a picture (Secondary Capture) beside each report: many viewers draw nothing of "
+        "a structured report.",
+    )
+    attention_map: bool = Field(
+        False,
+        description="Show in the picture where the networks looked: how much hiding each part of the hand "
+        "changes its bone age. Costs some seconds a study on a CPU.",
+    )
+    sr_class: Literal["comprehensive", "comprehensive-3d"] = Field(
+        "comprehensive",
+        description="SOP class of the structured reports: `comprehensive`, which most viewers show, or "
+        "`comprehensive-3d`, as IHE AI Results asks for.",
+    )
