@@ -23,10 +23,10 @@ from boneage_node.exchange.destination import Destination
 from boneage_node.exchange.destinations import parse
 from boneage_node.exchange.fhir_folder import FhirFolder
 from boneage_node.exchange.fhir_server import FhirServer
+from boneage_node.exchange.settings import DeliverySettings
 from boneage_node.exchange.stow_rs import StowRs
 from boneage_node.net.addresses import Station
 from boneage_node.net.calling import Caller
-from boneage_node.settings import load_settings
 from boneage_node.store import Store
 from boneage_node.store.outage import Outage
 from boneage_node.traffic.document import DocumentForm
@@ -92,7 +92,8 @@ def test_what_is_no_destination_is_told_in_a_sentence(text: str, form: DocumentF
 def test_settings_with_destinations_are_read_without_their_libraries() -> None:
     program = (
         "import sys; from boneage_node.settings import load_settings;"
-        "load_settings(**{'send_to': ['PACS@host:104', 'https://pacs'], 'fhir_to': ['https://fhir', '/a']});"
+        "send_to, fhir_to = ['PACS@host:104', 'https://pacs'], ['https://fhir', '/a'];"
+        "load_settings(delivery={'send_to': send_to, 'fhir_to': fhir_to});"
         "print([m for m in ('pynetdicom', 'pydicom', 'httpx', 'sqlalchemy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -153,6 +154,15 @@ def test_a_report_is_delivered_by_a_further_protocol(
     job = claim_one(store)
     report = new_report(store, job, to=[str(parse("pigeon:loft", SR))])
     store.queue.complete(job, "worker-1", [report])
-    Deliveries(load_settings(), store, threading.Event(), Outage()).deliver("pigeon:loft")
+    deliveries = Deliveries(
+        DeliverySettings(),
+        Caller("BONEAGE"),
+        store,
+        threading.Event(),
+        Outage(),
+        lease_seconds=60.0,
+        request_commitment=False,
+    )
+    deliveries.deliver("pigeon:loft")
     assert pigeons == [("loft", b"report 2.25.1", "BONEAGE")]
     assert store.outbox.counts()["done"] == 1
