@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,12 +25,9 @@ app = typer.Typer(no_args_is_help=True, help="List the models of the zoo, show o
 def list_(as_json: JsonOption = False) -> None:
     """List the models, with their error on held-out high-resolution images."""
     from boneage_node.bone_age import model_zoo
-    from boneage_node.bone_age.manifest import ModelError
 
-    try:
+    with _model_errors_as_sentences():
         models = model_zoo.list_models()
-    except ModelError as error:
-        raise NodeError(ExitCode.MODEL, f"{error}.") from error
     if as_json:
         for folder, manifest in models:
             typer.echo(_json(folder, manifest))
@@ -56,13 +55,11 @@ def show(
 ) -> None:
     """Show what a model reads and with which networks, its intervals, and what it refuses."""
     from boneage_node.bone_age import model_zoo
-    from boneage_node.bone_age.manifest import ModelError, read_manifest
+    from boneage_node.bone_age.manifest import read_manifest
 
-    try:
+    with _model_errors_as_sentences():
         folder = model_zoo.model_dir(name)
         manifest = read_manifest(folder)
-    except ModelError as error:
-        raise NodeError(ExitCode.MODEL, f"{error}.") from error
     if as_json:
         typer.echo(_json(folder, manifest))
         return
@@ -124,17 +121,21 @@ def verify(
 ) -> None:
     """Check that the weights are the files the manifests describe. Exit status 6 when one is not."""
     from boneage_node.bone_age import model_zoo
-    from boneage_node.bone_age.manifest import ModelError, read_manifest, verified_weights
+    from boneage_node.bone_age.manifest import read_manifest, verified_weights
 
-    try:
-        folders = (
-            [model_zoo.model_dir(name) for name in names]
-            if names
-            else [f for f, _ in model_zoo.list_models()]
-        )
-        for folder in folders:
+    with _model_errors_as_sentences():
+        named = [model_zoo.model_dir(name) for name in names or ()]
+        for folder in named or [folder for folder, _ in model_zoo.list_models()]:
             manifest = read_manifest(folder)
             verified_weights(folder, manifest)
             out.print(f"{manifest.name} {manifest.version}: the weights are those of the manifest.")
+
+
+@contextmanager
+def _model_errors_as_sentences() -> Iterator[None]:
+    from boneage_node.bone_age.manifest import ModelError
+
+    try:
+        yield
     except ModelError as error:
         raise NodeError(ExitCode.MODEL, f"{error}.") from error

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -47,13 +48,14 @@ def write_page(evaluation: Evaluation, folder: Path, day: date) -> Path:
 def _plots(evaluation: Evaluation, figures: Mapping[str, Any], population: str) -> dict[str, Markup]:
     """The plots as SVG elements, by the names that the template has for them."""
     bands = {words(name).capitalize(): figures["bands"][name] for name in reported(figures)}
-    drawn = {
-        "agreement": plots.bland_altman(populations(evaluation.frame)[population]),
-        "errors": plots.error_by_age(bands),
-        "coverage": plots.coverage_by_age(bands, figures["nominal_coverage"]),
-    }
-    if evaluation.stress is not None:
-        drawn["stress"] = plots.stress_changes(evaluation.stress)
-    if evaluation.phantoms is not None:
-        drawn["phantoms"] = plots.phantom_ages(evaluation.phantoms)
-    return {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704 (our own drawing)
+    with mpl.rc_context(plots.STYLE):
+        drawn = {
+            "agreement": plots.bland_altman(populations(evaluation.frame)[population]),
+            "errors": plots.error_by_age(bands),
+            "coverage": plots.coverage_by_age(bands, figures["nominal_coverage"]),
+        }
+        if evaluation.stress is not None:
+            drawn["stress"] = plots.stress_changes(evaluation.stress)
+        if evaluation.phantoms is not None:
+            drawn["phantoms"] = plots.phantom_ages(evaluation.phantoms)
+        return {name: Markup(plots.svg(one, name)) for name, one in drawn.items()}  # noqa: S704 (our drawing)
