@@ -45,6 +45,9 @@ class ModelIdentity:
 class Assessment:
     """A bone age and what is needed to report it.
 
+    Bone ages, interval and spread are rounded to the tenth of a month that is printed, so that all reports
+    and the database say the same.
+
     Attributes:
         bone_age_months: The reading; the mean of both readings where sex is unknown.
         interval_months: (low, high): prediction interval at ``interval_coverage``; where sex is unknown it

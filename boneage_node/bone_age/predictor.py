@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from .inception import AgeInception
 from .manifest import AgeMember, Manifest, ModelError, read_manifest, verified_weights
 from .networks import AGE_BINS, AgeVgg, HandUNet, KeyPointVgg
 from .reference import z_score
+from .rounding import MONTHS_DIGITS, Z_SCORE_DIGITS, rounded
 from .segmentation import outline
 from .shape import UsualHand
 from .views import read_views
@@ -115,15 +117,16 @@ class Predictor:
 
     def find(self, pixels: Grey) -> FoundHand | Refusal:
         """The hand in a radiograph, (height, width), float32 in [0, 1], or why there is none to read."""
-        try:
-            return self.finder.find(pixels)
-        except Refusal as refusal:
-            return refusal
+        with one_thread():
+            try:
+                return self.finder.find(pixels)
+            except Refusal as refusal:
+                return refusal
 
     def assess(
         self, hands: Sequence[Hand], found: Sequence[FoundHand | Refusal] | None = None
     ) -> list[Answer]:
-        """Read each hand, all in one pass of each age network.
+        """Read each hand by itself: what else is read, and on how many threads, does not change its reading.
 
         Args:
             hands: What to read.
@@ -135,21 +138,22 @@ class Predictor:
         """
         if found is None:
             found = [self.find(hand.pixels) for hand in hands]
-        whole = [f for f in found if isinstance(f, FoundHand)]
-        sexes = [_sexes(h.sex) for h, f in zip(hands, found, strict=True) if isinstance(f, FoundHand)]
-        asked = [(i, sex) for i, both in enumerate(sexes) for sex in both]
-        rasters = {
-            member.name: np.stack([member_raster(member, f) for f in whole])
-            for member in self.manifest.members
-            if whole
-        }
-        indices = [i for i, _ in asked]
-        read = self.read({n: r[indices] for n, r in rasters.items()}, [MALE[s] for _, s in asked])
-        by_hand = iter(_by_hand(asked, read))
         return [
-            f if isinstance(f, Refusal) else self._answer(hand, f, next(by_hand))
+            f if isinstance(f, Refusal) else self._assess(hand, f)
             for hand, f in zip(hands, found, strict=True)
         ]
+
+    def _assess(self, hand: Hand, found: FoundHand) -> Answer:
+        """Read a hand as its sex, or as each."""
+        with one_thread():
+            rasters = {
+                member.name: member_raster(member, found)[np.newaxis] for member in self.manifest.members
+            }
+            read = {sex: self.read(rasters, [MALE[sex]]) for sex in _sexes(hand.sex)}
+        member_months = {
+            sex: {name: float(months[0]) for name, months in members.items()} for sex, members in read.items()
+        }
+        return self._answer(hand, found, member_months)
 
     def attention(self, hand: Hand, found: FoundHand) -> Attention | None:
         """Where the networks looked in a hand that was found; None where they read the whole radiograph."""
@@ -186,18 +190,22 @@ class Predictor:
     def _answer(self, hand: Hand, found: FoundHand, read: dict[Sex, dict[str, float]]) -> Answer:
         months_by_sex, ends, spreads = {}, [], []
         for sex, member_months in read.items():
-            months, spread = self.ensemble(member_months)
+            months, spread = (rounded(value, MONTHS_DIGITS) for value in self.ensemble(member_months))
             if spread > self.manifest.plausibility.spread_months:
                 return Refusal(ReasonCode.READINGS_DISAGREE, f"by {spread:.0f} months")
             months_by_sex[sex] = months
             spreads.append(spread)
             half = self.manifest.interval.band(sex, months).half_width_months
             ends += [months - half, months + half]
-        bone_age_months = float(np.mean(list(months_by_sex.values())))
+        bone_age_months = rounded(float(np.mean(list(months_by_sex.values()))), MONTHS_DIGITS)
         age, sex_known = hand.chronological_age_months, hand.sex
+        z = z_score(bone_age_months, age, sex_known) if sex_known else None
         return Assessment(
             bone_age_months=bone_age_months,
-            interval_months=(max(0.0, min(ends)), max(ends)),
+            interval_months=(
+                rounded(max(0.0, min(ends)), MONTHS_DIGITS),
+                rounded(max(ends), MONTHS_DIGITS),
+            ),
             interval_coverage=self.manifest.interval.coverage,
             sex=sex_known,
             months_by_sex=months_by_sex,
@@ -206,7 +214,7 @@ class Predictor:
                 for name in next(iter(read.values()))
             },
             chronological_age_months=age,
-            z_score=z_score(bone_age_months, age, sex_known) if sex_known else None,
+            z_score=None if z is None else rounded(z, Z_SCORE_DIGITS),
             spread_months=max(spreads),
             agreement=self._agreement(max(spreads)),
             laterality=hand.laterality,
@@ -229,16 +237,17 @@ class Predictor:
         }
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread: on several, sums are made in an order that depends on how many they are."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def _sexes(sex: Sex | None) -> list[Sex]:
     """The sexes to read a hand as."""
     return list(Sex) if sex is None else [sex]
-
-
-def _by_hand(
-    asked: list[tuple[int, Sex]], read: dict[str, npt.NDArray[np.float32]]
-) -> list[dict[Sex, dict[str, float]]]:
-    """What was read of each hand, as each sex it was read as, in the order of the hands."""
-    hands: dict[int, dict[Sex, dict[str, float]]] = {}
-    for row, (hand, sex) in enumerate(asked):
-        hands.setdefault(hand, {})[sex] = {name: float(months[row]) for name, months in read.items()}
-    return list(hands.values())

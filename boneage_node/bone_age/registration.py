@@ -40,6 +40,7 @@ _PLAUSIBLE_THUMB_REACH = (0.08, 0.75)
 _PLAUSIBLE_THUMB_HEIGHT = (-0.15, 0.85)
 _SURE_SPREAD = 0.075
 _LOOKS = 4
+_GRID_PX = 1 / 16
 _STILL = 0.03
 _PLAUSIBLE_MOVE = 0.15
 _MASK_TOLERANCE = 0.1
@@ -133,15 +134,24 @@ def find_points(network: KeyPointVgg, image: Grey, mask: Mask, device: torch.dev
         turned = [Placement.of_box(centre, side, turn) for turn in (90, 180, 270)]
         more = _look(network, image, turned, device)
         points, spread = np.concatenate([points, more[0]]), np.concatenate([spread, more[1]])
-    found: Points = points[int(np.argmin(spread))]
+    found = _on_grid(points[int(np.argmin(spread))])
     for _ in range(_LOOKS):
         placement, before = Placement.of_points(found), found
         near = [near_square(placement), near_square(placement, mirrored=True)]
-        found = _look(network, image, near, device)[0].mean(axis=0, dtype=np.float32)
+        found = _on_grid(_look(network, image, near, device)[0].mean(axis=0, dtype=np.float32))
         if _move(before, found) < _STILL:
             break
     refuse_implausible_points(found, before, mask)
     return found
+
+
+def _on_grid(points_px: Points) -> Points:
+    """Points rounded to a grid.
+
+    The contrast of what is looked at next is equalised, which makes a visible difference of an invisible one:
+    without the grid, the last bits of a sum would move the points by up to a pixel from look to look.
+    """
+    return np.asarray(np.round(points_px / _GRID_PX) * _GRID_PX, dtype=np.float32)
 
 
 def near_square(placement: Placement, *, mirrored: bool = False) -> Placement:

@@ -125,7 +125,7 @@ def reading_cells(result: Result) -> tuple[str, ...]:
         years(result.chronological_age_months),
         "\n".join(bone_ages),
         f"{low_high[0]:.0f}-{low_high[1]:.0f}" if low_high else "-",
-        "-" if z_score is None else f"{z_score:+.1f}",
+        "-" if z_score is None else f"{z_score:+z.1f}",
     )
 
 

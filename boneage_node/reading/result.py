@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from boneage_node.bone_age import Answer, Assessment, Course
+from boneage_node.bone_age.rounding import MONTHS_DIGITS, rounded
 from boneage_node.radiograph import Choice
 from boneage_node.traffic.result import EarlierBoneAge, EarlierBoneAges, Result, ResultStatus
 
@@ -31,21 +32,18 @@ def result(
         sop_instance_uid=header.sop_instance_uid or None if header else None,
         status=ResultStatus.REFUSED,
         sex=str(header.sex) if header and header.sex else None,
-        chronological_age_months=_rounded(header.chronological_age_months if header else None, 1),
+        chronological_age_months=_rounded(header.chronological_age_months if header else None, MONTHS_DIGITS),
         laterality=str(header.laterality) if header and header.laterality else None,
         elapsed_ms=_rounded(elapsed_ms, 1),
     )
     if not isinstance(answer, Assessment):
         return replace(of_header, reason=str(answer.code))
-    low_months, high_months = answer.interval_months
     return replace(
         of_header,
         status=ResultStatus.ASSESSED,
-        bone_age_months=round(answer.bone_age_months, 1),
-        bone_age_months_by_sex={
-            str(sex): round(months, 1) for sex, months in sorted(answer.months_by_sex.items())
-        },
-        interval_months=(round(low_months, 1), round(high_months, 1)),
+        bone_age_months=answer.bone_age_months,
+        bone_age_months_by_sex={str(sex): months for sex, months in sorted(answer.months_by_sex.items())},
+        interval_months=answer.interval_months,
         z_score=_rounded(answer.z_score, 2),
         determination=str(answer.determination),
         agreement=str(answer.agreement),
@@ -68,4 +66,4 @@ def _earlier(course: Course, assessment: Assessment) -> EarlierBoneAges:
 
 
 def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(value, digits)
+    return None if value is None else rounded(value, digits)

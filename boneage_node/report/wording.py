@@ -30,7 +30,12 @@ def years_and_months(age_months: float) -> str:
 
 def months(age_months: float) -> str:
     """An age as ``99.4 months``."""
-    return f"{age_months:.1f} months"
+    return f"{age_months:z.1f} months"
+
+
+def signed(value: float, digits: int) -> str:
+    """A difference with its sign; one that rounds to zero is ``+0.0``, from whichever side."""
+    return f"{value:+z.{digits}f}"
 
 
 def agreement_sentence(assessment: Assessment) -> str:
@@ -51,8 +56,8 @@ def course_sentences(course: Course, assessment: Assessment) -> tuple[str, ...]:
     sentences = []
     if rate is not None:
         sentences.append(
-            f"Since {rate.since.isoformat()}: {rate.bone_age_months:+.1f} months of bone age in "
-            f"{rate.calendar_months:.1f} months, {rate.months_per_month:.2f} a month."
+            f"Since {rate.since.isoformat()}: {signed(rate.bone_age_months, 1)} months of bone age in "
+            f"{rate.calendar_months:.1f} months, {rate.months_per_month:z.2f} a month."
         )
     for reading in reversed(course.earlier):
         age_months = reading.chronological_age_months
@@ -116,6 +121,6 @@ def _comparison(assessment: Assessment) -> list[str]:
     if z_score is None:
         return [f"{age}."]
     return [
-        f"{age}; z-score {z_score:+.2f} (Brush Foundation standard deviations): "
+        f"{age}; z-score {signed(z_score, 2)} (Brush Foundation standard deviations): "
         f"{assessment.determination} for age."
     ]

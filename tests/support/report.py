@@ -51,11 +51,11 @@ def hand_outline(points: int = 1500) -> np.ndarray:
 
 
 ASSESSMENT = Assessment(
-    bone_age_months=98.4375,
-    interval_months=(85.25, 113.0),
+    bone_age_months=98.4,
+    interval_months=(85.3, 113.0),
     interval_coverage=0.9,
     sex=Sex.MALE,
-    months_by_sex={Sex.MALE: 98.4375},
+    months_by_sex={Sex.MALE: 98.4},
     member_months={"A regression": 97.0, "A classification": 99.875},
     chronological_age_months=92.3,
     z_score=0.71,
@@ -73,17 +73,17 @@ ASSESSMENT = Assessment(
 NOTHING_KNOWN = replace(
     ASSESSMENT,
     sex=Sex.FEMALE,
-    months_by_sex={Sex.FEMALE: 98.4375},
+    months_by_sex={Sex.FEMALE: 98.4},
     chronological_age_months=None,
     z_score=None,
     laterality=None,
 )
 READ_AS_BOTH = replace(
     ASSESSMENT,
-    bone_age_months=100.8125,
-    interval_months=(79.5, 125.25),
+    bone_age_months=100.8,
+    interval_months=(79.5, 125.3),
     sex=None,
-    months_by_sex={Sex.MALE: 103.4375, Sex.FEMALE: 98.1875},
+    months_by_sex={Sex.MALE: 103.4, Sex.FEMALE: 98.2},
     z_score=None,
 )
 COURSE = Course(

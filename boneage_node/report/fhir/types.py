@@ -9,6 +9,8 @@ from typing import Any
 
 from pydicom.sr.coding import Code
 
+from boneage_node.bone_age.rounding import rounded
+
 Json = dict[str, Any]
 """A JSON object."""
 
@@ -50,7 +52,7 @@ def _coding(code: Code) -> Json:
 def quantity(value: float, unit: Code, digits: int) -> Json:
     """A Quantity in a unit of UCUM, rounded: FHIR takes the digits of a number for its precision."""
     return {
-        "value": round(value, digits),
+        "value": rounded(value, digits),
         "unit": unit.meaning,
         "system": SYSTEMS[unit.scheme_designator],
         "code": unit.value,

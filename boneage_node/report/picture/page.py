@@ -22,7 +22,7 @@ from boneage_node.bone_age import (
     Sex,
 )
 from boneage_node.report.identity import DEFAULT_DEVICE, DeviceIdentity
-from boneage_node.report.wording import CHILDREN, course_sentences, months, years_and_months
+from boneage_node.report.wording import CHILDREN, course_sentences, months, signed, years_and_months
 
 from .attention import draw_attention
 from .chart import draw_chart
@@ -79,7 +79,7 @@ def draw_picture(
     age_months = assessment.chronological_age_months
     panel.fields(
         ("Chronological age", "not known" if age_months is None else years_and_months(age_months)),
-        ("Z-score", "not available" if assessment.z_score is None else f"{assessment.z_score:+.1f} SD"),
+        ("Z-score", "not available" if assessment.z_score is None else f"{signed(assessment.z_score, 1)} SD"),
     )
     if assessment.determination is not Determination.INDETERMINATE:
         usual = assessment.determination is Determination.NORMAL

@@ -28,6 +28,7 @@ from pydicom.config import disable_value_validation
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 from boneage_node.bone_age import Assessment, Course, Sex
+from boneage_node.bone_age.rounding import MONTHS_DIGITS, rounded
 from boneage_node.report.identity import DEFAULT_DEVICE, DeviceIdentity, Kind, derive_uid
 from boneage_node.report.picture.outline import outline_polyline
 from boneage_node.report.wording import CHILDREN, agreement_sentence, course_sentences
@@ -182,15 +183,14 @@ def _measurements(assessment: Assessment) -> list[Measurement]:
     low_months, high_months = assessment.interval_months
     bone_age_months = assessment.bone_age_months
     # One number must stand for both sides of the interval: the wider side.
-    uncertainty_months = max(high_months - bone_age_months, bone_age_months - low_months)
+    wider_months = max(high_months - bone_age_months, bone_age_months - low_months)
     measurements = _bone_ages(assessment)
-    measurements.append(Measurement(codes.UNCERTAINTY, round(uncertainty_months, 2), codes.MONTH))
+    measurements.append(Measurement(codes.UNCERTAINTY, rounded(wider_months, MONTHS_DIGITS), codes.MONTH))
     if assessment.chronological_age_months is not None:
         age_months = round(assessment.chronological_age_months, 2)
         measurements.append(Measurement(codes.SUBJECT_AGE, age_months, codes.MONTH))
     if assessment.z_score is not None:
-        z_score = round(assessment.z_score, 4)  # OHIF prints nothing for a value of exactly 0
-        measurements.append(Measurement(codes.Z_SCORE, z_score, codes.STANDARD_DEVIATIONS))
+        measurements.append(Measurement(codes.Z_SCORE, assessment.z_score, codes.STANDARD_DEVIATIONS))
     return measurements
 
 
@@ -199,7 +199,7 @@ def _bone_ages(assessment: Assessment) -> list[Measurement]:
     known = assessment.sex is not None
     bone_age = Measurement(
         codes.BONE_AGE,
-        round(assessment.bone_age_months, 2),
+        assessment.bone_age_months,
         codes.MONTH,
         method=codes.GREULICH_AND_PYLE,
         derivation=None if known else codes.MEAN,
@@ -212,7 +212,7 @@ def _read_as(sex: Sex, age_months: float) -> Measurement:
     """What is read of a patient of unknown sex as one of either."""
     measurement = Measurement(
         codes.SKELETAL_AGE,
-        round(age_months, 2),
+        age_months,
         codes.MONTH_READ_AS[sex],
         method=codes.GREULICH_AND_PYLE,
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageDraw
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
@@ -53,7 +54,7 @@ def test_a_drawn_hand_is_found_and_read(predictor: Predictor, drawn: PhantomHand
     assert overlap(answer, drawn.mask) > 0.85
     low, high = answer.interval_months
     assert low < answer.bone_age_months < high
-    assert answer.z_score == pytest.approx((answer.bone_age_months - 120) / 9.79)
+    assert answer.z_score == pytest.approx((answer.bone_age_months - 120) / 9.79, abs=1e-4)
     assert answer.model == predictor.identity
 
 
@@ -93,14 +94,49 @@ def test_a_real_chest_is_refused(predictor: Predictor, chest: np.ndarray, turn: 
 
 def test_a_batch_answers_in_order_and_as_one_by_one(predictor: Predictor, drawn: PhantomHand) -> None:
     blank = Hand(np.zeros((300, 200), dtype=np.float32), Sex.MALE)
-    other = Hand(draw_hand(60, Sex.FEMALE, seed=2, height_px=500).pixels, Sex.FEMALE)
+    other = Hand(draw_hand(60, Sex.FEMALE, seed=2, height_px=500).pixels, None)
     first, refused, second = predictor.assess([Hand(drawn.pixels, Sex.MALE), blank, other])
     assert isinstance(first, Assessment)
     assert isinstance(refused, Refusal)
     assert isinstance(second, Assessment)
-    assert second.bone_age_months == pytest.approx(read(predictor, other).bone_age_months, abs=0.01)
+    assert said(second) == said(read(predictor, other))
     assert predictor.assess([]) == []
     assert all(isinstance(answer, Refusal) for answer in predictor.assess([blank, blank]))
+
+
+def test_the_number_of_threads_changes_nothing(predictor: Predictor, drawn: PhantomHand) -> None:
+    hand = Hand(drawn.pixels, Sex.MALE, 120.0)
+    before = torch.get_num_threads()
+    try:
+        readings = []
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            readings.append(said(read(predictor, hand)))
+            assert torch.get_num_threads() == threads, "others go on with theirs"
+    finally:
+        torch.set_num_threads(before)
+    assert readings[0] == readings[1] == readings[2]
+
+
+def said(assessment: Assessment) -> tuple[object, ...]:
+    """All that is computed of a hand, to the last bit."""
+    return (
+        assessment.bone_age_months,
+        assessment.interval_months,
+        assessment.months_by_sex,
+        assessment.member_months,
+        assessment.z_score,
+        assessment.spread_months,
+        assessment.key_points_px.tolist(),
+        assessment.outline_px.tolist(),
+    )
+
+
+def test_a_reading_is_rounded_to_what_is_printed(predictor: Predictor, drawn: PhantomHand) -> None:
+    answer = read(predictor, Hand(drawn.pixels, None, 120.0))
+    numbers = [answer.bone_age_months, answer.spread_months, *answer.interval_months]
+    for number in [*numbers, *answer.months_by_sex.values()]:
+        assert number == round(number, 1)
 
 
 def test_the_outline_is_in_pixels_of_the_original(predictor: Predictor) -> None:
@@ -165,7 +201,7 @@ def with_limits(predictor: Predictor, **parts: object) -> Predictor:
 
 def test_a_hand_on_which_the_networks_disagree_is_refused(predictor: Predictor, drawn: PhantomHand) -> None:
     spread_months = read(predictor, Hand(drawn.pixels, Sex.MALE)).spread_months
-    for limit_months, refused in ((spread_months - 0.01, True), (spread_months + 0.01, False)):
+    for limit_months, refused in ((spread_months - 0.01, True), (spread_months, False)):
         limits = predictor.manifest.plausibility.model_copy(update={"spread_months": limit_months})
         (answer,) = with_limits(predictor, plausibility=limits).assess([Hand(drawn.pixels, Sex.MALE)])
         assert (isinstance(answer, Refusal) and answer.code is ReasonCode.READINGS_DISAGREE) is refused
@@ -188,7 +224,7 @@ def test_the_interval_is_that_of_the_sex_and_of_the_band_of_the_reading(
     for sex, half_width_months in ((Sex.MALE, 7), (Sex.FEMALE, 11)):
         answer = read(own, Hand(drawn.pixels, sex))
         low, high = answer.interval_months
-        assert (high - low) / 2 == pytest.approx(half_width_months)
+        assert (high - low) / 2 == pytest.approx(half_width_months, abs=0.05)
         assert answer.interval_coverage == 0.9
 
 

@@ -1,6 +1,8 @@
 import pytest
 
+from boneage_node.bone_age.rounding import rounded
 from boneage_node.report import years_and_months
+from boneage_node.report.wording import months, signed
 
 
 @pytest.mark.parametrize(
@@ -22,3 +24,10 @@ from boneage_node.report import years_and_months
 )
 def test_an_age_reads_as_years_and_months(age_months, words):
     assert years_and_months(age_months) == words
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0, 0.04, -0.04])
+def test_what_rounds_to_zero_has_no_minus(value):
+    assert signed(value, 1) == "+0.0"
+    assert months(value) == "0.0 months"
+    assert str(rounded(value, 1)) == "0.0"

@@ -92,7 +92,7 @@ def test_the_observation_is_the_bone_age_with_what_belongs_to_it():
     assert coded(observation["method"]) == [(SNOMED, "252956001")]
     assert coded(observation["bodySite"]) == [(SNOMED, "85151006"), (SNOMED, "85562004")]
     parts = components(observation)
-    assert parts["90 % prediction interval"]["valueRange"] == {"low": months(85.2), "high": months(113.0)}
+    assert parts["90 % prediction interval"]["valueRange"] == {"low": months(85.3), "high": months(113.0)}
     assert parts["121033"]["valueQuantity"] == months(92.3)
     assert parts["121416"]["valueQuantity"] == {
         "value": 0.71,
@@ -167,7 +167,7 @@ def test_the_report_concludes_in_words_and_leads_to_the_observation():
     assert report["issued"] == observation["issued"] == "2026-03-04T15:16:17.250+00:00"
     assert report["conclusion"] == (
         "Bone age by the standards of Greulich and Pyle: 8 y 2 mo (98.4 months), left hand, read as a boy's. "
-        "90 % prediction interval: 85.2 to 113.0 months. "
+        "90 % prediction interval: 85.3 to 113.0 months. "
         f"{agreement_sentence(ASSESSMENT)} "
         "Chronological age: 7 y 8 mo (92.3 months); z-score +0.71 (Brush Foundation standard deviations): "
         "normal for age. "
