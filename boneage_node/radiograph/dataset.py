@@ -82,13 +82,13 @@ def without_pixels(dataset: Dataset) -> Dataset:
     return undecoded_copy(dataset, tags)
 
 
-def undecoded_copy(dataset: Dataset, tags: Iterable[BaseTag]) -> Dataset:
+def undecoded_copy(dataset: Dataset, keys: Iterable[str | BaseTag]) -> Dataset:
     """A copy of some elements as they are in the file, for reading without decoding those of the original."""
     copy = Dataset()
-    for tag in tags:
-        element = dataset.get_item(tag)
+    for key in keys:
+        element = dataset.get_item(key)
         if element is not None:
-            copy[tag] = element
+            copy[element.tag] = element
     implicit_vr, little_endian = dataset.original_encoding
     copy.set_original_encoding(implicit_vr, little_endian, dataset.original_character_set)
     return copy

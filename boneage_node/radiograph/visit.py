@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import date
 
 from pydicom.dataset import Dataset
-from pydicom.tag import Tag
 
 from .dataset import Attributes, quiet_pydicom, undecoded_copy
 from .header import STUDY_DATES, read_date, read_study_date
@@ -37,7 +36,7 @@ def read_visit(dataset: Dataset) -> Visit:
     Never raises: what is malformed counts as absent.
     """
     with quiet_pydicom():
-        attributes = Attributes(undecoded_copy(dataset, map(Tag, _READ)), [])
+        attributes = Attributes(undecoded_copy(dataset, _READ), [])
         patient_id, issuer = attributes.text("PatientID"), attributes.text("IssuerOfPatientID")
         try:
             study_date = read_study_date(attributes)
