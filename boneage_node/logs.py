@@ -31,7 +31,9 @@ class LogSettings(BaseModel, frozen=True, extra="forbid"):
     """How much is logged, and in what form."""
 
     format: Literal["auto", "console", "json"] = Field(
-        "auto", description="`json`, `console`, or `auto`: console on a terminal, else JSON."
+        "auto",
+        description="`json`, `console`, or `auto`: console on a terminal, else JSON.",
+        json_schema_extra={"flag": "--log-format", "help": "json, console or auto."},
     )
     level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least important lines to log: debug, info, warning or error."

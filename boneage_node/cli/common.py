@@ -24,21 +24,15 @@ from boneage_node.errors import ExitCode, NodeError
 from boneage_node.reading.settings import SexUnknown
 from boneage_node.traffic.result import Result, ResultStatus
 
+from .options import option
+
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="Settings file (TOML). Default: the one BONEAGE_CONFIG names.")
 ]
-DataDirOption = Annotated[
-    Path | None, typer.Option("--data-dir", help="Where the node keeps what it receives.")
-]
-ModelOption = Annotated[
-    str | None,
-    typer.Option("--model", help="Model of the zoo, or a folder with a manifest. Default: the zoo's own."),
-]
-SexUnknownOption = Annotated[
-    SexUnknown,
-    typer.Option("--sex-unknown", help="Patients of unknown sex: refuse, or read as both and report each."),
-]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda:N.")]
+DataDirOption = Annotated[Path | None, option("storage.data_dir")]
+ModelOption = Annotated[str | None, option("reading.model")]
+SexUnknownOption = Annotated[SexUnknown, option("reading.sex_unknown")]
+DeviceOption = Annotated[str, option("reading.device")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 out = Console()

@@ -14,6 +14,7 @@ from boneage_node.node.checks import (
 )
 
 from .common import ConfigOption, DataDirOption, JsonOption, out
+from .options import option
 
 if TYPE_CHECKING:
     pass
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 def doctor(
     send_to: Annotated[
-        list[str] | None, typer.Option(help="Destination to try instead of the settings' own.")
+        list[str] | None, option("delivery.send_to", "Destination to try instead of the settings' own.")
     ] = None,
     config: ConfigOption = None,
     data_dir: DataDirOption = None,

@@ -9,6 +9,7 @@ import typer
 from boneage_node.errors import ExitCode, NodeError
 
 from .common import ConfigOption, out
+from .options import option
 
 
 def echo(
@@ -18,7 +19,9 @@ def echo(
             metavar="DESTINATION", help="Station to ask: AE@host:port, AE@host:port/tls, or a URL."
         ),
     ],
-    ae_title: Annotated[str | None, typer.Option(help="Calling AE title.  [default: the node's]")] = None,
+    ae_title: Annotated[
+        str | None, option("listening.ae_title", "Calling AE title. Default: the node's.")
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Ask a station (C-ECHO) or a DICOMweb service (QIDO-RS) whether it answers.

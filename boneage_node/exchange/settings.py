@@ -42,11 +42,20 @@ class DeliverySettings(BaseModel, frozen=True, extra="forbid"):
         (),
         description="Destinations of the reports: `AE@host:port` (C-STORE), `AE@host:port/tls` (C-STORE over "
         "TLS), or the base URL of a DICOMweb service, `https://pacs.example/dicom-web` (STOW-RS).",
+        json_schema_extra={
+            "flag": "--send-to",
+            "help": "Destination of the reports: AE@host:port, AE@host:port/tls, or the URL of a "
+            "DICOMweb service.",
+        },
     )
     fhir_to: tuple[Annotated[str, AfterValidator(_fhir_destination)], ...] = Field(
         (),
         description="Where the same results go as FHIR R4: base URLs of servers, "
         "`https://fhir.example/r4`, or absolute folders.",
+        json_schema_extra={
+            "flag": "--fhir-to",
+            "help": "Base URL of a FHIR server, or absolute folder, for the results as FHIR.",
+        },
     )
     max_attempts: int = Field(
         100,

@@ -29,21 +29,38 @@ class Listening(BaseModel, frozen=True, extra="forbid"):
     at once, instead of being read here.
     """
 
-    ae_title: AETitle = Field("BONEAGE", description="AE title of the node, as called and as calling.")
+    ae_title: AETitle = Field(
+        "BONEAGE",
+        description="AE title of the node, as called and as calling.",
+        json_schema_extra={"flag": "--ae-title", "help": "AE title of the node."},
+    )
     host: str = Field(
         "127.0.0.1",
         description="Address to listen on. Anything but loopback needs `allowed_ae_titles` and "
         "`allowed_addresses`, or `open_to_all`.",
+        json_schema_extra={"flag": "--host", "help": "Address to listen on."},
     )
-    port: int = Field(11112, ge=0, le=65535, description="Port to listen on; 0 takes a free one and logs it.")
+    port: int = Field(
+        11112,
+        ge=0,
+        le=65535,
+        description="Port to listen on; 0 takes a free one and logs it.",
+        json_schema_extra={"flag": "--port", "help": "Port to listen on."},
+    )
     allowed_ae_titles: tuple[AETitle, ...] = Field(
-        (), description="Calling AE titles that may send. Empty: any, but only on loopback or `open_to_all`."
+        (),
+        description="Calling AE titles that may send. Empty: any, but only on loopback or `open_to_all`.",
+        json_schema_extra={"flag": "--allow-ae", "help": "Calling AE title that may send."},
     )
     allowed_addresses: tuple[Network, ...] = Field(
-        (), description="Addresses or networks (CIDR) that may send. Empty: any, with the same condition."
+        (),
+        description="Addresses or networks (CIDR) that may send. Empty: any, with the same condition.",
+        json_schema_extra={"flag": "--allow-address", "help": "Address or network that may send."},
     )
     open_to_all: bool = Field(
-        False, description="Listen beyond loopback with no allow-list: whoever reaches the port may send."
+        False,
+        description="Listen beyond loopback with no allow-list: whoever reaches the port may send.",
+        json_schema_extra={"flag": "--open-to-all", "help": "Listen beyond loopback with no allow-list."},
     )
     max_associations: int = Field(25, ge=1, description="Associations served at once; more are rejected.")
     idle_seconds: float = Field(

@@ -37,15 +37,25 @@ class TlsFiles(BaseModel, frozen=True, extra="forbid"):
         None,
         description="PEM file with the node's certificate (and those of intermediate authorities). Set: the "
         "port speaks TLS only, and the certificate is shown to `/tls` destinations that ask for one.",
+        json_schema_extra={
+            "flag": "--tls-certificate",
+            "help": "Certificate (PEM). With it, the port speaks TLS only.",
+        },
     )
     key: File | None = Field(
-        None, description="PEM file with the private key of `certificate`, without a passphrase."
+        None,
+        description="PEM file with the private key of `certificate`, without a passphrase.",
+        json_schema_extra={"flag": "--tls-key", "help": "Private key of the certificate (PEM)."},
     )
     ca: File | None = Field(
         None,
         description="PEM file with the certificates of the authorities that vouch for peers. Set: callers "
         "must show a certificate of theirs to a node with `certificate`, and `/tls` destinations are "
         "verified against them. Not set: callers need none, and those of the system vouch for destinations.",
+        json_schema_extra={
+            "flag": "--tls-ca",
+            "help": "Authorities (PEM) that must vouch for peers, callers too.",
+        },
     )
 
 

@@ -31,17 +31,23 @@ class ReadingSettings(BaseModel, frozen=True, extra="forbid"):
         None,
         description="Model to read with: a name from `boneage-node models list`, or a folder. "
         "Not set: the default.",
+        json_schema_extra={"flag": "--model", "help": "Model of the zoo, or a folder with a manifest."},
     )
     device: tuple[Device, ...] = Field(
         ("auto",),
         min_length=1,
         description="Where to read: `cpu`, `cuda:N`, or `auto` (every GPU there is, else the CPU). "
         "One worker each.",
+        json_schema_extra={"flag": "--device", "help": "auto, cpu or cuda:N."},
     )
     sex_unknown: SexUnknown = Field(
         "refuse",
         description="A patient whose sex the header does not say: `refuse`, or read as `both`, which reports "
         "both readings, their mean, and an interval that holds the intervals of both.",
+        json_schema_extra={
+            "flag": "--sex-unknown",
+            "help": "Patients of unknown sex: refuse, or read as both and report each.",
+        },
     )
     batch_size: int = Field(16, ge=1, description="Studies that a worker with a GPU reads at once.")
     quiet_seconds: float = Field(

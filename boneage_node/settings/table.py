@@ -47,11 +47,12 @@ def settings_markdown() -> str:
     """Return the text of ``docs/settings.md``: a table for each section."""
     parts = [_INTRODUCTION]
     for section, model in SECTIONS.items():
-        lines = ["| setting | type | default | meaning | in 0.1.0 |", "|---|---|---|---|---|"]
+        lines = ["| setting | type | default | meaning | flag | in 0.1.0 |", "|---|---|---|---|---|---|"]
         for name in model.model_fields:
             full_name = f"{section}.{name}"
             former = f"`{_FORMER[full_name]}`" if full_name in _FORMER else "-"
-            lines.append(f"{_row(name, full_name)} {former} |")
+            flag = _schema(full_name).get("flag")
+            lines.append(f"{_row(name, full_name)} {f'`{flag}`' if flag else '-'} | {former} |")
         parts.append(
             "\n".join([f"## `[{section}]`", "", (model.__doc__ or "").partition("\n")[0], "", *lines, ""])
         )

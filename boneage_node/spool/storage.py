@@ -34,11 +34,16 @@ class Storage(BaseModel, frozen=True, extra="forbid"):
     data_dir: Folder = Field(
         default_factory=default_data_dir,
         description="Where the spool and the embedded database live. Holds patient data.",
+        json_schema_extra={"flag": "--data-dir", "help": "Where the node keeps what it receives."},
     )
     database_url: DatabaseUrl = Field(
         None,
         description="SQLAlchemy URL of the database (`postgresql+psycopg://...`). "
         "Not set: SQLite in `data_dir`.",
+        json_schema_extra={
+            "flag": "--database-url",
+            "help": "postgresql+psycopg://user@host/name, or SQLite.",
+        },
     )
     reserve_mib: int = Field(
         512, ge=0, description="Disk space in MiB kept free: below it C-STORE is refused with 0xA700."
