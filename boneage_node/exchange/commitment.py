@@ -1,8 +1,7 @@
-"""Storage commitment put together: what receiver and control process do about it, with store and network."""
+"""Storage commitment between store and network: the part of the receiver, and that of the control process."""
 
 from __future__ import annotations
 
-import threading
 from functools import partial
 
 from pydicom.uid import generate_uid
@@ -19,19 +18,13 @@ from boneage_node.logs import get_logger
 from boneage_node.net.addresses import Station
 from boneage_node.net.calling import Caller
 from boneage_node.retry import RetryPolicy
-from boneage_node.store import (
-    CommitmentRequest,
-    CommitmentResult,
-    Status,
-    Store,
-)
-from boneage_node.store.outage import Outage
+from boneage_node.store import CommitmentRequest, CommitmentResult, Status, Store
 from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.outcome import Unreachable
 
 from .destinations import parse
 from .settings import CommitmentSettings, DeliverySettings
-from .threads import Errands
+from .threads import NamedThreads
 
 ANSWER_HERE_SECONDS = 60.0
 """How long the control process leaves an answer to the association of the request."""
@@ -40,9 +33,9 @@ _LEASE_SECONDS = 300.0
 
 def known_stations(commitment: CommitmentSettings, delivery: DeliverySettings) -> dict[str, Station]:
     """The stations that are known by AE title: those of `known_peers`, and else of `send_to`."""
-    texts = (*commitment.known_peers, *delivery.send_to)
-    stations = [parse(text, DocumentForm.SR).station for text in reversed(texts)]
-    return {station.ae_title: station for station in stations if station}
+    destinations = [destination.station for destination in delivery.send_to]
+    stations = [*commitment.known_peers, *filter(None, destinations)]
+    return {station.ae_title: station for station in reversed(stations)}
 
 
 class CommitmentReceiver:
@@ -110,15 +103,14 @@ def keep_result(store: Store, retry: RetryPolicy, result: CommitmentResult) -> b
 
 
 class Commitments:
-    """What the control process does: asks destinations, and reports to peers, each by a thread of its own.
+    """Requests to destinations and results for peers that are due, sent by a thread each.
 
     Args:
         commitment: Who is known, and how long an answer is waited for.
         delivery: Who is known besides, and how often it is tried to answer them.
         caller: How the node appears to them.
         store: The store.
-        stop: Set when no new association should be opened.
-        outage: Told when the database is away.
+        threads: Where they are asked and told.
     """
 
     def __init__(
@@ -127,38 +119,30 @@ class Commitments:
         delivery: DeliverySettings,
         caller: Caller,
         store: Store,
-        stop: threading.Event,
-        outage: Outage,
+        threads: NamedThreads,
     ) -> None:
         self._request_retry = commitment.retry
         self._stations = known_stations(commitment, delivery)
         self._retry = delivery.retry
         self._caller = caller
         self._store = store
-        self._stop = stop
-        self._errands = Errands(stop, outage)
+        self._threads = threads
         self._unsupported: set[str] = set()
         self._log = get_logger()
 
     def tick(self) -> None:
-        """Start what is due and what nobody is at."""
+        """Start what is due, unless it is under way."""
         for destination in self._store.commitments.destinations():
-            self._errands.start(f"ask-{destination}", partial(self.ask, destination))
+            self._threads.start_once(f"request commitment of {destination}", partial(self.ask, destination))
         for peer in self._store.commitment_requests.peers():
-            self._errands.start(f"report-to-{peer}", partial(self.report, peer))
-
-    def join(self) -> None:
-        """Wait for what is under way."""
-        self._errands.join()
+            self._threads.start_once(f"report commitment to {peer}", partial(self.report, peer))
 
     def ask(self, destination: str) -> None:
         """Ask a destination for all that is due, a batch a request."""
-        while not self._stop.is_set():
+        while not self._threads.stopping:
+            transaction_uid = str(generate_uid(prefix=None))
             ask = self._store.commitments.claim(
-                destination,
-                REQUEST_BATCH,
-                str(generate_uid(prefix=None)),
-                self._request_retry,
+                destination, REQUEST_BATCH, transaction_uid, self._request_retry
             )
             if ask is None:
                 return
@@ -166,7 +150,7 @@ class Commitments:
 
     def report(self, peer: str) -> None:
         """Report to a peer all that it asked for and is due, an association a request."""
-        while not self._stop.is_set():
+        while not self._threads.stopping:
             request = self._store.commitment_requests.claim(peer, _LEASE_SECONDS, self._retry)
             if request is None:
                 return
@@ -177,7 +161,7 @@ class Commitments:
         assert station is not None, "commitment is requested of stations alone"
 
         def is_done() -> bool:
-            return self._stop.is_set() or self._store.commitments.is_answered(ask.transaction_uid)
+            return self._threads.stopping or self._store.commitments.is_answered(ask.transaction_uid)
 
         try:
             send_request(

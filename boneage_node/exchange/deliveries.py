@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -10,30 +9,28 @@ from functools import partial
 from boneage_node.logs import get_logger
 from boneage_node.net.calling import Caller
 from boneage_node.store import DeliveryTask, Status, Store
-from boneage_node.store.outage import Outage
 from boneage_node.traffic.file import StoredFile
 from boneage_node.traffic.outcome import Sent
 
 from .destination import Destination
 from .destinations import parse
 from .settings import DeliverySettings
-from .threads import Errands
+from .threads import NamedThreads
 
 BATCH = 50
 """How many reports go over one connection."""
 
 
 class Deliveries:
-    """Sends what is due, each destination by a thread of its own, so that none waits for another.
+    """The deliveries that are due, sent by a thread a destination, so that none waits for another.
 
     Args:
         settings: How often a delivery is tried.
         caller: How the node appears to destinations.
         store: The store.
-        stop: Set when no new connection should be opened.
-        outage: Told when the database is away.
+        threads: Where they are sent.
         lease_seconds: Deliveries of a process not heard of for so long are taken over.
-        request_commitment: Ask for storage commitment of what was sent by C-STORE.
+        request_commitment: Ask for storage commitment of what was sent, where a destination can be asked.
     """
 
     def __init__(
@@ -41,34 +38,28 @@ class Deliveries:
         settings: DeliverySettings,
         caller: Caller,
         store: Store,
-        stop: threading.Event,
-        outage: Outage,
+        threads: NamedThreads,
         *,
         lease_seconds: float,
         request_commitment: bool,
     ) -> None:
-        self._retry = settings.retry
+        self._policy = settings.retry
         self._caller = caller
+        self._outbox = store.outbox
+        self._threads = threads
         self._lease_seconds = lease_seconds
         self._request_commitment = request_commitment
-        self._store = store
-        self._stop = stop
-        self._errands = Errands(stop, outage)
         self._log = get_logger()
 
     def tick(self) -> None:
-        """Start sending to every destination for which something is due and nobody is at it."""
-        for destination in self._store.outbox.destinations():
-            self._errands.start(f"deliver-{destination}", partial(self.deliver, destination))
-
-    def join(self) -> None:
-        """Wait for what is being sent."""
-        self._errands.join()
+        """Start sending to every destination for which something is due, unless that is under way."""
+        for destination in self._outbox.destinations():
+            self._threads.start_once(f"deliver to {destination}", partial(self.deliver, destination))
 
     def deliver(self, destination: str) -> None:
         """Send all that is due to one destination, a batch a connection."""
-        while not self._stop.is_set():
-            tasks = self._store.outbox.claim(destination, BATCH, self._lease_seconds, self._retry)
+        while not self._threads.stopping:
+            tasks = self._outbox.claim(destination, BATCH, self._lease_seconds, self._policy)
             if not tasks:
                 return
             self._send(tasks)
@@ -82,10 +73,11 @@ class Deliveries:
                 self._delivered(task, request_commitment=self._request_commitment and can_commit)
             else:
                 self._failed(task, sent.error, sent)
-            if self._stop.is_set() and waiting:
-                self._store.outbox.release([later.id for later in waiting.values()])
+            later = [task.id for task in waiting.values()]
+            if self._threads.stopping:
+                self._outbox.release(later)
                 return
-            self._store.outbox.extend([later.id for later in waiting.values()], self._lease_seconds)
+            self._outbox.extend(later, self._lease_seconds)
 
     def _outcomes(self, tasks: Sequence[DeliveryTask]) -> Iterator[tuple[bool, Sent]]:
         """Send deliveries of one destination; yields whether it can commit, and what became of each file."""
@@ -100,16 +92,16 @@ class Deliveries:
                 yield destination.can_commit, sent
 
     def _delivered(self, task: DeliveryTask, *, request_commitment: bool) -> None:
-        self._store.outbox.delivered([task.id], request_commitment=request_commitment)
+        self._outbox.delivered([task.id], request_commitment=request_commitment)
         self._log.info(
             "report delivered", study=task.study_id, delivery=task.id, destination=task.destination
         )
 
     def _failed(self, task: DeliveryTask, error: str, sent: Sent) -> None:
-        status = self._store.outbox.failed(
+        status = self._outbox.failed(
             task.id,
             f"{error} {sent.remark}" if sent.remark else error,
-            self._retry,
+            self._policy,
             permanent=sent.permanent,
         )
         event = "report is a dead letter" if status is Status.DEAD else "report not delivered"

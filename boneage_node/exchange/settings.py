@@ -2,43 +2,40 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
-from boneage_node.net.addresses import (
-    DESTINATION_CHARACTERS_MAX,
-    Station,
-    checked_base_url,
-    checked_destination,
-    is_url,
-)
+from boneage_node.net.addresses import Station
 from boneage_node.retry import RetryPolicy
+from boneage_node.traffic.document import DocumentForm
+
+from .destination import Destination
+from .destinations import parse
 
 
-def _fhir_destination(value: str) -> str:
-    """Check the base URL of a FHIR server, or an absolute folder."""
-    value = value.strip()
-    if is_url(value):
-        return checked_base_url(value)
-    if not Path(value).is_absolute() or len(value) > DESTINATION_CHARACTERS_MAX:
-        raise ValueError(
-            f"'{value}' is neither the base URL of a FHIR server such as https://fhir.example/r4 nor an "
-            "absolute folder such as /var/lib/bone-ages"
-        )
-    return str(Path(value))
+def _dicom_destination(value: Any) -> Destination:
+    return value if isinstance(value, Destination) else parse(str(value), DocumentForm.SR)
 
 
-def _station(value: str) -> str:
-    """Check ``AE@host:port`` or ``AE@host:port/tls``."""
-    return str(Station.parse(value))
+def _fhir_destination(value: Any) -> Destination:
+    return value if isinstance(value, Destination) else parse(str(value), DocumentForm.FHIR)
+
+
+def _station(value: Any) -> Station:
+    return value if isinstance(value, Station) else Station.parse(str(value))
+
+
+_AS_TEXT = (PlainSerializer(str), WithJsonSchema({"type": "string"}))
+DicomDestination = Annotated[Destination, PlainValidator(_dicom_destination), *_AS_TEXT]
+FhirDestination = Annotated[Destination, PlainValidator(_fhir_destination), *_AS_TEXT]
+KnownStation = Annotated[Station, PlainValidator(_station), *_AS_TEXT]
 
 
 class DeliverySettings(BaseModel, frozen=True, extra="forbid"):
     """Where results go, and how often a delivery is tried."""
 
-    send_to: tuple[Annotated[str, AfterValidator(checked_destination)], ...] = Field(
+    send_to: tuple[DicomDestination, ...] = Field(
         (),
         description="Destinations of the reports: `AE@host:port` (C-STORE), `AE@host:port/tls` (C-STORE over "
         "TLS), or the base URL of a DICOMweb service, `https://pacs.example/dicom-web` (STOW-RS).",
@@ -48,7 +45,7 @@ class DeliverySettings(BaseModel, frozen=True, extra="forbid"):
             "DICOMweb service.",
         },
     )
-    fhir_to: tuple[Annotated[str, AfterValidator(_fhir_destination)], ...] = Field(
+    fhir_to: tuple[FhirDestination, ...] = Field(
         (),
         description="Where the same results go as FHIR R4: base URLs of servers, "
         "`https://fhir.example/r4`, or absolute folders.",
@@ -97,7 +94,7 @@ class CommitmentSettings(BaseModel, frozen=True, extra="forbid"):
         description="Requests for storage commitment before it is given up as unanswered "
         "(two and a half days by default).",
     )
-    known_peers: tuple[Annotated[str, AfterValidator(_station)], ...] = Field(
+    known_peers: tuple[KnownStation, ...] = Field(
         (),
         description="Where stations listen that ask this node for storage commitment, each `AE@host:port` or "
         "`AE@host:port/tls`; those of `send_to` are known. Others get their answer only on the association "

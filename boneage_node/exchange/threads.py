@@ -1,4 +1,4 @@
-"""Threads of the control process: an errand of each name at a time, so that no peer waits for another."""
+"""Threads of the control process: one of each name at a time, so that no peer waits for another."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable
 from boneage_node.store.outage import Outage
 
 
-class Errands:
-    """Runs work in threads.
+class NamedThreads:
+    """Threads that are known by name.
 
     Args:
         stop: Set when nothing new should be started.
@@ -21,10 +21,15 @@ class Errands:
         self._outage = outage
         self._threads: dict[str, threading.Thread] = {}
 
-    def start(self, name: str, work: Callable[[], None]) -> None:
-        """Begin an errand, unless the one of that name still runs."""
+    @property
+    def stopping(self) -> bool:
+        """Whether nothing new should be started."""
+        return self._stop.is_set()
+
+    def start_once(self, name: str, work: Callable[[], None]) -> None:
+        """Start a thread, unless the one of that name still runs."""
         thread = self._threads.get(name)
-        if self._stop.is_set() or (thread is not None and thread.is_alive()):
+        if self.stopping or (thread is not None and thread.is_alive()):
             return
         self._threads[name] = threading.Thread(target=self._outage.surviving(work), name=name)
         self._threads[name].start()

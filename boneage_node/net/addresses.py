@@ -71,49 +71,6 @@ DESTINATION_CHARACTERS_MAX = 300
 """The longest destination that the database has room for."""
 
 
-def is_url(destination: str) -> bool:
-    """Whether a destination is a URL rather than a DICOM station."""
-    return destination.lower().startswith(("http://", "https://"))
-
-
-def checked_base_url(value: str) -> str:
-    """Check the base URL of a service, and drop slashes at its end.
-
-    Raises:
-        ValueError: It is no such URL, or holds what does not belong there.
-    """
-    if "@" in value:
-        raise ValueError("a URL must not hold a login or a password: put them into the netrc file")
-    try:
-        parts = urlsplit(value)
-        whole = bool(parts.hostname) and parts.port != 0 and re.fullmatch(r"[\x21-\x7e]+", value)
-    except ValueError:
-        whole = None
-    if not whole or len(value) > DESTINATION_CHARACTERS_MAX:
-        raise ValueError(f"'{value}' is not a URL such as https://pacs.example/dicom-web")
-    if parts.query or parts.fragment:
-        raise ValueError(f"'{value}' must be a base URL, without ? and #")
-    return value.rstrip("/")
-
-
-def checked_destination(value: str) -> str:
-    """Check ``AE@host:port``, ``AE@host:port/tls``, or the base URL of a DICOMweb service.
-
-    Raises:
-        ValueError: It is neither.
-    """
-    value = value.strip()
-    if is_url(value):
-        url = checked_base_url(value)
-        if url.endswith("/studies"):
-            raise ValueError(f"'{value}' must be the base URL: leave /studies out")
-        return url
-    try:
-        return str(Station.parse(value))
-    except ValueError as error:
-        raise ValueError(f"{error}, nor a URL such as https://pacs.example/dicom-web") from None
-
-
 def parse_base_url(text: str) -> str | None:
     """Read the base URL of a service, and drop slashes at its end.
 
@@ -121,9 +78,22 @@ def parse_base_url(text: str) -> str | None:
         None where the text is no URL.
 
     Raises:
-        ValueError: It is a URL, and not such as a service has.
+        ValueError: It is a URL, and no such base URL, or holds what does not belong there.
     """
-    return checked_base_url(text) if is_url(text) else None
+    if not text.lower().startswith(("http://", "https://")):
+        return None
+    if "@" in text:
+        raise ValueError("a URL must not hold a login or a password: put them into the netrc file")
+    try:
+        parts = urlsplit(text)
+        whole = bool(parts.hostname) and parts.port != 0 and re.fullmatch(r"[\x21-\x7e]+", text)
+    except ValueError:
+        whole = None
+    if not whole or len(text) > DESTINATION_CHARACTERS_MAX:
+        raise ValueError(f"'{text}' is not a URL such as https://pacs.example/dicom-web")
+    if parts.query or parts.fragment:
+        raise ValueError(f"'{text}' must be a base URL, without ? and #")
+    return text.rstrip("/")
 
 
 def is_loopback(host: str) -> bool:

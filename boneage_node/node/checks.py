@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from boneage_node.errors import ExitCode, NodeError
+from boneage_node.exchange.destination import Destination
 from boneage_node.settings import Settings
-from boneage_node.traffic.document import DocumentForm
 
 Finding = tuple[str, bool, str]
 """What was looked at, whether it is well, and what was found."""
@@ -38,15 +38,9 @@ def _examine(config: Path | None, data_dir: Path | None, send_to: list[str] | No
     ):
         yield _guarded(what, look, settings)
     for destination in settings.delivery.send_to:
-        yield _guarded(
-            f"destination {destination}",
-            partial(_destination, text=destination, form=DocumentForm.SR),
-            settings,
-        )
+        yield _guarded(f"destination {destination}", partial(_probe, destination=destination), settings)
     for destination in settings.delivery.fhir_to:
-        yield _guarded(
-            f"FHIR {destination}", partial(_destination, text=destination, form=DocumentForm.FHIR), settings
-        )
+        yield _guarded(f"FHIR {destination}", partial(_probe, destination=destination), settings)
     if not settings.delivery.send_to and not settings.delivery.fhir_to:
         yield "destinations", True, "none is set: reports stay here. Name one with send_to (--send-to)"
 
@@ -142,11 +136,10 @@ def _tls(settings: Settings) -> str:
     return f"the certificate is valid for {days} days more; the port speaks TLS only, {who}"
 
 
-def _destination(settings: Settings, text: str, form: DocumentForm) -> str:
-    from boneage_node.exchange.destinations import parse
+def _probe(settings: Settings, destination: Destination) -> str:
     from boneage_node.traffic.outcome import Unreachable
 
     try:
-        return parse(text, form).probe(settings.caller)
+        return destination.probe(settings.caller)
     except Unreachable as error:
         raise NodeError(ExitCode.FAILED, str(error)) from error

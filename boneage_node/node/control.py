@@ -8,6 +8,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from boneage_node.exchange.commitment import Commitments
 from boneage_node.exchange.deliveries import Deliveries
+from boneage_node.exchange.threads import NamedThreads
 from boneage_node.logs import get_logger
 from boneage_node.settings import Settings
 from boneage_node.store import Store
@@ -25,18 +26,16 @@ def run(settings: Settings, child: Child) -> None:
     """Run the scheduled work until told to stop; a delivery that is under way is finished."""
     with open_store(settings.storage) as store:
         outage = Outage()
+        threads = NamedThreads(child.stop, outage)
         deliveries = Deliveries(
             settings.delivery,
             settings.caller,
             store,
-            child.stop,
-            outage,
+            threads,
             lease_seconds=settings.reading.lease_seconds,
             request_commitment=settings.commitment.request,
         )
-        commitments = Commitments(
-            settings.commitment, settings.delivery, settings.caller, store, child.stop, outage
-        )
+        commitments = Commitments(settings.commitment, settings.delivery, settings.caller, store, threads)
         scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
         for work, seconds in (
             (partial(settle, store), TICK_SECONDS),
@@ -50,8 +49,7 @@ def run(settings: Settings, child: Child) -> None:
         child.ready()
         child.stop.wait()
         scheduler.shutdown(wait=True)
-        deliveries.join()
-        commitments.join()
+        threads.join()
 
 
 def settle(store: Store) -> None:

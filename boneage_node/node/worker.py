@@ -46,8 +46,8 @@ def run(settings: Settings, child: Child, *, device: str) -> None:
             settings.report,
             store,
             settings.listening.ae_title,
-            send_to=settings.delivery.send_to,
-            fhir_to=settings.delivery.fhir_to,
+            send_to=[str(destination) for destination in settings.delivery.send_to],
+            fhir_to=[str(destination) for destination in settings.delivery.fhir_to],
         )
         name = f"{socket.gethostname()}-{child.name}-{os.getpid()}"
         worker = Worker(settings.reading, store, predictor, reporter, name)

@@ -116,7 +116,7 @@ def test_orthanc_is_asked_and_sent_again_what_it_has_lost(tmp_path: Path, orthan
     with both(orthanc_program, tmp_path, commitment={"request": True}) as (pacs, node):
         image = node.report(tmp_path, pacs.destination)
         node.deliveries.tick()
-        node.deliveries.join()
+        node.threads.join()
         pacs.delete_all()
         node.tick()
         eventually(lambda: node.state() == "refused")

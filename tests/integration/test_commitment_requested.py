@@ -143,11 +143,11 @@ def test_an_answer_is_taken_after_a_restart(tmp_path: Path) -> None:
         with small_node(tmp_path / "node", commitment={"request": True}) as node:
             node.report(tmp_path, pacs.destination)
             node.deliveries.tick()
-            node.deliveries.join()
+            node.threads.join()
             node.commitments.tick()
             eventually(lambda: pacs.requests)
             node.stop.set()  # as SIGTERM does while the answer is waited for
-            node.commitments.join()
+            node.threads.join()
             assert node.state() == "asked"
         with small_node(tmp_path / "node", commitment={"request": True}) as node:
             pacs.node_port = node.receiver.port
@@ -248,7 +248,7 @@ def test_a_pacs_that_went_away_is_asked_again(tmp_path: Path) -> None:
         with running(Pacs()) as pacs:
             node.report(tmp_path, pacs.destination)
             node.deliveries.tick()
-            node.deliveries.join()
+            node.threads.join()
         node.tick()
         (delivery,) = node.study().deliveries
         assert delivery.commitment is not None

@@ -15,6 +15,7 @@ from boneage_node.dimse.store_scp import Receiver, serve
 from boneage_node.dimse.wire.server import Limits
 from boneage_node.exchange.commitment import CommitmentReceiver, Commitments
 from boneage_node.exchange.deliveries import Deliveries
+from boneage_node.exchange.threads import NamedThreads
 from boneage_node.settings import Settings, load_settings
 from boneage_node.spool import FolderSpool
 from boneage_node.store import (
@@ -49,17 +50,16 @@ class SmallNode:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        outage = Outage()
-        settings, store, stop = self.settings, self.store, self.stop
+        settings, store = self.settings, self.store
+        self.threads = NamedThreads(self.stop, Outage())
         self.commitments = Commitments(
-            settings.commitment, settings.delivery, settings.caller, store, stop, outage
+            settings.commitment, settings.delivery, settings.caller, store, self.threads
         )
         self.deliveries = Deliveries(
             settings.delivery,
             settings.caller,
             store,
-            stop,
-            outage,
+            self.threads,
             lease_seconds=60.0,
             request_commitment=settings.commitment.request,
         )
@@ -69,7 +69,7 @@ class SmallNode:
         self.clock.go_on(seconds)
         for work in (self.deliveries, self.commitments):
             work.tick()
-            work.join()
+            self.threads.join()
 
     def report(self, folder: Path, *destinations: str) -> Dataset:
         """A study with a report that is due."""

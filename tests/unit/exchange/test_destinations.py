@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 import pytest
+import typer
 from support.store import claim_one, new_report, queue_study
 
+from boneage_node.cli.doctor import doctor
 from boneage_node.cli.echo import echo
 from boneage_node.errors import NodeError
 from boneage_node.exchange import destinations
@@ -25,13 +28,15 @@ from boneage_node.exchange.fhir_folder import FhirFolder
 from boneage_node.exchange.fhir_server import FhirServer
 from boneage_node.exchange.settings import DeliverySettings
 from boneage_node.exchange.stow_rs import StowRs
+from boneage_node.exchange.threads import NamedThreads
 from boneage_node.net.addresses import Station
 from boneage_node.net.calling import Caller
+from boneage_node.settings import SettingsError, load_settings
 from boneage_node.store import Store
 from boneage_node.store.outage import Outage
 from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.file import StoredFile
-from boneage_node.traffic.outcome import Sent
+from boneage_node.traffic.outcome import Sent, Unreachable
 
 SR, FHIR = DocumentForm.SR, DocumentForm.FHIR
 
@@ -128,6 +133,8 @@ class Pigeon(Destination):
             yield Sent(file, None)
 
     def probe(self, caller: Caller) -> str:
+        if self.loft == "nowhere":
+            raise Unreachable("The pigeon came back.")
         return "coos"
 
 
@@ -140,11 +147,34 @@ def pigeons(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bytes, str]]:
 
 
 @pytest.mark.usefixtures("pigeons")
+def test_settings_take_a_further_protocol_and_check_it() -> None:
+    delivery = load_settings(
+        delivery={"send_to": ["PACS@host:104", " pigeon:loft "], "fhir_to": ["pigeon:attic"]}
+    ).delivery
+    assert delivery.send_to == (CStore(Station("PACS", "host", 104)), Pigeon("loft"))
+    assert delivery.fhir_to == (Pigeon("attic"),)
+    with pytest.raises(SettingsError, match="'pigeon:' names no loft"):
+        load_settings(delivery={"send_to": ["pigeon:"]})
+    with pytest.raises(SettingsError, match=", nor a pigeon such as pigeon:loft"):
+        load_settings(delivery={"send_to": ["dove:loft"]})
+
+
+@pytest.mark.usefixtures("pigeons")
 def test_echo_probes_a_further_protocol(capsys: pytest.CaptureFixture[str]) -> None:
     echo("pigeon:loft")
     assert capsys.readouterr().out == "pigeon:loft coos.\n"
     with pytest.raises(NodeError, match="'pigeon:' names no loft"):
         echo("pigeon:")
+
+
+@pytest.mark.usefixtures("pigeons")
+def test_the_doctor_probes_a_further_protocol(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit):
+        doctor(["pigeon:loft", "pigeon:nowhere"], None, tmp_path, as_json=True)
+    findings = {each["check"]: each for each in json.loads(capsys.readouterr().out)}
+    assert findings["destination pigeon:loft"]["finding"] == "coos"
+    assert findings["destination pigeon:nowhere"]["finding"] == "The pigeon came back."
+    assert not findings["destination pigeon:nowhere"]["ok"]
 
 
 def test_a_report_is_delivered_by_a_further_protocol(
@@ -158,8 +188,7 @@ def test_a_report_is_delivered_by_a_further_protocol(
         DeliverySettings(),
         Caller("BONEAGE"),
         store,
-        threading.Event(),
-        Outage(),
+        NamedThreads(threading.Event(), Outage()),
         lease_seconds=60.0,
         request_commitment=False,
     )

@@ -131,9 +131,9 @@ def test_default_data_dir_is_xdg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ('send_to = ["https://pacs:99999/"]', "is not a URL such as"),
         ('send_to = ["https://pacs/dicom-web/studies"]', "leave /studies out"),
         ('send_to = ["https://pacs/dicom-web?x=1"]', "without ? and #"),
-        ('fhir_to = ["fhir.example/r4"]', "is neither the base URL of a FHIR server such as"),
+        ('fhir_to = ["fhir.example/r4"]', "is not the base URL of a FHIR server such as"),
         ('fhir_to = ["https://me:secret@fhir.example"]', "put them into the netrc file"),
-        (f'fhir_to = ["/{"x" * 300}"]', "is neither the base URL"),
+        (f'fhir_to = ["/{"x" * 300}"]', "is not the base URL"),
         (f'fhir_to = ["https://{"x" * 300}"]', "is not a URL such as"),
         ('allowed_addresses = ["10.0.0.300"]', "'10.0.0.300' is not an address or network"),
         ('device = ["gpu"]', "'gpu' is not a device: auto, cpu or cuda:N"),
@@ -154,7 +154,10 @@ def test_fhir_goes_to_servers_and_folders() -> None:
     settings = load_settings(
         delivery={"fhir_to": ["https://fhir.example/r4/", " /var/lib/bone-ages/ "]}
     ).delivery
-    assert settings.fhir_to == ("https://fhir.example/r4", "/var/lib/bone-ages")
+    assert [str(destination) for destination in settings.fhir_to] == [
+        "https://fhir.example/r4",
+        "/var/lib/bone-ages",
+    ]
 
 
 def test_the_database_has_room_for_every_destination() -> None:
@@ -209,7 +212,10 @@ def test_a_destination_may_be_a_dicomweb_service() -> None:
     settings = load_settings(
         delivery={"send_to": ["PACS@host:104", " https://pacs.example:8443/dicom-web/ "]}
     ).delivery
-    assert settings.send_to == ("PACS@host:104", "https://pacs.example:8443/dicom-web")
+    assert list(map(str, settings.send_to)) == [
+        "PACS@host:104",
+        "https://pacs.example:8443/dicom-web",
+    ]
 
 
 def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:

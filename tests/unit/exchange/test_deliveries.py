@@ -13,6 +13,7 @@ from support.store import DX, Clock, claim_one, queue_study
 
 from boneage_node.exchange.deliveries import Deliveries
 from boneage_node.exchange.settings import DeliverySettings
+from boneage_node.exchange.threads import NamedThreads
 from boneage_node.net.calling import Caller
 from boneage_node.replay.pacs import SmallPacs
 from boneage_node.store import DocumentForm, NewDocument, NewReport, ReportKind, Status, Store
@@ -43,13 +44,12 @@ def report_studies(store: Store, folder: Path, count: int, destinations: list[st
         store.queue.complete(job, "worker-1", [report])
 
 
-def make_deliveries(store: Store, stop: threading.Event | None = None) -> Deliveries:
+def make_deliveries(store: Store, threads: NamedThreads | None = None) -> Deliveries:
     return Deliveries(
         DeliverySettings(),
         Caller("BONEAGE"),
         store,
-        stop or threading.Event(),
-        Outage(),
+        threads or NamedThreads(threading.Event(), Outage()),
         lease_seconds=60.0,
         request_commitment=False,
     )
@@ -59,9 +59,9 @@ def test_a_destination_that_is_down_keeps_none_from_the_other(
     store: Store, tmp_path: Path, pacs: SmallPacs, clock: Clock
 ) -> None:
     report_studies(store, tmp_path, 3, [NOBODY, str(pacs.destination)])
-    deliveries = make_deliveries(store)
-    deliveries.tick()
-    deliveries.join()
+    threads = NamedThreads(threading.Event(), Outage())
+    make_deliveries(store, threads).tick()
+    threads.join()
     assert len(list((tmp_path / "pacs").iterdir())) == 3
     assert store.outbox.counts() == {"todo": 3, "doing": 0, "done": 3, "dead": 0}
     assert store.outbox.destinations() == []  # the wait before the next attempt has begun
@@ -81,7 +81,7 @@ def test_a_stop_between_two_reports_gives_the_rest_back(
         stop.set()
 
     monkeypatch.setattr(store.outbox, "delivered", stop_after_the_first)
-    make_deliveries(store, stop).deliver(str(pacs.destination))
+    make_deliveries(store, NamedThreads(stop, Outage())).deliver(str(pacs.destination))
     assert store.outbox.counts() == {"todo": 2, "doing": 0, "done": 1, "dead": 0}
     assert len(list((tmp_path / "pacs").iterdir())) == 1
     monkeypatch.undo()
@@ -123,3 +123,20 @@ def test_a_bundle_goes_into_a_folder(store: Store, tmp_path: Path) -> None:
     make_deliveries(store).deliver(str(folder))
     assert store.outbox.counts()["done"] == 1
     assert [path.read_bytes() for path in folder.iterdir()] == [bundle]
+
+
+def test_a_destination_that_the_settings_name_no_more_gets_its_reports(
+    store: Store, tmp_path: Path, pacs: SmallPacs
+) -> None:
+    report_studies(store, tmp_path, 1, [str(pacs.destination)])
+    assert DeliverySettings().send_to == ()
+    make_deliveries(store).deliver(str(pacs.destination))
+    assert store.outbox.counts()["done"] == 1
+
+
+def test_a_destination_that_no_protocol_knows_fails_in_a_sentence(store: Store, tmp_path: Path) -> None:
+    report_studies(store, tmp_path, 1, ["pigeon:loft"])
+    make_deliveries(store).deliver("pigeon:loft")
+    (delivery,) = store.studies.show("1.2.3.0").deliveries
+    assert delivery.status is Status.TODO
+    assert delivery.last_error.startswith("'pigeon:loft' is not a destination such as PACS@10.0.0.5:104")
