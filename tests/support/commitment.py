@@ -25,14 +25,12 @@ from boneage_node.store import (
     ReportKind,
     Store,
     StudyDetail,
-    migrate,
-    open_engine,
 )
 from boneage_node.store.outage import Outage
 from boneage_node.traffic.result import Result, ResultStatus
 
 from .dimse import write_radiograph
-from .store import DX, Clock, claim_one, queue_study
+from .store import DX, Clock, claim_one, open_migrated, queue_study
 
 PUSH_MODEL = "1.2.840.10008.1.20.1"
 WELL_KNOWN = "1.2.840.10008.1.20.1.1"
@@ -107,8 +105,7 @@ def small_node(folder: Path, *, port: int = 0, **settings: Any) -> Iterator[Smal
     """A small node; its folder outlives it. ``settings`` by section."""
     storage = {"data_dir": folder, "reserve_mib": 0}
     loaded = load_settings(storage=storage, listening={"port": port}, **settings)
-    engine = open_engine(loaded.storage.database)
-    migrate(engine)
+    engine = open_migrated(loaded.storage.database)
     clock = Clock()
     with Store(engine, FolderSpool(loaded.storage.spool_dir, reserve_bytes=0), clock) as store:
         receiver = serve(

@@ -29,9 +29,11 @@ from pydicom.uid import (
 from boneage_node.dimse.store_scp import Receiver, serve
 from boneage_node.dimse.wire.server import Limits
 from boneage_node.net.listening import Listening
+from boneage_node.spool import FolderSpool
 from boneage_node.store import Store
 from boneage_node.traffic.received import Accepted, Received
 
+from .store import open_migrated
 from .waiting import PATIENCE_SECONDS
 
 PATIENT = "Zzyzx^Quillon"
@@ -163,7 +165,7 @@ def receiving(
 
     What is set of listening is not validated: no association at all may be asked for.
     """
-    store = Store.open(f"sqlite:///{folder}/node.sqlite3", folder / "spool", reserve_bytes=0)
+    store = Store(open_migrated(f"sqlite:///{folder}/node.sqlite3"), FolderSpool(folder / "spool", 0))
     sink = Watched(store)
     receiver = serve(
         Listening(port=0).model_copy(update=listening),

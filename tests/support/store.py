@@ -5,9 +5,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 
 import pytest
+from sqlalchemy import Engine
 
 from boneage_node.retry import RetryPolicy
 from boneage_node.spool import FolderSpool
@@ -61,10 +65,30 @@ def clock() -> Clock:
 
 @pytest.fixture
 def store(database_url: str, tmp_path: Path, clock: Clock) -> Iterator[Store]:
-    engine = open_engine(database_url)
-    migrate(engine)
-    with Store(engine, FolderSpool(tmp_path / "spool", reserve_bytes=0), clock) as store:
+    with Store(open_migrated(database_url), FolderSpool(tmp_path / "spool", reserve_bytes=0), clock) as store:
         yield store
+
+
+@cache
+def _migrated() -> bytes:
+    path = Path(mkdtemp()) / "migrated.sqlite3"
+    engine = open_engine(f"sqlite:///{path}")
+    migrate(engine)
+    engine.dispose()
+    content = path.read_bytes()
+    rmtree(path.parent)
+    return content
+
+
+def open_migrated(url: str) -> Engine:
+    """Open a database of the schema of today. SQLite's is migrated once and copied."""
+    engine = open_engine(url)
+    file = Path(engine.url.database or "")
+    if engine.dialect.name == "sqlite" and file.stat().st_size == 0:
+        file.write_bytes(_migrated())
+    else:
+        migrate(engine)
+    return engine
 
 
 def receive(
