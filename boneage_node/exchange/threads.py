@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from boneage_node.store.outage import Outage
+from boneage_node.store.availability import DatabaseAvailability
 
 
 class NamedThreads:
@@ -13,12 +13,12 @@ class NamedThreads:
 
     Args:
         stop: Set when nothing new should be started.
-        outage: Told when the database is away.
+        availability: Told when the database is away.
     """
 
-    def __init__(self, stop: threading.Event, outage: Outage) -> None:
+    def __init__(self, stop: threading.Event, availability: DatabaseAvailability) -> None:
         self._stop = stop
-        self._outage = outage
+        self._availability = availability
         self._threads: dict[str, threading.Thread] = {}
 
     @property
@@ -31,7 +31,7 @@ class NamedThreads:
         thread = self._threads.get(name)
         if self.stopping or (thread is not None and thread.is_alive()):
             return
-        self._threads[name] = threading.Thread(target=self._outage.surviving(work), name=name)
+        self._threads[name] = threading.Thread(target=self._availability.guard(work), name=name)
         self._threads[name].start()
 
     def join(self) -> None:

@@ -12,7 +12,7 @@ from boneage_node.exchange.threads import NamedThreads
 from boneage_node.logs import get_logger
 from boneage_node.settings import Settings
 from boneage_node.store import Store
-from boneage_node.store.outage import Outage
+from boneage_node.store.availability import DatabaseAvailability
 
 from .child import Child
 from .opening import open_store
@@ -25,8 +25,8 @@ SWEEP_SECONDS = 3600.0
 def run(settings: Settings, child: Child) -> None:
     """Run the scheduled work until told to stop; a delivery that is under way is finished."""
     with open_store(settings.storage) as store:
-        outage = Outage()
-        threads = NamedThreads(child.stop, outage)
+        availability = DatabaseAvailability()
+        threads = NamedThreads(child.stop, availability)
         deliveries = Deliveries(
             settings.delivery,
             settings.caller,
@@ -43,7 +43,7 @@ def run(settings: Settings, child: Child) -> None:
             (commitments.tick, TICK_SECONDS),
             (partial(sweep, store), SWEEP_SECONDS),
         ):
-            scheduler.add_job(outage.surviving(work), "interval", seconds=seconds)
+            scheduler.add_job(availability.guard(work), "interval", seconds=seconds)
         sweep(store)
         scheduler.start()
         child.ready()

@@ -12,7 +12,7 @@ from boneage_node.reading.reporter import Reporter
 from boneage_node.reading.study import load_predictor
 from boneage_node.reading.worker import Worker
 from boneage_node.settings import Settings
-from boneage_node.store.outage import Outage
+from boneage_node.store.availability import DatabaseAvailability
 
 from .child import Child
 from .opening import open_store
@@ -52,15 +52,15 @@ def run(settings: Settings, child: Child, *, device: str) -> None:
         name = f"{socket.gethostname()}-{child.name}-{os.getpid()}"
         worker = Worker(settings.reading, store, predictor, reporter, name)
         child.ready(device=device, more_devices=more_devices, model=str(predictor.identity))
-        outage = Outage()
+        availability = DatabaseAvailability()
         while not child.stop.is_set():
             try:
                 idle = not worker.work()
             except SQLAlchemyError as error:
-                outage.began(error)
+                availability.lost(error)
                 child.stop.wait(DATABASE_AWAY_SECONDS)
                 continue
-            outage.ended()
+            availability.regained()
             if idle:
                 child.stop.wait(IDLE_SECONDS)
 

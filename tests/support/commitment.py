@@ -26,7 +26,7 @@ from boneage_node.store import (
     Store,
     StudyDetail,
 )
-from boneage_node.store.outage import Outage
+from boneage_node.store.availability import DatabaseAvailability
 from boneage_node.traffic.result import Result, ResultStatus
 
 from .dimse import write_radiograph
@@ -49,7 +49,7 @@ class SmallNode:
 
     def __post_init__(self) -> None:
         settings, store = self.settings, self.store
-        self.threads = NamedThreads(self.stop, Outage())
+        self.threads = NamedThreads(self.stop, DatabaseAvailability())
         self.commitments = Commitments(
             settings.commitment, settings.delivery, settings.caller, store, self.threads
         )

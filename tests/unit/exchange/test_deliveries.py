@@ -17,7 +17,7 @@ from boneage_node.exchange.threads import NamedThreads
 from boneage_node.net.calling import Caller
 from boneage_node.replay.pacs import SmallPacs
 from boneage_node.store import DocumentForm, NewDocument, NewReport, ReportKind, Status, Store
-from boneage_node.store.outage import Outage
+from boneage_node.store.availability import DatabaseAvailability
 from boneage_node.traffic.result import Result, ResultStatus
 
 NOBODY = "NOBODY@127.0.0.1:1"
@@ -49,7 +49,7 @@ def make_deliveries(store: Store, threads: NamedThreads | None = None) -> Delive
         DeliverySettings(),
         Caller("BONEAGE"),
         store,
-        threads or NamedThreads(threading.Event(), Outage()),
+        threads or NamedThreads(threading.Event(), DatabaseAvailability()),
         lease_seconds=60.0,
         request_commitment=False,
     )
@@ -59,7 +59,7 @@ def test_a_destination_that_is_down_keeps_none_from_the_other(
     store: Store, tmp_path: Path, pacs: SmallPacs, clock: Clock
 ) -> None:
     report_studies(store, tmp_path, 3, [NOBODY, str(pacs.destination)])
-    threads = NamedThreads(threading.Event(), Outage())
+    threads = NamedThreads(threading.Event(), DatabaseAvailability())
     make_deliveries(store, threads).tick()
     threads.join()
     assert len(list((tmp_path / "pacs").iterdir())) == 3
@@ -81,7 +81,7 @@ def test_a_stop_between_two_reports_gives_the_rest_back(
         stop.set()
 
     monkeypatch.setattr(store.outbox, "delivered", stop_after_the_first)
-    make_deliveries(store, NamedThreads(stop, Outage())).deliver(str(pacs.destination))
+    make_deliveries(store, NamedThreads(stop, DatabaseAvailability())).deliver(str(pacs.destination))
     assert store.outbox.counts() == {"todo": 2, "doing": 0, "done": 1, "dead": 0}
     assert len(list((tmp_path / "pacs").iterdir())) == 1
     monkeypatch.undo()

@@ -33,7 +33,7 @@ from boneage_node.net.addresses import Station
 from boneage_node.net.calling import Caller
 from boneage_node.settings import SettingsError, load_settings
 from boneage_node.store import Store
-from boneage_node.store.outage import Outage
+from boneage_node.store.availability import DatabaseAvailability
 from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.file import StoredFile
 from boneage_node.traffic.outcome import Sent, Unreachable
@@ -188,7 +188,7 @@ def test_a_report_is_delivered_by_a_further_protocol(
         DeliverySettings(),
         Caller("BONEAGE"),
         store,
-        NamedThreads(threading.Event(), Outage()),
+        NamedThreads(threading.Event(), DatabaseAvailability()),
         lease_seconds=60.0,
         request_commitment=False,
     )

@@ -1,4 +1,4 @@
-"""A database that is away: said when it goes and when it is back, not every half second in between."""
+"""Availability of the database: logged when it goes and when it is back, not every half second in between."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from sqlalchemy.exc import SQLAlchemyError
 from boneage_node.logs import class_name, get_logger
 
 
-class Outage:
-    """What a process knows of its database. Safe to use from several threads."""
+class DatabaseAvailability:
+    """Whether the database did what a process last asked of it. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._away = False
         self._lock = threading.Lock()
         self._log = get_logger()
 
-    def surviving(self, work: Callable[[], None]) -> Callable[[], None]:
-        """The work, such that a database that is away for a while costs a line in the log."""
+    def guard(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Wrap work, so that a database that is away for a while costs a line in the log and no more."""
 
         def guarded() -> None:
             try:
                 work()
             except SQLAlchemyError as error:
-                self.began(error)
+                self.lost(error)
             else:
-                self.ended()
+                self.regained()
 
         return guarded
 
-    def began(self, error: SQLAlchemyError) -> None:
+    def lost(self, error: SQLAlchemyError) -> None:
         """Note that the database did not do what was asked."""
         with self._lock:
             if not self._away:
                 self._log.error("database away", error=class_name(error))
             self._away = True
 
-    def ended(self) -> None:
+    def regained(self) -> None:
         """Note that the database did what was asked."""
         with self._lock:
             if self._away:
