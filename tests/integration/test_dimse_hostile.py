@@ -24,10 +24,12 @@ from support.dimse import (
     COMMAND,
     CR,
     DATA,
+    ECHO_ONLY,
     LAST_COMMAND,
     LAST_DATA,
     PATIENT,
     RELEASE_REQUEST,
+    RESET,
     VERIFICATION,
     RawPeer,
     Watched,
@@ -57,9 +59,6 @@ from boneage_node.dimse.wire.server import Limits
 from boneage_node.traffic.received import NotAcceptable
 
 UNCOMPRESSED = [ImplicitVRLittleEndian]
-RESET = struct.pack("ii", 1, 0)
-"""SO_LINGER that makes close() reset the connection."""
-ECHO_ONLY = [(VERIFICATION, UNCOMPRESSED)]
 
 
 @pytest.fixture

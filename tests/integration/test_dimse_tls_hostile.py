@@ -19,10 +19,11 @@ from support.dimse import (
     ABORT,
     CR,
     DATA,
+    ECHO_ONLY,
     LAST_COMMAND,
     LAST_DATA,
     RELEASE_REQUEST,
-    VERIFICATION,
+    RESET,
     RawPeer,
     Watched,
     associate_request,
@@ -46,10 +47,6 @@ from boneage_node.dimse.wire import server
 from boneage_node.dimse.wire.bounds import MAX_PDU_BYTES
 from boneage_node.dimse.wire.server import Limits
 from boneage_node.net.tls import calling_context, listening_context
-
-ECHO_ONLY = [(VERIFICATION, [ImplicitVRLittleEndian])]
-RESET = struct.pack("ii", 1, 0)
-"""SO_LINGER that makes close() reset the connection."""
 
 
 @pytest.fixture(scope="module")

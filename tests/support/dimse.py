@@ -40,6 +40,19 @@ PATIENT = "Zzyzx^Quillon"
 """A name that appears nowhere by chance."""
 CR = str(ComputedRadiographyImageStorage)
 VERIFICATION = "1.2.840.10008.1.1"
+ECHO_ONLY = [(VERIFICATION, [ImplicitVRLittleEndian])]
+RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER that makes close() reset the connection."""
+
+
+def set_attributes(dataset: Dataset, **attributes: Any) -> Dataset:
+    """Set attributes by keyword; None deletes."""
+    for keyword, value in attributes.items():
+        if value is None:
+            delattr(dataset, keyword)
+        else:
+            setattr(dataset, keyword, value)
+    return dataset
 
 
 def make_radiograph(**elements: Any) -> Dataset:
@@ -58,12 +71,7 @@ def make_radiograph(**elements: Any) -> Dataset:
     image.SamplesPerPixel = 1
     image.PhotometricInterpretation = "MONOCHROME2"
     image.PixelData = bytes(512)
-    for keyword, value in elements.items():
-        if value is None:
-            delattr(image, keyword)
-        else:
-            setattr(image, keyword, value)
-    return image
+    return set_attributes(image, **elements)
 
 
 def write_radiograph(

@@ -15,18 +15,9 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     generate_uid,
 )
+from support.dimse import set_attributes
 
 MakeImage = Callable[..., Dataset]
-
-
-def set_attributes(dataset: Dataset, **attributes: Any) -> Dataset:
-    """Set attributes by keyword; None deletes."""
-    for keyword, value in attributes.items():
-        if value is None:
-            delattr(dataset, keyword)
-        else:
-            setattr(dataset, keyword, value)
-    return dataset
 
 
 @pytest.fixture
