@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from boneage_node.errors import ExitCode
-from boneage_node.node.checks import (
-    _examine,
-)
 
 from .common import ConfigOption, DataDirOption, JsonOption, out
 from .options import option
 
 if TYPE_CHECKING:
-    pass
+    from boneage_node.node.checks import Finding
 
 
 def doctor(
@@ -32,15 +31,25 @@ def doctor(
 
     Exit status: 0 when all is well, 1 when something is to be mended.
     """
-    findings = list(_examine(config, data_dir, send_to))
+    findings = list(_findings(config, data_dir, send_to))
     if as_json:
-        typer.echo(
-            json.dumps([{"check": what, "ok": well, "finding": found} for what, well, found in findings])
-        )
+        typer.echo(json.dumps([{"check": one.check, "ok": one.ok, "finding": one.text} for one in findings]))
     else:
         table = Table("check", "", "finding")
-        for what, well, found in findings:
-            table.add_row(what, "[green]well[/]" if well else "[red]to be mended[/]", found)
+        for one in findings:
+            table.add_row(one.check, "[green]well[/]" if one.ok else "[red]to be mended[/]", one.text)
         out.print(table)
-    if not all(well for _, well, _ in findings):
+    if not all(one.ok for one in findings):
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _findings(config: Path | None, data_dir: Path | None, send_to: list[str] | None) -> Iterator[Finding]:
+    from boneage_node.node.checks import Finding, examine
+    from boneage_node.settings import SettingsError, load_settings
+
+    try:
+        settings = load_settings(config, storage={"data_dir": data_dir}, delivery={"send_to": send_to})
+    except SettingsError as error:
+        yield Finding("settings", False, str(error))
+    else:
+        yield from examine(settings)

@@ -43,19 +43,19 @@ class DicomwebSource(Source):
 
     def studies(self, query: StudyQuery, caller: Caller) -> list[FoundStudy]:
         """Find studies by QIDO-RS."""
-        with HttpClient(self.base_url) as client:
+        with HttpClient(self.base_url, tls=caller.tls) as client:
             return find_studies(client, query)
 
     def series(self, study_instance_uid: str, caller: Caller) -> list[FoundSeries]:
         """Find series by QIDO-RS."""
-        with HttpClient(self.base_url) as client:
+        with HttpClient(self.base_url, tls=caller.tls) as client:
             return find_series(client, study_instance_uid)
 
     def fetch(self, plan: Plan, node: Station, caller: Caller, advance: Advance) -> Fetched:
         """Retrieve the series by WADO-RS, then send what has come to the node."""
         fetched = Fetched()
         with tempfile.TemporaryDirectory(prefix="boneage-fetch-") as folder:
-            files = self._retrieve(plan, Path(folder), fetched)
+            files = self._retrieve(plan, Path(folder), fetched, caller)
             advance(0, len(files))
             for done, sent in enumerate(send(node, files, caller), 1):
                 if sent.error is None:
@@ -65,10 +65,10 @@ class DicomwebSource(Source):
                 advance(done, len(files))
         return fetched
 
-    def _retrieve(self, plan: Plan, folder: Path, fetched: Fetched) -> list[LocalFile]:
+    def _retrieve(self, plan: Plan, folder: Path, fetched: Fetched, caller: Caller) -> list[LocalFile]:
         """Retrieve what is planned into a folder; a series that fails is noted, and the others go on."""
         paths: list[Path] = []
-        with HttpClient(self.base_url) as client:
+        with HttpClient(self.base_url, tls=caller.tls) as client:
             for series in plan.wanted:
                 try:
                     paths += retrieve_series(

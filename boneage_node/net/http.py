@@ -2,7 +2,8 @@
 
 Credentials come from the netrc file alone. No redirect is followed, so that nothing goes to a server that
 nobody named. No answer is read beyond a bound. Certificates are judged by the system's trust store (or
-``SSL_CERT_FILE``), and proxies are those of the environment (``HTTPS_PROXY``, ``NO_PROXY``).
+``SSL_CERT_FILE``) and the authorities of `TlsFiles.ca`, and the node's own certificate is shown to a server
+that asks for one. Proxies are those of the environment (``HTTPS_PROXY``, ``NO_PROXY``).
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from typing import Self
 import httpx
 
 from boneage_node import __version__
-from boneage_node.errors import BoneAgeError
+from boneage_node.errors import BoneAgeError, NodeError
 from boneage_node.traffic.file import StoredFile
 from boneage_node.traffic.outcome import Sent, Unreachable
+
+from .tls import TlsFiles, web_context
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
 MAX_ANSWER_BYTES = 2**20
@@ -66,26 +69,34 @@ class HttpClient:
     Args:
         base_url: What every path is appended to, ``https://pacs.example/dicom-web``.
         timeout_seconds: How long to wait for a connection, for each piece of an answer, and for a whole one.
+        tls: Certificates to show and to verify the server with.
 
     Attributes:
         base_url: As given, without a slash at its end.
     """
 
-    def __init__(self, base_url: str, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self, base_url: str, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS, tls: TlsFiles | None = None
+    ) -> None:
         self.base_url = base_url.rstrip("/")
         self._host = httpx.URL(base_url).host
         self._timeout_seconds = timeout_seconds
+        self._tls = tls or TlsFiles()
         self._opened: httpx.Client | None = None
 
     def __enter__(self) -> Self:
         """Open it.
 
         Raises:
-            Unreachable: The netrc file cannot be used.
+            Unreachable: The netrc file, or a file of TLS, cannot be used.
         """
+        try:
+            verify = web_context(self._tls)
+        except NodeError as error:
+            raise Unreachable(str(error)) from error
         self._opened = httpx.Client(
             auth=_netrc_auth(),
-            verify=ssl.create_default_context(),
+            verify=verify,
             timeout=self._timeout_seconds,
             follow_redirects=False,
             # no compression: a small answer could stand for gigabytes
@@ -224,7 +235,7 @@ class HttpClient:
             if isinstance(cause, ssl.SSLCertVerificationError):
                 return (
                     f"The certificate of {address} is not accepted ({cause.verify_message}): renew it there, "
-                    "or add its authority to this system's trusted ones, or name that in SSL_CERT_FILE."
+                    "or name the file of its authority with tls.ca (or in SSL_CERT_FILE)."
                 )
             if isinstance(cause, ssl.SSLError):
                 return f"{address} does not speak TLS as this node does: check the port, and https or http."

@@ -36,7 +36,7 @@ class TlsFiles(BaseModel, frozen=True, extra="forbid"):
     certificate: File | None = Field(
         None,
         description="PEM file with the node's certificate (and those of intermediate authorities). Set: the "
-        "port speaks TLS only, and the certificate is shown to `/tls` destinations that ask for one.",
+        "port speaks TLS only, and the certificate is shown to destinations that ask for one.",
         json_schema_extra={
             "flag": "--tls-certificate",
             "help": "Certificate (PEM). With it, the port speaks TLS only.",
@@ -50,8 +50,9 @@ class TlsFiles(BaseModel, frozen=True, extra="forbid"):
     ca: File | None = Field(
         None,
         description="PEM file with the certificates of the authorities that vouch for peers. Set: callers "
-        "must show a certificate of theirs to a node with `certificate`, and `/tls` destinations are "
-        "verified against them. Not set: callers need none, and those of the system vouch for destinations.",
+        "must show a certificate of theirs to a node with `certificate`, `/tls` destinations are verified "
+        "against them, and `https` destinations against them or those of the system. Not set: callers "
+        "need none, and those of the system vouch for destinations.",
         json_schema_extra={
             "flag": "--tls-ca",
             "help": "Authorities (PEM) that must vouch for peers, callers too.",
@@ -94,6 +95,22 @@ def calling_context(files: TlsFiles) -> ssl.SSLContext:
         _load_authorities(context, files.ca)
     else:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    return context
+
+
+def web_context(files: TlsFiles) -> ssl.SSLContext:
+    """How to connect by HTTPS: as `calling_context`, but authorities of the system are trusted besides `ca`.
+
+    Web servers, other than DICOM stations, often have certificates of public authorities.
+
+    Raises:
+        NodeError: A file is not there or will not do.
+    """
+    check_files(files)
+    context = ssl.create_default_context()
+    _load_own(context, files)
+    if files.ca is not None:
+        _load_authorities(context, files.ca)
     return context
 
 

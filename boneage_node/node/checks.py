@@ -1,59 +1,67 @@
-"""What is looked at before a node can be trusted to work: settings, database, disk, model, port, peers."""
+"""Checks of what a node needs to work: settings, database, disk, model, port, certificates, destinations.
+
+Each check returns what it found as a sentence, or raises a `NodeError` with what is to be mended. `examine`
+makes findings of all of them, for the doctor or any other page that shows them.
+"""
 
 from __future__ import annotations
 
 import shutil
 import socket
 from collections.abc import Callable, Iterator
-from functools import partial
-from pathlib import Path
+from dataclasses import dataclass
+from typing import ParamSpec
 
 from boneage_node.errors import ExitCode, NodeError
 from boneage_node.exchange.destination import Destination
-from boneage_node.settings import Settings
+from boneage_node.net.calling import Caller
+from boneage_node.net.listening import Listening
+from boneage_node.net.tls import RENEW_DAYS, TlsFiles, check_files, days_left
+from boneage_node.reading.settings import ReadingSettings
+from boneage_node.settings import Settings, unknown_variables
+from boneage_node.spool.storage import Storage
 
-Finding = tuple[str, bool, str]
-"""What was looked at, whether it is well, and what was found."""
-
-
-def _examine(config: Path | None, data_dir: Path | None, send_to: list[str] | None) -> Iterator[Finding]:
-    from boneage_node.settings import SettingsError, load_settings, unknown_variables
-
-    try:
-        settings = load_settings(config, storage={"data_dir": data_dir}, delivery={"send_to": send_to})
-    except SettingsError as error:
-        yield "settings", False, str(error)
-        return
-    stray = unknown_variables()
-    unsafe = settings.listening.unsafe()
-    problems = [*stray, *([unsafe] if unsafe else [])]
-    yield "settings", not problems, " ".join(problems) or "every setting is valid"
-    for what, look in (
-        ("spool", _spool),
-        ("disk", _disk),
-        ("database", _database),
-        ("model", _model),
-        ("port", _port),
-        ("TLS", _tls),
-    ):
-        yield _guarded(what, look, settings)
-    for destination in settings.delivery.send_to:
-        yield _guarded(f"destination {destination}", partial(_probe, destination=destination), settings)
-    for destination in settings.delivery.fhir_to:
-        yield _guarded(f"FHIR {destination}", partial(_probe, destination=destination), settings)
-    if not settings.delivery.send_to and not settings.delivery.fhir_to:
-        yield "destinations", True, "none is set: reports stay here. Name one with send_to (--send-to)"
+P = ParamSpec("P")
 
 
-def _guarded(what: str, look: Callable[[Settings], str], settings: Settings) -> Finding:
-    try:
-        return what, True, look(settings)
-    except NodeError as error:
-        return what, False, str(error)
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of one check.
+
+    Attributes:
+        check: What was looked at.
+        ok: Whether it is well.
+        text: What was found, in a sentence.
+    """
+
+    check: str
+    ok: bool
+    text: str
 
 
-def _spool(settings: Settings) -> str:
-    folder = settings.storage.data_dir
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Make all checks, one after the other."""
+    problems = [*unknown_variables(), *filter(None, [settings.listening.unsafe()])]
+    yield Finding("settings", not problems, " ".join(problems) or "every setting is valid")
+    yield _finding("spool", check_folder, settings.storage)
+    yield _finding("disk", check_disk, settings.storage)
+    yield _finding("database", check_database, settings.storage)
+    yield _finding("model", check_model, settings.reading)
+    yield _finding("port", check_port, settings.listening)
+    yield _finding("TLS", check_certificates, settings.tls)
+    delivery, caller = settings.delivery, settings.caller
+    for destination in delivery.send_to:
+        yield _finding(f"destination {destination}", check_destination, destination, caller)
+    for destination in delivery.fhir_to:
+        yield _finding(f"FHIR {destination}", check_destination, destination, caller)
+    if not delivery.send_to and not delivery.fhir_to:
+        none = "none is set: reports stay here. Name one with send_to (--send-to)"
+        yield Finding("destinations", True, none)
+
+
+def check_folder(storage: Storage) -> str:
+    """Check that the data folder can be written."""
+    folder = storage.data_dir
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         probe = folder / ".doctor"
@@ -66,29 +74,30 @@ def _spool(settings: Settings) -> str:
     return f"{folder} can be written"
 
 
-def _disk(settings: Settings) -> str:
+def check_disk(storage: Storage) -> str:
+    """Check that more space is free than what is kept in reserve."""
     try:
-        free_mib = shutil.disk_usage(settings.storage.data_dir).free // 2**20
+        free_mib = shutil.disk_usage(storage.data_dir).free // 2**20
     except OSError as error:
         raise NodeError(
-            ExitCode.DATA_DIR,
-            f"The disk of {settings.storage.data_dir} cannot be looked at: {error.strerror}.",
+            ExitCode.DATA_DIR, f"The disk of {storage.data_dir} cannot be looked at: {error.strerror}."
         ) from error
-    if free_mib <= settings.storage.reserve_mib:
+    if free_mib <= storage.reserve_mib:
         raise NodeError(
             ExitCode.DATA_DIR,
-            f"{free_mib} MiB are free, not more than the {settings.storage.reserve_mib} MiB kept in reserve: "
+            f"{free_mib} MiB are free, not more than the {storage.reserve_mib} MiB kept in reserve: "
             "images are refused. Make room.",
         )
     return f"{free_mib} MiB are free"
 
 
-def _database(settings: Settings) -> str:
+def check_database(storage: Storage) -> str:
+    """Check that the database is up to date, and that nothing in it needs a person."""
     from .opening import database_exists, masked, open_store
 
-    if not database_exists(settings.storage):
-        return f"{masked(settings.storage.database)} is not there yet: the first start makes it"
-    with open_store(settings.storage) as store:
+    if not database_exists(storage):
+        return f"{masked(storage.database)} is not there yet: the first start makes it"
+    with open_store(storage) as store:
         jobs, deliveries = store.queue.counts(), store.outbox.counts()
         unanswered = store.commitments.counts()["unanswered"]
     lost = jobs["dead"] + deliveries["dead"] + unanswered
@@ -100,46 +109,55 @@ def _database(settings: Settings) -> str:
             f"{unanswered} were never committed: see boneage-node studies list, then "
             "boneage-node studies retry.",
         )
-    return f"{masked(settings.storage.database)} is there and up to date; {waiting}"
+    return f"{masked(storage.database)} is there and up to date; {waiting}"
 
 
-def _model(settings: Settings) -> str:
+def check_model(reading: ReadingSettings) -> str:
+    """Check that the model loads on every device."""
     from boneage_node.reading.study import load_predictor
 
-    predictors = [load_predictor(settings.reading.model, device) for device in settings.reading.device]
+    predictors = [load_predictor(reading.model, device) for device in reading.device]
     devices = ", ".join(str(predictor.device) for predictor in predictors)
     return f"{predictors[0].identity} loads, and its sha256 is right, on {devices}"
 
 
-def _port(settings: Settings) -> str:
-    address = f"{settings.listening.host}:{settings.listening.port}"
+def check_port(listening: Listening) -> str:
+    """Look whether the port is free; it is not while the node runs."""
+    address = f"{listening.host}:{listening.port}"
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((settings.listening.host, settings.listening.port))
+            probe.bind((listening.host, listening.port))
         except OSError as error:
             return f"{address} is not free ({error.strerror}): the node may be running"
     return f"{address} is free"
 
 
-def _tls(settings: Settings) -> str:
-    from boneage_node.net.tls import RENEW_DAYS, check_files, days_left
-
-    check_files(settings.tls)
-    days = days_left(settings.tls)
+def check_certificates(tls: TlsFiles) -> str:
+    """Check the files of TLS, and how long the node's certificate is valid."""
+    check_files(tls)
+    days = days_left(tls)
     if days is None:
         return "no certificate is set: the port speaks DICOM without TLS"
     if days < RENEW_DAYS:
-        sentence = f"The certificate {settings.tls.certificate} expires in {days} days: have it renewed."
+        sentence = f"The certificate {tls.certificate} expires in {days} days: have it renewed."
         raise NodeError(ExitCode.TLS, sentence)
-    who = "with callers that tls.ca vouches for" if settings.tls.ca else "with any caller"
+    who = "with callers that tls.ca vouches for" if tls.ca else "with any caller"
     return f"the certificate is valid for {days} days more; the port speaks TLS only, {who}"
 
 
-def _probe(settings: Settings, destination: Destination) -> str:
+def check_destination(destination: Destination, caller: Caller) -> str:
+    """Check that a destination answers."""
     from boneage_node.traffic.outcome import Unreachable
 
     try:
-        return destination.probe(settings.caller)
+        return destination.probe(caller)
     except Unreachable as error:
         raise NodeError(ExitCode.FAILED, str(error)) from error
+
+
+def _finding(check: str, look: Callable[P, str], *args: P.args, **kwargs: P.kwargs) -> Finding:
+    try:
+        return Finding(check, True, look(*args, **kwargs))
+    except NodeError as error:
+        return Finding(check, False, str(error))
