@@ -31,7 +31,7 @@ from .common import (
 
 if TYPE_CHECKING:
     from boneage_node.net.addresses import Station
-    from boneage_node.replay.gallery import Gallery
+    from boneage_node.replay.output import OutputFolder
     from boneage_node.store import StudyDetail
     from boneage_node.traffic.outcome import Sent
 
@@ -143,8 +143,8 @@ def _play(
     files: list[Path], keep: Path, model: str | None, device: str, sex_unknown: SexUnknown
 ) -> list[Played]:
     """Play the files through a temporary node; gives what came of each file."""
-    from boneage_node.replay.gallery import Gallery
     from boneage_node.replay.node import TemporaryNode
+    from boneage_node.replay.output import OutputFolder
     from boneage_node.replay.pacs import SmallPacs
 
     studies = _by_study(files)
@@ -160,16 +160,16 @@ def _play(
             arrived = [uid for uid, group in studies.items() if not problems.keys() >= set(group)]
             with progress_bar("reading", len(arrived)) as advance:
                 details = node.wait_for(arrived, lambda done: advance(done, ""))
-        gallery = Gallery(keep, received)
+        output = OutputFolder(keep, received)
         rows = [_failed_row(file, error) for file, error in problems.items()]
         for detail in details:
             stored = [file for file in studies[detail.study_instance_uid] if file not in problems]
-            rows += [_row(file, detail, gallery) for file in stored]
+            rows += [_row(file, detail, output) for file in stored]
     order = {str(file): number for number, file in enumerate(files)}
     return sorted(rows, key=lambda row: order[row.result.file])
 
 
-def _row(file: Path, detail: StudyDetail, gallery: Gallery) -> Played:
+def _row(file: Path, detail: StudyDetail, output: OutputFolder) -> Played:
     """The result of a file: that of its study's report, if it was made of this file's image."""
     from boneage_node.radiograph import read_dataset
 
@@ -184,7 +184,7 @@ def _row(file: Path, detail: StudyDetail, gallery: Gallery) -> Played:
     for delivery in detail.deliveries:
         if delivery.last_error:
             return Played(replace(result, status=ResultStatus.FAILED, reason=delivery.last_error))
-    return Played(result, **gallery.keep(file, report))
+    return Played(result, **output.keep(file, report))
 
 
 def _failed_row(file: Path, error: str) -> Played:

@@ -78,7 +78,7 @@ def _body(head: bytes, opened: BinaryIO, tail: bytes) -> Iterator[bytes]:
 
 
 def _judge(client: HttpClient, file: StoredFile, sop_instance_uid: str, answer: Answer) -> Sent:
-    """What an answer says of the one instance that was sent.
+    """Read from an answer the outcome of the one instance that was sent.
 
     Only the word of a DICOMweb service counts: a login page, too, comes with status 200.
     """

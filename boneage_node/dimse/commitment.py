@@ -32,7 +32,7 @@ MAX_REFERENCES = 2000
 
 
 class CommitmentStatus(StatusCode):
-    """What the node answers an N-ACTION or an N-EVENT-REPORT with (DICOM PS3.7 Annex C)."""
+    """Status with which the node answers an N-ACTION or an N-EVENT-REPORT (PS3.7 Annex C)."""
 
     SUCCESS = 0x0000, "kept: the database knows it"
     PROCESSING_FAILURE = 0x0110, "the database cannot take it: send it again later"

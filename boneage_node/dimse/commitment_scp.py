@@ -28,7 +28,7 @@ _log = get_logger()
 
 
 class CommitmentHandler(Protocol):
-    """Where requests of peers and results of the node's own requests go."""
+    """Receiver of peers' requests and of the results of the node's own."""
 
     def accept_request(self, request: CommitmentRequest) -> CommitmentRequest:
         """Keep a request; when this returns, it survives a power cut."""

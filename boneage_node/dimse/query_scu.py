@@ -1,4 +1,4 @@
-"""Asking a PACS what it has (C-FIND) and to send it (C-MOVE), as SCU, in the Study Root model.
+"""C-FIND and C-MOVE SCU: query a PACS and have it send, in the Study Root model.
 
 Source: DICOM PS3.4 Annex C.
 """
@@ -35,7 +35,7 @@ MOVE_TIMEOUT_SECONDS = 300.0
 
 STUDY_KEYS = ("StudyInstanceUID", "StudyDate", "AccessionNumber", "PatientID")
 SERIES_KEYS = ("StudyInstanceUID", "SeriesInstanceUID", "Modality")
-"""What is asked for at either level; study and accession number are also what is asked by."""
+"""Keys that are requested at either level; study and accession number are also matched by."""
 
 _SUCCESS, _CANCELLED, _SOME_FAILED, _PENDING = 0x0000, 0xFE00, 0xB000, (0xFF00, 0xFF01)
 _MOVE_DESTINATION_UNKNOWN, _SUB_OPERATIONS_IMPOSSIBLE = 0xA801, 0xA702
@@ -43,7 +43,7 @@ _MOVE_DESTINATION_UNKNOWN, _SUB_OPERATIONS_IMPOSSIBLE = 0xA801, 0xA702
 
 @dataclass(frozen=True)
 class SubOperations:
-    """How far a C-MOVE has come: numbers of instances, as far as the PACS tells them.
+    """Progress of a C-MOVE: numbers of instances, as far as the PACS tells them.
 
     Attributes:
         remaining: Still to be sent.

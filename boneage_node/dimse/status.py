@@ -34,7 +34,7 @@ class StatusCode(IntEnum):
 
 
 class Status(StatusCode):
-    """What the receiver answers a C-STORE request with."""
+    """Status with which the receiver answers a C-STORE request."""
 
     SUCCESS = 0x0000, "stored: the bytes are on disk, and the database knows them"
     SOP_CLASS_NOT_SUPPORTED = 0x0122, "the request names another SOP class than its presentation context"

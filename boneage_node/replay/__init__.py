@@ -1,1 +1,1 @@
-"""A whole temporary node and a small PACS on loopback, for replaying studies."""
+"""A temporary node and a small PACS on loopback, for replaying studies."""

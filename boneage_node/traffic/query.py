@@ -1,4 +1,4 @@
-"""What a query finds in a PACS, by DICOM or by DICOMweb."""
+"""Queries to a PACS and their matches, by DICOM or by DICOMweb."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class StudyQuery:
         return {keyword: value for keyword, value in keys.items() if value is not None}
 
     def matches(self, accession_number: str, study_instance_uid: str) -> bool:
-        """Whether a study is one asked for: some PACS ignore keys they do not know, and answer with all."""
+        """Tell whether a study matches: some PACS ignore keys they do not know, and answer with all."""
         if self.study_instance_uid is not None:
             return study_instance_uid == self.study_instance_uid
         return accession_number.casefold() == (self.accession_number or "").casefold()

@@ -8,12 +8,12 @@ from boneage_node.errors import BoneAgeError
 
 
 class NotAcceptable(BoneAgeError):  # noqa: N818 - reads as the sentence it is
-    """What was received cannot be filed; the message says why, without the value."""
+    """A received object cannot be filed; the message says why, without the value."""
 
 
 @dataclass(frozen=True)
 class Received:
-    """What the receiver knows of an instance.
+    """A received instance, as far as the receiver reads it.
 
     Attributes:
         sop_class_uid: Affected SOP Class UID.
@@ -34,7 +34,7 @@ class Received:
 
 @dataclass(frozen=True)
 class Accepted:
-    """Where a received instance was filed.
+    """Place where a received instance was filed.
 
     Attributes:
         study_id: Row of its study.

@@ -1,4 +1,4 @@
-"""What a destination's status says of an object that was sent, by C-STORE or by STOW-RS.
+"""Statuses that a destination answers C-STORE or STOW-RS with, and their meaning.
 
 Source: PS3.7 Annex C, PS3.4 Table B.2-1.
 """

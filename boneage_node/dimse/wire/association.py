@@ -16,7 +16,7 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from boneage_node.about import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from boneage_node.errors import NodeError
+from boneage_node.errors import BoneAgeError
 from boneage_node.net.addresses import Station
 from boneage_node.net.calling import Caller
 from boneage_node.net.problems import tls_problem
@@ -132,7 +132,7 @@ def open_association(
     configure_pynetdicom()
     try:
         secured = (calling_context(caller.tls), station.host) if station.tls else None
-    except NodeError as error:
+    except BoneAgeError as error:  # certificates that cannot be used
         raise Unreachable(str(error)) from error
     ae = _Requestor(caller.ae_title, timeout_seconds, secured)
     try:

@@ -1,4 +1,4 @@
-"""What pynetdicom and pydicom keep for the whole process: how they are configured here."""
+"""Configuration of pynetdicom and pydicom for the whole process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``replay`` keeps: of each file the report and the picture that came back."""
+"""The folder that ``replay`` keeps what came back in: of each file the report and the picture."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydicom import dcmread
 from boneage_node.store import DocumentForm, ReportDetail
 
 
-class Gallery:
+class OutputFolder:
     """A folder of reports and pictures, named after the files they are of.
 
     Args:
@@ -30,7 +30,7 @@ class Gallery:
         self._names: set[str] = set()
 
     def keep(self, file: Path, report: ReportDetail) -> dict[str, str]:
-        """Keep what was sent of a report; gives the paths of its ``report`` and ``picture``."""
+        """Keep what was sent of a report; return the paths of its ``report`` and ``picture``."""
         name = self._free_name(file.stem)
         structured, picture = self._folder / f"{name}.sr.dcm", self._folder / f"{name}.png"
         shutil.copyfile(self._of(report, DocumentForm.SR), structured)
