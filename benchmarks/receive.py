@@ -21,9 +21,10 @@ from pathlib import Path
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from boneage_node.dimse.limits import Limits
 from boneage_node.dimse.store_scp import serve
-from boneage_node.dimse.wire.server import Limits
 from boneage_node.net.listening import Listening
+from boneage_node.node.receiver import Instances
 from boneage_node.store import Store
 
 
@@ -48,11 +49,12 @@ def write_image(path: Path, megabytes: float) -> None:
 def run_receiver(folder: Path, connection: Connection) -> None:
     """Serve until told to stop."""
     store = Store.open(f"sqlite:///{folder}/benchmark.sqlite3", folder / "spool")
+    listening = Listening(port=0)
     receiver = serve(
-        Listening(port=0),
-        store.intake,
+        listening,
+        listening.bind(),
+        Instances(store.intake, quiet_seconds=10.0),
         store.spool.incoming_dir,
-        quiet_seconds=10.0,
         limits=Limits(reserve_bytes=0),
     )
     connection.send(receiver.port)

@@ -7,6 +7,7 @@ own zeros.
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterable
@@ -28,19 +29,20 @@ from .commitment import commitment_context
 from .commitment_scp import CommitmentHandler, handle_action, handle_report
 from .contexts import accepted_contexts
 from .identifiers import read_uids
+from .limits import Limits
 from .status import Status, StoreError
 from .wire.bounds import MAX_PDU_BYTES
 from .wire.requests import StoreRequest
-from .wire.server import Limits, OpenAssociations, Server
+from .wire.server import OpenAssociations, Server
 from .wire.toolkit import configure_pynetdicom, receiving_process
 
 _log = get_logger()
 
 
 class InstanceSink(Protocol):
-    """Where received instances go; the store's intake is one."""
+    """Receiver of instances."""
 
-    def accept(self, incoming: Path, received: Received, quiet_seconds: float) -> Accepted:
+    def accept(self, incoming: Path, received: Received) -> Accepted:
         """Keep a received file. When this returns, the instance survives a power cut."""
 
     def association_released(self, study_ids: Iterable[int]) -> None:
@@ -88,11 +90,11 @@ class Receiver:
 
 def serve(
     listening: Listening,
+    listener: socket.socket,
     sink: InstanceSink,
     incoming_dir: Path,
     commitment: CommitmentHandler | None = None,
     *,
-    quiet_seconds: float,
     limits: Limits,
     tls: SSLContext | None = None,
 ) -> Receiver:
@@ -102,20 +104,17 @@ def serve(
     :mod:`.toolkit`), so give it a process of its own.
 
     Args:
-        listening: Where to listen and whom to let in.
+        listening: How the node is called, and whom to let in.
+        listener: The socket to listen on, bound already; the receiver closes it.
         sink: Where instances go.
         incoming_dir: Folder for files on their way in, on the sink's file system.
         commitment: Where requests for storage commitment and results of the node's own go; without it, none
             are taken.
-        quiet_seconds: A study settles when nothing of it has come for so long.
         limits: The bounds of what is taken in.
         tls: Speak TLS, and nothing else, in this manner; None for no TLS.
 
     Returns:
         The running receiver.
-
-    Raises:
-        OSError: The address cannot be listened on.
     """
     configure_pynetdicom()
     ae = AE(ae_title=listening.ae_title)
@@ -131,7 +130,7 @@ def serve(
     contexts = accepted_contexts()
     handlers: list[evt.EventHandlerType] = [
         (evt.EVT_ACCEPTED, handle_accepted, [open_associations]),
-        (evt.EVT_C_STORE, handle_store, [quiet_seconds, sink, open_associations]),
+        (evt.EVT_C_STORE, handle_store, [sink, open_associations]),
         (evt.EVT_RELEASED, handle_released, [sink, open_associations]),
         (evt.EVT_ABORTED, handle_aborted, [open_associations]),
     ]
@@ -139,7 +138,7 @@ def serve(
         contexts.append(commitment_context())
         handlers.append((evt.EVT_N_ACTION, handle_action, [commitment, open_associations]))
         handlers.append((evt.EVT_N_EVENT_REPORT, handle_report, [commitment, open_associations]))
-    server = Server(ae, listening, limits, tls, contexts, handlers, open_associations)
+    server = Server(ae, listener, listening, limits, tls, contexts, handlers, open_associations)
     process = ExitStack()
     process.enter_context(receiving_process(incoming_dir))
     receiver = Receiver(server, open_associations, process)
@@ -163,9 +162,7 @@ def handle_accepted(event: Event, open_associations: OpenAssociations) -> None:
     )
 
 
-def handle_store(
-    event: Event, quiet_seconds: float, sink: InstanceSink, open_associations: OpenAssociations
-) -> Status | object:
+def handle_store(event: Event, sink: InstanceSink, open_associations: OpenAssociations) -> Status | object:
     """Answer a C-STORE request.
 
     Returns:
@@ -174,7 +171,7 @@ def handle_store(
     """
     association = open_associations[event.assoc]
     try:
-        accepted = _store(event, quiet_seconds, sink)
+        accepted = _store(event, sink)
     except StoreError as refusal:
         _log.warning(
             "instance refused",
@@ -211,7 +208,7 @@ def handle_aborted(event: Event, open_associations: OpenAssociations) -> None:
     _log.warning("association aborted", association=open_associations[event.assoc].number)
 
 
-def _store(event: Event, quiet_seconds: float, sink: InstanceSink) -> Accepted:
+def _store(event: Event, sink: InstanceSink) -> Accepted:
     request = StoreRequest.of(event)
     if request.sop_class_uid != event.context.abstract_syntax:
         raise StoreError(Status.SOP_CLASS_NOT_SUPPORTED, "Another SOP class than the presentation context's")
@@ -230,7 +227,7 @@ def _store(event: Event, quiet_seconds: float, sink: InstanceSink) -> Accepted:
         calling_ae_title=event.assoc.requestor.ae_title.strip(),
     )
     try:
-        return sink.accept(path, received, quiet_seconds)
+        return sink.accept(path, received)
     except NotAcceptable as error:
         raise StoreError(Status.CANNOT_UNDERSTAND, "The instance cannot be filed") from error
     except Exception as error:  # disk or database, whichever: the sender keeps the image and tries again

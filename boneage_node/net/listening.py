@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field
@@ -80,3 +81,21 @@ class Listening(BaseModel, frozen=True, extra="forbid"):
             "allowed_ae_titles and allowed_addresses (--allow-ae, --allow-address), or say that this is "
             "meant with open_to_all (--open-to-all)."
         )
+
+    def bind(self) -> socket.socket:
+        """Bind a socket to host and port.
+
+        Raises:
+            OSError: The address cannot be listened on.
+        """
+        family, *_, address = socket.getaddrinfo(
+            self.host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+        except OSError:
+            bound.close()
+            raise
+        return bound

@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from boneage_node.dimse.limits import Limits
 from boneage_node.dimse.store_scp import serve
-from boneage_node.dimse.wire.server import Limits
 from boneage_node.errors import ExitCode, NodeError
 from boneage_node.exchange.commitment import CommitmentReceiver
 from boneage_node.logs import get_logger
 from boneage_node.net.tls import RENEW_DAYS, days_left, listening_context
 from boneage_node.settings import Settings
+from boneage_node.store import Intake
+from boneage_node.traffic.received import Accepted, Received
 
 from .child import Child
 from .opening import open_store
+
+
+@dataclass(frozen=True)
+class Instances:
+    """Receiver of instances that files them in the store.
+
+    Attributes:
+        intake: The store's intake.
+        quiet_seconds: A study settles when nothing of it has come for so long.
+    """
+
+    intake: Intake
+    quiet_seconds: float
+
+    def accept(self, incoming: Path, received: Received) -> Accepted:
+        """Keep a received file. When this returns, the instance survives a power cut."""
+        return self.intake.accept(incoming, received, self.quiet_seconds)
+
+    def association_released(self, study_ids: Iterable[int]) -> None:
+        """Note that the sender is done with these studies."""
+        self.intake.association_released(study_ids)
 
 
 def run(settings: Settings, child: Child) -> None:
@@ -23,22 +50,24 @@ def run(settings: Settings, child: Child) -> None:
     listening, storage = settings.listening, settings.storage
     with open_store(storage) as store:
         store.spool.sweep_incoming()
+        tls = listening_context(settings.tls)
         try:
-            receiver = serve(
-                listening,
-                store.intake,
-                store.spool.incoming_dir,
-                CommitmentReceiver(settings.commitment, settings.delivery, store),
-                quiet_seconds=settings.reading.quiet_seconds,
-                limits=Limits(reserve_bytes=storage.reserve_bytes),
-                tls=listening_context(settings.tls),
-            )
+            listener = listening.bind()
         except OSError as error:
             raise NodeError(
                 ExitCode.PORT,
                 f"{listening.host}:{listening.port} cannot be listened on: {error.strerror}. "
                 "Stop what uses the port, or choose another with --port.",
             ) from error
+        receiver = serve(
+            listening,
+            listener,
+            Instances(store.intake, settings.reading.quiet_seconds),
+            store.spool.incoming_dir,
+            CommitmentReceiver(settings.commitment, settings.delivery, store),
+            limits=Limits(reserve_bytes=storage.reserve_bytes),
+            tls=tls,
+        )
         days = days_left(settings.tls)
         if days is not None and days < RENEW_DAYS:
             get_logger().warning("the certificate expires soon", days=days)

@@ -52,10 +52,10 @@ from support.dimse import (
 from support.ports import listens
 from support.waiting import PATIENCE_SECONDS, eventually
 
+from boneage_node.dimse.limits import Limits
 from boneage_node.dimse.store_scp import Receiver
 from boneage_node.dimse.wire import server
 from boneage_node.dimse.wire.bounds import MAX_PDU_BYTES
-from boneage_node.dimse.wire.server import Limits
 from boneage_node.traffic.received import NotAcceptable
 
 UNCOMPRESSED = [ImplicitVRLittleEndian]

@@ -11,8 +11,8 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
+from boneage_node.dimse.limits import Limits
 from boneage_node.dimse.store_scp import Receiver, serve
-from boneage_node.dimse.wire.server import Limits
 from boneage_node.exchange.commitment import CommitmentReceiver, Commitments
 from boneage_node.exchange.deliveries import Deliveries
 from boneage_node.exchange.threads import NamedThreads
@@ -29,7 +29,7 @@ from boneage_node.store import (
 from boneage_node.store.availability import DatabaseAvailability
 from boneage_node.traffic.result import Result, ResultStatus
 
-from .dimse import write_radiograph
+from .dimse import Watched, write_radiograph
 from .store import DX, Clock, claim_one, open_migrated, queue_study
 
 PUSH_MODEL = "1.2.840.10008.1.20.1"
@@ -110,10 +110,10 @@ def small_node(folder: Path, *, port: int = 0, **settings: Any) -> Iterator[Smal
     with Store(engine, FolderSpool(loaded.storage.spool_dir, reserve_bytes=0), clock) as store:
         receiver = serve(
             loaded.listening,
-            store.intake,
+            loaded.listening.bind(),
+            Watched(store),
             store.spool.incoming_dir,
             CommitmentReceiver(loaded.commitment, loaded.delivery, store),
-            quiet_seconds=10.0,
             limits=Limits(reserve_bytes=0),
         )
         try:

@@ -26,8 +26,8 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from boneage_node.dimse.limits import Limits
 from boneage_node.dimse.store_scp import Receiver, serve
-from boneage_node.dimse.wire.server import Limits
 from boneage_node.net.listening import Listening
 from boneage_node.spool import FolderSpool
 from boneage_node.store import Store
@@ -136,12 +136,13 @@ class Watched:
     released: list[set[int]] = field(default_factory=list)
     fault: BaseException | None = None
     before_accept: Callable[[], object] = lambda: None
+    quiet_seconds: float = 10.0
 
-    def accept(self, incoming: Path, received: Received, quiet_seconds: float) -> Accepted:
+    def accept(self, incoming: Path, received: Received) -> Accepted:
         self.before_accept()
         if self.fault is not None:
             raise self.fault
-        result = self.store.intake.accept(incoming, received, quiet_seconds)
+        result = self.store.intake.accept(incoming, received, self.quiet_seconds)
         self.accepted.append(received)
         return result
 
@@ -167,19 +168,25 @@ def patient_receiving(folder: Path, **settings: Any) -> AbstractContextManager[t
 
 @contextmanager
 def receiving(
-    folder: Path, *, limits: Limits | None = None, tls: SSLContext | None = None, **listening: Any
+    folder: Path,
+    *,
+    limits: Limits | None = None,
+    tls: SSLContext | None = None,
+    quiet_seconds: float = 10.0,
+    **listening: Any,
 ) -> Iterator[tuple[Receiver, Watched]]:
     """A receiver on a free port with a SQLite store in a folder.
 
     What is set of listening is not validated: no association at all may be asked for.
     """
     store = Store(open_migrated(f"sqlite:///{folder}/node.sqlite3"), FolderSpool(folder / "spool", 0))
-    sink = Watched(store)
+    sink = Watched(store, quiet_seconds=quiet_seconds)
+    section = Listening(port=0).model_copy(update=listening)
     receiver = serve(
-        Listening(port=0).model_copy(update=listening),
+        section,
+        section.bind(),
         sink,
         store.spool.incoming_dir,
-        quiet_seconds=10.0,
         limits=limits or Limits(reserve_bytes=0),
         tls=tls,
     )

@@ -17,10 +17,10 @@ from boneage_node.dicomweb import wado
 from boneage_node.dimse import commitment_scu, query_scu
 from boneage_node.dimse.commitment import CommitmentStatus
 from boneage_node.dimse.contexts import TRANSFER_SYNTAXES, UNCOMPRESSED
+from boneage_node.dimse.limits import Limits
 from boneage_node.dimse.status import Status
 from boneage_node.dimse.wire import association, bounds, messages
 from boneage_node.dimse.wire.admission import ECHO_RESERVE
-from boneage_node.dimse.wire.server import Limits
 from boneage_node.net.http import MAX_ANSWER_BYTES
 from boneage_node.net.tls import CIPHERS_OF_TLS_1_2
 from boneage_node.settings.settings import FIELDS

@@ -25,6 +25,7 @@ from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationServer, RequestHandler
 
+from boneage_node.dimse.limits import Limits
 from boneage_node.logs import get_logger
 from boneage_node.net.listening import Listening
 from boneage_node.net.tls import handshake_problem
@@ -46,21 +47,6 @@ _ABORT_PDU = bytes((7, 0, 0, 0, 0, 4, 0, 0, 2, 0))  # by the service provider, r
 _POLL_SECONDS = 0.1
 
 _log = get_logger()
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Bounds of what a receiver takes in.
-
-    Attributes:
-        request_timeout_seconds: A connection that has sent no complete association request by then is closed.
-        max_instance_bytes: Data sets larger than this are refused.
-        reserve_bytes: Space on the incoming folder's file system below which nothing is taken in.
-    """
-
-    request_timeout_seconds: float = 15.0
-    max_instance_bytes: int = 512 * 2**20
-    reserve_bytes: int = 512 * 2**20
 
 
 @dataclass(eq=False)
@@ -155,15 +141,13 @@ class Server(AssociationServer):
 
     Args:
         ae: The node's application entity.
-        listening: Where to listen, and whom to admit.
+        listener: The socket to listen on, bound already; closed on shutdown.
+        listening: Whom to admit.
         limits: The bounds of what is taken in.
         tls: Speak TLS, and nothing else, in this manner; None for no TLS.
         contexts: The presentation contexts that are accepted.
         handlers: pynetdicom's event handlers.
         open_associations: Where running associations are noted.
-
-    Raises:
-        OSError: The address cannot be listened on.
     """
 
     request_queue_size = 128
@@ -171,6 +155,7 @@ class Server(AssociationServer):
     def __init__(
         self,
         ae: AE,
+        listener: socket.socket,
         listening: Listening,
         limits: Limits,
         tls: ssl.SSLContext | None,
@@ -178,6 +163,7 @@ class Server(AssociationServer):
         handlers: list[evt.EventHandlerType],
         open_associations: OpenAssociations,
     ) -> None:
+        self._bound = listener
         self.listening = listening
         self.limits = limits
         self.tls = tls
@@ -190,12 +176,19 @@ class Server(AssociationServer):
             tls.sslsocket_class = SecureConnection
         super().__init__(
             ae,
-            (listening.host, listening.port),
+            listener.getsockname()[:2],
             listening.ae_title,
             contexts,
             evt_handlers=handlers,
             request_handler=AdmittedRequestHandler,
         )
+
+    def server_bind(self) -> None:
+        """Listen on the socket that is bound already, not on the one that pynetdicom has made."""
+        assert self.socket is not None, "made with the server"
+        self.socket.close()
+        self.socket = self._bound
+        self.server_address = self._bound.getsockname()
 
     def serve_forever(self, poll_interval: float = _POLL_SECONDS) -> None:
         """Accept connections until :meth:`shutdown` is called."""
