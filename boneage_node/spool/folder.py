@@ -60,7 +60,7 @@ class FolderSpool(Spool):
         self.root = root
         self.reserve_bytes = reserve_bytes
         self.incoming_dir = root / "incoming"
-        """Where the receiver writes what is still coming in; on the same file system."""
+        """Folder where the receiver writes what is still coming in; on the same file system."""
         for folder in (root, self.incoming_dir):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -102,7 +102,7 @@ class FolderSpool(Spool):
         return name
 
     def path(self, key: str) -> Path:
-        """Where a file is; for this room and for administrators.
+        """Path of a file; for this room and for administrators.
 
         Raises:
             ValueError: That is no key of a spool.
@@ -116,7 +116,7 @@ class FolderSpool(Spool):
         return _File(self.path(key))
 
     def holds(self, key: str, size_bytes: int) -> bool:
-        """Whether a file is here in its full length."""
+        """Tell whether a file is here in its full length."""
         try:
             return self.path(key).stat().st_size == size_bytes
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What a spool is: the files that the node has received or made, by key."""
+"""Interface of a spool, which keeps the files that the node has received or made, by key."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Spool(Protocol):
         """
 
     def holds(self, key: str, size_bytes: int) -> bool:
-        """Whether a file is here in its full length."""
+        """Tell whether a file is here in its full length."""
 
     def discard(self, key: str) -> None:
         """Remove a file; nothing happens where it is gone already."""

@@ -1,4 +1,4 @@
-"""What peers ask the node to vouch for, and whether it can: from the database and the files, nothing else."""
+"""Requests of peers for storage commitment, answered from the database and the files alone."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class CommitmentRequests:
             return _request(rows[0][0]) if rows else None
 
     def answer(self, request: CommitmentRequest) -> CommitmentResult:
-        """What the node can vouch for now.
+        """Make the result: the objects that the node can vouch for now, and the others.
 
         An object is kept when it was received under that SOP class and all files under its UID are in the
         spool in their full length.
@@ -163,7 +163,7 @@ class CommitmentRequests:
             return row.status
 
     def counts(self) -> dict[str, int]:
-        """How many requests there are of each status."""
+        """Numbers of requests by status."""
         with self._transactions.reading() as session:
             return _REQUESTS.counts(session)
 
@@ -200,7 +200,7 @@ def _open(session: Session, request_id: int) -> CommitmentRequestRow | None:
 
 
 def _received(session: Session, sop_instance_uids: Sequence[str]) -> dict[str, list[InstanceRow]]:
-    """What was received under these UIDs, by UID."""
+    """Instances received under these UIDs, by UID."""
     found: dict[str, list[InstanceRow]] = {}
     for start in range(0, len(sop_instance_uids), _QUERY_BATCH):
         batch = sop_instance_uids[start : start + _QUERY_BATCH]

@@ -32,11 +32,11 @@ from .tables import (
 )
 
 KEPT_DAYS = 90
-"""How long an answer to an earlier request is still understood."""
+"""Days for which an answer to an earlier request is still understood."""
 
 
 class CommitmentState(StrEnum):
-    """Whether a destination vouches for what was delivered to it.
+    """State of a commitment: of a destination to keep what was delivered to it.
 
     ``REFUSED``: it says that it does not keep the object, which is delivered again. ``UNANSWERED``: given up
     until an operator asks again. ``UNSUPPORTED``: it does not take such requests.
@@ -69,7 +69,7 @@ _COMMITMENTS = Leases(
 
 @dataclass(frozen=True)
 class Reported:
-    """What an answer changed: how many objects are committed now, and how many are sent again or given up."""
+    """Change by an answer: numbers of objects now committed, and of those to send again or given up."""
 
     destination: str
     committed: int
@@ -78,7 +78,7 @@ class Reported:
 
 @dataclass(frozen=True)
 class CommitmentDetail:
-    """Whether the destination of a delivery vouches for the object; ``due_at``: when it is asked (again)."""
+    """Commitment of a delivery's destination; ``due_at``: when it is asked (again)."""
 
     state: CommitmentState
     attempts: int
@@ -162,7 +162,7 @@ class Commitments:
                 row.last_error = reason
 
     def is_answered(self, transaction_uid: str) -> bool:
-        """Whether nothing that was asked in a request waits for its answer any more."""
+        """Tell whether nothing that was asked in a request waits for its answer any more."""
         with self._transactions.reading() as session:
             waiting = select(func.count()).where(
                 CommitmentRow.transaction_uid == transaction_uid, CommitmentRow.status == Status.DOING
@@ -208,7 +208,7 @@ class Commitments:
             return Reported(destination, len(committed), len(refused_rows))
 
     def counts(self) -> dict[str, int]:
-        """How many commitments there are in each state."""
+        """Numbers of commitments by state."""
         with self._transactions.reading() as session:
             state = (CommitmentRow.status, CommitmentRow.outcome)
             rows = session.execute(select(*state, func.count()).group_by(*state)).all()

@@ -27,7 +27,7 @@ from boneage_node.errors import BoneAgeError
 from .tables import Base
 
 _BUSY_SECONDS = 60.0
-"""How long a writer waits for another one on SQLite before it gives up."""
+"""Longest wait of a writer for another one on SQLite."""
 
 _READ_ONLY = "boneage_read_only"
 

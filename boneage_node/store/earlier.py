@@ -1,4 +1,4 @@
-"""What the node has said before: of a study, and of a patient."""
+"""Earlier reports of the node: of a study, and of a patient."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Predecessor:
 
 @dataclass(frozen=True)
 class EarlierAssessment:
-    """What was read of the same patient in an earlier study.
+    """Assessment of the same patient in an earlier study.
 
     Attributes:
         study_date: When its image was made.

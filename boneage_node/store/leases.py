@@ -30,7 +30,7 @@ Task = TypeVar("Task", bound=Leased)
 
 
 class Transition(Enum):
-    """What happens to a task."""
+    """Change of a task."""
 
     CLAIMED = auto()
     TAKEN_OVER = auto()
@@ -208,7 +208,7 @@ class Leases(Generic[Task]):
         self._record(session, task, Transition.REOPENED, now)
 
     def counts(self, session: Session) -> dict[str, int]:
-        """How many tasks there are of each status."""
+        """Numbers of tasks by status."""
         query = select(self.table.status, func.count()).group_by(self.table.status)
         found = dict(session.execute(query).all())
         return {status.value: found.get(status, 0) for status in Status}

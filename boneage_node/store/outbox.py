@@ -180,7 +180,7 @@ class Outbox:
             return len(rows)
 
     def counts(self) -> dict[str, int]:
-        """How many deliveries there are of each status."""
+        """Numbers of deliveries by status."""
         with self._transactions.reading() as session:
             return DELIVERIES.counts(session)
 

@@ -220,7 +220,7 @@ class Queue:
             return row.status
 
     def counts(self) -> dict[str, int]:
-        """How many jobs there are of each status."""
+        """Numbers of jobs by status."""
         with self._transactions.reading() as session:
             return _JOBS.counts(session)
 

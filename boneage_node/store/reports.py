@@ -1,4 +1,4 @@
-"""Reports: what a worker found out about a study, stored once however often it is found out."""
+"""Reports on studies; the same reading is stored once, however often it is made."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class NewDocument:
 
 @dataclass(frozen=True)
 class Patient:
-    """Whose study it is, and when it was made: what later studies of the patient are found by.
+    """Patient and date of a study, by which later studies of the patient find it.
 
     Attributes:
         digest: Of PatientID and its issuer, 64 hex digits; None where there is no PatientID.
@@ -60,7 +60,7 @@ class Patient:
 
 @dataclass(frozen=True)
 class NewReport:
-    """What a worker found out, to be stored by ``Queue.complete``.
+    """Report of a worker, to be stored by ``Queue.complete``.
 
     Attributes:
         instance_id: The image that was read; None when a study is refused for want of one.

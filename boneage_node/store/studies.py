@@ -175,7 +175,7 @@ class StudyDetail:
 
 @dataclass(frozen=True)
 class Retried:
-    """What trying again set going.
+    """Tasks that trying again set going.
 
     Attributes:
         reading: Whether the study is read again.
@@ -257,7 +257,7 @@ class Studies:
             return Retried(reading=reading, deliveries=len(dead), commitments=asked)
 
     def counts(self) -> dict[str, int]:
-        """How many studies there are in each state."""
+        """Numbers of studies by state."""
         with self._transactions.reading() as session:
             query = select(StudyRow.state, func.count()).group_by(StudyRow.state)
             found = dict(session.execute(query).all())

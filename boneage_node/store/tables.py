@@ -1,4 +1,4 @@
-"""The tables: studies, instances, jobs, reports, documents, deliveries, events.
+"""The tables: studies, instances, jobs, reports, documents, deliveries, commitments, events.
 
 Every table class ends in ``Row`` and stays inside this room; the other rooms see the frozen dataclasses
 of ``intake``, ``queue``, ``outbox`` and ``studies``. A change here needs a migration beside it.
@@ -37,7 +37,7 @@ DESTINATION_LENGTH = 300
 """Longest destination, in characters: ``AE@host:port`` has 16 + 253 + 5 and what is between them."""
 
 UID = re.compile(rf"[0-9.]{{1,{UID_LENGTH}}}")
-"""What is stored as a UID. Laxer than the standard, which some modalities do not keep to."""
+"""Pattern of a stored UID. Laxer than the standard, which some modalities do not keep to."""
 
 AE_TITLE_LENGTH = 16
 """Longest AE title, in characters (PS3.5, 6.2)."""
@@ -47,7 +47,7 @@ _WHERE_DOING = "status = 'doing'"
 
 
 class StudyState(StrEnum):
-    """Where a study is on its way through the node."""
+    """State of a study on its way through the node."""
 
     RECEIVING = "receiving"
     QUEUED = "queued"
@@ -58,7 +58,7 @@ class StudyState(StrEnum):
 
 
 class Status(StrEnum):
-    """Where a job or a delivery is. ``DEAD`` is the dead letter: given up until an operator retries it."""
+    """Status of a leased task. ``DEAD`` is the dead letter: given up until an operator retries it."""
 
     TODO = "todo"
     DOING = "doing"
@@ -67,14 +67,14 @@ class Status(StrEnum):
 
 
 class ReportKind(StrEnum):
-    """What a report says: a bone age, or why there is none."""
+    """Kind of a report: a bone age, or why there is none."""
 
     ASSESSMENT = "assessment"
     REFUSAL = "refusal"
 
 
 class EventKind(StrEnum):
-    """What an entry of a study's history tells."""
+    """Kind of an entry in a study's history."""
 
     INSTANCE_RECEIVED = "instance-received"
     INSTANCE_CONFLICT = "instance-conflict"
@@ -264,7 +264,7 @@ class JobRow(Leased, Base):
 
 
 class ReportRow(Base):
-    """What was found out about a study. Its SOP Instance UID derives from what was read, hence unique.
+    """Report on a study. Its SOP Instance UID derives from what was read, hence unique.
 
     ``patient`` is a digest of PatientID and its issuer: enough to find the same patient again. It, the dates
     and the result are what later studies of the patient are compared with.
@@ -335,7 +335,7 @@ class EventRow(Base):
 
 
 class CommitmentOutcome(StrEnum):
-    """What a destination says of an object that was delivered to it.
+    """Answer of a destination on an object that was delivered to it.
 
     ``REFUSED``: that it does not keep the object, which is delivered again. ``UNSUPPORTED``: that it does not
     take requests for storage commitment.
@@ -374,7 +374,7 @@ class CommitmentTransactionRow(Base):
 
 
 class CommitmentRequestRow(Leased, Base):
-    """What a peer asked of the node. ``instances`` is emptied once it is answered."""
+    """Request of a peer for storage commitment. ``instances`` is emptied once it is answered."""
 
     __tablename__ = "commitment_requests"
     __table_args__ = (
