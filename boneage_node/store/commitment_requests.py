@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 
 from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
 from boneage_node.retry import RetryPolicy
-from boneage_node.spool import Spool
 from boneage_node.traffic.commitment import (
     MAX_OPEN_REQUESTS,
     CommitmentRequest,
@@ -20,9 +19,9 @@ from boneage_node.traffic.commitment import (
     TooManyRequests,
 )
 
-from .database import Transactions
 from .history import record
 from .leases import Leases, start_anew
+from .part import Part
 from .tables import CommitmentRequestRow, EventKind, InstanceRow, Status
 
 _KEPT_DAYS = 30
@@ -36,19 +35,8 @@ _REQUESTS = Leases(
 )
 
 
-class CommitmentRequests:
-    """The requests of peers.
-
-    Args:
-        transactions: The database.
-        spool: The files.
-        clock: The time now, in UTC.
-    """
-
-    def __init__(self, transactions: Transactions, spool: Spool, clock: Callable[[], datetime]) -> None:
-        self._transactions = transactions
-        self._spool = spool
-        self._clock = clock
+class CommitmentRequests(Part):
+    """The requests of peers."""
 
     def accept(self, request: CommitmentRequest, *, answer_in_seconds: float = 0.0) -> CommitmentRequest:
         """Take a request in. When this returns, it is committed.

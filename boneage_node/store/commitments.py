@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -18,9 +18,9 @@ from boneage_node.traffic.commitment import (
     ReferencedSop,
 )
 
-from .database import Transactions
 from .leases import Leases, Transition
 from .outbox import DELIVERIES
+from .part import Part
 from .tables import (
     CommitmentOutcome,
     CommitmentRow,
@@ -88,17 +88,8 @@ class CommitmentDetail:
     last_error: str | None
 
 
-class Commitments:
-    """The commitments.
-
-    Args:
-        transactions: The database.
-        clock: The time now, in UTC.
-    """
-
-    def __init__(self, transactions: Transactions, clock: Callable[[], datetime]) -> None:
-        self._transactions = transactions
-        self._clock = clock
+class Commitments(Part):
+    """The commitments."""
 
     def destinations(self) -> list[str]:
         """The destinations that are to be asked something now."""

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.result import Result
 
-from .database import Transactions
+from .part import Part
 from .reports import Patient
 from .tables import DocumentRow, ReportKind, ReportRow
 
@@ -45,15 +45,8 @@ class EarlierAssessment:
     result: Result
 
 
-class Earlier:
-    """Looks up earlier reports.
-
-    Args:
-        transactions: The database.
-    """
-
-    def __init__(self, transactions: Transactions) -> None:
-        self._transactions = transactions
+class Earlier(Part):
+    """Looks up earlier reports."""
 
     def report_of(self, study_id: int) -> Predecessor | None:
         """The latest structured report of a study that was made to be sent; None before there is one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import fields
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,11 +12,11 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from boneage_node.spool import Spool
 from boneage_node.traffic.received import Accepted, NotAcceptable, Received
 
-from .database import Transactions, insert_if_new
+from .database import insert_if_new
 from .history import record
+from .part import Part
 from .queue import enqueue
 from .tables import AE_TITLE_LENGTH, UID, UID_LENGTH, EventKind, InstanceRow, StudyRow, StudyState
 
@@ -24,19 +24,8 @@ _AE_TITLE = re.compile(rf"[ -~]{{0,{AE_TITLE_LENGTH}}}")
 _SETTLE_BATCH = 500
 
 
-class Intake:
-    """Takes instances in and settles studies.
-
-    Args:
-        transactions: The database.
-        spool: The files.
-        clock: The time now, in UTC.
-    """
-
-    def __init__(self, transactions: Transactions, spool: Spool, clock: Callable[[], datetime]) -> None:
-        self._transactions = transactions
-        self._spool = spool
-        self._clock = clock
+class Intake(Part):
+    """Takes instances in and settles studies."""
 
     def accept(self, incoming: Path, received: Received, quiet_seconds: float) -> Accepted:
         """Take in one instance. When this returns, its bytes are on disk and its row is committed.

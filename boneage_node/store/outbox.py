@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,12 +11,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from boneage_node.retry import RetryPolicy
-from boneage_node.spool import Spool
 from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.file import StoredFile
 
-from .database import Transactions
 from .leases import Leases, Transition, start_anew
+from .part import Part
 from .tables import CommitmentRow, DeliveryRow, DocumentRow, EventKind, Status
 
 _other = aliased(DeliveryRow)
@@ -70,19 +69,8 @@ class DeliveryTask:
     attempts: int
 
 
-class Outbox:
-    """The deliveries.
-
-    Args:
-        transactions: The database.
-        spool: The files.
-        clock: The time now, in UTC.
-    """
-
-    def __init__(self, transactions: Transactions, spool: Spool, clock: Callable[[], datetime]) -> None:
-        self._transactions = transactions
-        self._spool = spool
-        self._clock = clock
+class Outbox(Part):
+    """The deliveries."""
 
     def destinations(self) -> list[str]:
         """The destinations for which something is due now."""

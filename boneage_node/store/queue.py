@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session, aliased
 
 from boneage_node.errors import BoneAgeError
 from boneage_node.retry import RetryPolicy
-from boneage_node.spool import Spool
 from boneage_node.traffic.file import StoredFile
 
-from .database import Transactions, insert_if_new
+from .database import insert_if_new
 from .history import record
 from .leases import Leases, Transition
+from .part import Part
 from .reports import NewReport, store_report
 from .tables import (
     DESTINATION_LENGTH,
@@ -96,22 +96,12 @@ class Job:
     instances: tuple[StoredInstance, ...]
 
 
-class Queue:
+class Queue(Part):
     """The jobs.
 
     Locks are taken in one order everywhere, job before study, or both in one statement that skips what is
     locked; so no two processes wait for each other.
-
-    Args:
-        transactions: The database.
-        spool: The files.
-        clock: The time now, in UTC; the machines of a node must agree on it to well under a lease.
     """
-
-    def __init__(self, transactions: Transactions, spool: Spool, clock: Callable[[], datetime]) -> None:
-        self._transactions = transactions
-        self._spool = spool
-        self._clock = clock
 
     def claim(self, worker: str, limit: int, lease_seconds: float, policy: RetryPolicy) -> list[Job]:
         """Take up to ``limit`` jobs that are due, or whose worker's lease has run out, oldest first.

@@ -50,13 +50,14 @@ class Store:
         self.engine = engine
         self.spool = spool
         self._transactions = database.Transactions(engine)
-        self.intake = Intake(self._transactions, spool, clock)
-        self.queue = Queue(self._transactions, spool, clock)
-        self.outbox = Outbox(self._transactions, spool, clock)
-        self.commitments = Commitments(self._transactions, clock)
-        self.commitment_requests = CommitmentRequests(self._transactions, spool, clock)
-        self.earlier = Earlier(self._transactions)
-        self.studies = Studies(self._transactions, spool, clock)
+        parts = (self._transactions, spool, clock)
+        self.intake = Intake(*parts)
+        self.queue = Queue(*parts)
+        self.outbox = Outbox(*parts)
+        self.commitments = Commitments(*parts)
+        self.commitment_requests = CommitmentRequests(*parts)
+        self.earlier = Earlier(*parts)
+        self.studies = Studies(*parts)
 
     @classmethod
     def open(

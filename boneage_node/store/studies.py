@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import Any, TypeVar
@@ -11,15 +11,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from boneage_node.errors import BoneAgeError
-from boneage_node.spool import Spool
 from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.file import StoredFile
 from boneage_node.traffic.result import Result
 
 from .commitments import CommitmentDetail, commitments_of, reopen_unanswered
-from .database import Transactions
 from .history import record
 from .outbox import DELIVERIES
+from .part import Part
 from .queue import enqueue
 from .tables import (
     UID,
@@ -188,19 +187,8 @@ class Retried:
     commitments: int
 
 
-class Studies:
-    """The studies.
-
-    Args:
-        transactions: The database.
-        spool: The files.
-        clock: The time now, in UTC.
-    """
-
-    def __init__(self, transactions: Transactions, spool: Spool, clock: Callable[[], datetime]) -> None:
-        self._transactions = transactions
-        self._spool = spool
-        self._clock = clock
+class Studies(Part):
+    """The studies."""
 
     def show(self, study: int | str) -> StudyDetail:
         """Everything about a study.
