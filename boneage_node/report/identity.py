@@ -7,22 +7,25 @@ sending it twice is the same object sent twice.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain, count
 
+from pydicom import Dataset
 from pydicom.uid import ComprehensiveSRStorage
 
 from boneage_node import __version__
 from boneage_node.bone_age import Answer, Assessment, Course
 
-from .sr.source import SourceImage
+from .source import SourceImage
 from .wording import course_sentences
 
 # Random, and never to be changed: all UIDs of all installations are derived under it.
 _NAMESPACE = uuid.UUID("6f0e4d6c-3c1b-4c53-9d0b-6a1d3b0f7c52")
 
 # Raised whenever the same reading would be said in other words or with other content items.
-REVISION = "2"
+REVISION = "3"
 
 
 class Kind(StrEnum):
@@ -83,32 +86,40 @@ def report_series_uid(study_instance_uid: str, kind: Kind) -> str:
 
 
 def report_instance_uid(
-    image: SourceImage,
+    source: Dataset,
     answer: Answer,
     source_sha256: str,
     device: DeviceIdentity = DEFAULT_DEVICE,
     *,
     sop_class_uid: str = ComprehensiveSRStorage,
     course: Course | None = None,
-    returns: int = 0,
+    overtaken: Collection[str] = (),
 ) -> str:
     """SOPInstanceUID of the structured report of an answer.
 
     Args:
-        image: The image that was read or refused.
+        source: Data set of the image that was read or refused.
         answer: Of an assessment count the model, and the sex, or that it is unknown; of a refusal the reason.
         source_sha256: Hex digest of the image's file: other bytes under the same UID make another report.
         device: Its software version counts, as the same weights may read otherwise in another version.
         sop_class_uid: In which an assessment is said.
         course: Earlier readings of the patient, which the report tells.
-        returns: How often the study has come back to this answer after another one. The report made first is
-            then not the newest, which viewers show.
+        overtaken: UIDs of earlier reports of the study that are not its newest. A study can come back to an
+            answer after another one, by an older model, for example. Viewers show the newest report, which
+            would go on to be the other one: so the answer gets a new UID then.
+
+    Raises:
+        ValueError: The source has no StudyInstanceUID.
     """
     if isinstance(answer, Assessment):
         earlier = course_sentences(course, answer) if course else ()
         said = (Kind.ASSESSMENT, answer.model.sha256, str(answer.sex or "unknown"), sop_class_uid, *earlier)
     else:
         said = (Kind.REFUSAL, answer.code)
-    source = (image.study_instance_uid, image.sop_instance_uid, source_sha256)
-    again = (str(returns),) if returns else ()
-    return derive_uid("instance", *source, *said, device.software_version, REVISION, *again)
+    image = SourceImage.of(source)
+    read = (image.study_instance_uid, image.sop_instance_uid, source_sha256)
+    uids = (
+        derive_uid("instance", *read, *said, device.software_version, REVISION, *again)
+        for again in chain([()], ((str(returns),) for returns in count(1)))
+    )
+    return next(uid for uid in uids if uid not in overtaken)

@@ -1,11 +1,10 @@
-"""Ages in words that people read: years and months, and the course of a bone age."""
+"""What reports say in words: ages, the reading, its course, a refusal."""
 
 from __future__ import annotations
 
 import math
 
 from boneage_node.bone_age import Agreement, Assessment, Course, Laterality, Refusal, Sex
-from boneage_node.report.fhir.types import printable
 
 CHILDREN = {Sex.FEMALE: "girl", Sex.MALE: "boy"}
 """What a patient of unknown sex is read as."""
@@ -89,6 +88,11 @@ def assessment_sentences(assessment: Assessment, course: Course | None) -> list[
         *(course_sentences(course, assessment) if course else ()),
         STATEMENT,
     ]
+
+
+def printable(text: str) -> str:
+    """A text with a question mark for whatever is no printable character."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def refusal_sentences(refusal: Refusal) -> list[str]:

@@ -27,7 +27,7 @@ from support.waiting import eventually
 from boneage_node.bone_age import ReasonCode, Refusal
 from boneage_node.exchange.destinations import parse
 from boneage_node.net.calling import Caller
-from boneage_node.report import DeviceIdentity, SourceImage, fhir_bundle, json_bytes, report_instance_uid
+from boneage_node.report import DeviceIdentity, fhir_bundle, json_bytes, report_instance_uid
 from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.outcome import Sent
@@ -37,7 +37,7 @@ Json = dict[str, Any]
 
 def make(answer: Any = ASSESSMENT, **header: Any) -> Json:
     source = radiograph(**header)
-    report = report_instance_uid(SourceImage.of(source), answer, "5e" * 32, DeviceIdentity())
+    report = report_instance_uid(source, answer, "5e" * 32, DeviceIdentity())
     return fhir_bundle(source, answer, report_instance_uid=report, created_at=CREATED_AT)
 
 

@@ -10,7 +10,7 @@ from pydicom.datadict import dictionary_description, dictionary_keyword
 from pydicom.tag import BaseTag, Tag
 
 from boneage_node.report import Kind
-from boneage_node.report.sr.source import COPIED, COPIED_SEQUENCES, PICTURED
+from boneage_node.report.source import COPIED, COPIED_SEQUENCES, PICTURED
 
 from .markdown import code, table
 

@@ -40,7 +40,7 @@ from boneage_node.report import (
     refusal_sr,
     secondary_capture,
 )
-from boneage_node.report.sr.source import COPIED, COPIED_SEQUENCES, PICTURED
+from boneage_node.report.source import COPIED, COPIED_SEQUENCES, PICTURED
 
 _VALUES = {"AS": "008Y", "CS": "A", "DA": "20260304", "DS": "1", "TM": "101112", "UI": "2.25.1"}
 """Some value of each kind; others are texts."""

@@ -13,8 +13,8 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from boneage_node.bone_age import Answer, Assessment, Course, Determination, ReasonCode, Refusal
+from boneage_node.report import codes
 from boneage_node.report.identity import DEFAULT_DEVICE, DeviceIdentity, derive_uid
-from boneage_node.report.sr import codes
 from boneage_node.report.wording import CHILDREN, assessment_sentences, refusal_sentences
 
 from .header import FhirHeader

@@ -15,7 +15,7 @@ from pydicom import Dataset
 from pydicom.charset import convert_encodings, default_encoding, python_encoding
 
 from boneage_node.radiograph.dataset import Attributes, quiet_pydicom
-from boneage_node.report.sr.source import copy_patient_and_study
+from boneage_node.report.source import copy_patient_and_study
 
 from .types import DICOM_UID_SYSTEM, Json, concept, hl7_code, identifier, logical_reference
 

@@ -83,11 +83,6 @@ def urn_uuid(uid: str) -> str:
     return f"urn:uuid:{uuid.UUID(int=int(uid.removeprefix('2.25.')))}"
 
 
-def printable(text: str) -> str:
-    """A text as FHIR's ``string`` takes it: what is no printable character becomes a question mark."""
-    return "".join(character if character.isprintable() else "?" for character in text)
-
-
 def _without_empty(element: Json) -> Json:
     """FHIR has no empty element: what is not known is not there."""
     return {name: value for name, value in element.items() if value not in (None, "", [])}

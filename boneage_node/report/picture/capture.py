@@ -11,9 +11,9 @@ from pydicom.config import disable_value_validation
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from boneage_node.bone_age import Laterality
+from boneage_node.report.document import new_document
 from boneage_node.report.identity import DEFAULT_DEVICE, DeviceIdentity, Kind, derive_uid
-from boneage_node.report.sr.document import new_document
-from boneage_node.report.sr.source import PICTURED, SourceImage, copy_texts
+from boneage_node.report.source import PICTURED, SourceImage, copy_texts
 
 
 def secondary_capture(

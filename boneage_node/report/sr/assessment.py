@@ -14,7 +14,6 @@ from highdicom.sr import (
     ContentSequence,
     FindingSite,
     ImageRegion,
-    Measurement,
     MeasurementReport,
     ObservationContext,
     PlanarROIMeasurementsAndQualitativeEvaluations,
@@ -27,15 +26,15 @@ from pydicom import Dataset
 from pydicom.config import disable_value_validation
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
-from boneage_node.bone_age import Assessment, Course, Sex
-from boneage_node.bone_age.rounding import MONTHS_DIGITS, rounded
+from boneage_node.bone_age import Assessment, Course
+from boneage_node.report import codes
 from boneage_node.report.identity import DEFAULT_DEVICE, DeviceIdentity, Kind, derive_uid
-from boneage_node.report.picture.outline import outline_polyline
-from boneage_node.report.wording import CHILDREN, agreement_sentence, course_sentences
+from boneage_node.report.source import SourceImage
+from boneage_node.report.wording import agreement_sentence, course_sentences
 
-from . import codes
 from .document import Predecessor, context, sr_document
-from .source import SourceImage
+from .measurements import measurements
+from .outline import outline_polyline
 
 ALGORITHM_NAME = "boneage-node"
 SR_CLASSES = {"comprehensive": ComprehensiveSRStorage, "comprehensive-3d": Comprehensive3DSRStorage}
@@ -79,11 +78,7 @@ def assessment_sr(
         ValueError: The source lacks a UID that the report must refer to or is no image, or the outline is no
             outline.
     """
-    image = SourceImage.of(source)
-    if not image.can_be_referenced:
-        raise ValueError("an image without its UIDs cannot have an assessment")
-    if not image.is_image:
-        raise ValueError("an object that is no image cannot have an assessment")
+    image = _referable(source)
     earlier = course_sentences(course, assessment) if course else ()
     rows, columns = int(source.Rows), int(source.Columns)
     polyline = outline_polyline(assessment.outline_px, rows, columns)
@@ -111,6 +106,20 @@ def assessment_sr(
         )
 
 
+def _referable(source: Dataset) -> SourceImage:
+    """The image that the measurements refer to.
+
+    Raises:
+        ValueError: It has not its UIDs, or is no image.
+    """
+    image = SourceImage.of(source)
+    if not image.can_be_referenced:
+        raise ValueError("an image without its UIDs cannot have an assessment")
+    if not image.is_image:
+        raise ValueError("an object that is no image cannot have an assessment")
+    return image
+
+
 def _group(
     image: SourceImage,
     assessment: Assessment,
@@ -133,7 +142,7 @@ def _group(
         finding_type=codes.BONE_AGE,
         finding_sites=[FindingSite(codes.HAND, laterality=laterality)],
         algorithm_id=_algorithm(assessment, device),
-        measurements=_measurements(assessment),
+        measurements=measurements(assessment),
     )
 
 
@@ -172,57 +181,6 @@ def _algorithm(assessment: Assessment, device: DeviceIdentity) -> AlgorithmIdent
 def _sex(assessment: Assessment) -> str:
     """The sex that the hand was read as."""
     return str(assessment.sex or "unknown")
-
-
-def _measurements(assessment: Assessment) -> list[Measurement]:
-    """The numbers; those that are not known are not there.
-
-    OHIF prints the first five beside the outline, older versions the first three: the two readings of a
-    patient of unknown sex come early, so that neither is seen without the other.
-    """
-    low_months, high_months = assessment.interval_months
-    bone_age_months = assessment.bone_age_months
-    # One number must stand for both sides of the interval: the wider side.
-    wider_months = max(high_months - bone_age_months, bone_age_months - low_months)
-    measurements = _bone_ages(assessment)
-    measurements.append(Measurement(codes.UNCERTAINTY, rounded(wider_months, MONTHS_DIGITS), codes.MONTH))
-    if assessment.chronological_age_months is not None:
-        age_months = round(assessment.chronological_age_months, 2)
-        measurements.append(Measurement(codes.SUBJECT_AGE, age_months, codes.MONTH))
-    if assessment.z_score is not None:
-        measurements.append(Measurement(codes.Z_SCORE, assessment.z_score, codes.STANDARD_DEVIATIONS))
-    return measurements
-
-
-def _bone_ages(assessment: Assessment) -> list[Measurement]:
-    """The bone age; where sex is unknown it is a mean, and what it is the mean of follows."""
-    known = assessment.sex is not None
-    bone_age = Measurement(
-        codes.BONE_AGE,
-        assessment.bone_age_months,
-        codes.MONTH,
-        method=codes.GREULICH_AND_PYLE,
-        derivation=None if known else codes.MEAN,
-    )
-    readings = {} if known else assessment.months_by_sex
-    return [bone_age, *(_read_as(sex, age_months) for sex, age_months in sorted(readings.items()))]
-
-
-def _read_as(sex: Sex, age_months: float) -> Measurement:
-    """What is read of a patient of unknown sex as one of either."""
-    measurement = Measurement(
-        codes.SKELETAL_AGE,
-        age_months,
-        codes.MONTH_READ_AS[sex],
-        method=codes.GREULICH_AND_PYLE,
-    )
-    meaning = TextContentItem(
-        codes.EQUIVALENT_MEANING,
-        f"Bone age, read as a {CHILDREN[sex]}",
-        relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
-    )
-    measurement[0].ContentSequence.append(meaning)
-    return measurement
 
 
 def _library_entry(image: SourceImage, rows: int, columns: int) -> Dataset:

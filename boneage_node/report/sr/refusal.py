@@ -20,12 +20,12 @@ from pydicom.sr.coding import Code
 from pydicom.uid import BasicTextSRStorage
 
 from boneage_node.bone_age import Refusal
+from boneage_node.report import codes
 from boneage_node.report.identity import DEFAULT_DEVICE, DeviceIdentity, Kind
+from boneage_node.report.source import SourceImage
 from boneage_node.report.wording import STATEMENT
 
-from . import codes
 from .document import Predecessor, context, sr_document
-from .source import SourceImage
 
 _CONTAINS = RelationshipTypeValues.CONTAINS
 

@@ -11,7 +11,8 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from boneage_node.bone_age import Agreement, Determination, Laterality
-from boneage_node.report.wording import CHILDREN
+
+from .wording import CHILDREN
 
 # The documents
 IMAGING_MEASUREMENT_REPORT = codes.DCM.ImagingMeasurementReport

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from support.report import hand_outline
 
-from boneage_node.report.picture.outline import outline_polyline
+from boneage_node.report.sr.outline import outline_polyline
 
 
 def area(polygon):

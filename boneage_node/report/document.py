@@ -1,0 +1,110 @@
+"""The header that every DICOM object of ours has, and how they are written."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from io import BytesIO
+
+from pydicom import Dataset
+from pydicom.charset import default_encoding
+from pydicom.dataset import FileMetaDataset
+from pydicom.filebase import DicomIO
+from pydicom.filewriter import write_data_element, write_dataset, write_file_meta_info
+from pydicom.tag import Tag
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from boneage_node.about import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+
+from .identity import DeviceIdentity, Kind, report_series_uid
+from .source import SourceImage, copy_patient_and_study
+
+_SPECIFIC_CHARACTER_SET = Tag("SpecificCharacterSet")
+
+
+def new_document(
+    source: Dataset,
+    *,
+    kind: Kind,
+    modality: str,
+    sop_class_uid: str,
+    sop_instance_uid: str,
+    device: DeviceIdentity,
+    created_at: datetime,
+    number: int = 1,
+) -> Dataset:
+    """What all our objects have: patient, study, series, equipment, times and file meta information.
+
+    Args:
+        source: The image; patient and study are taken from it byte for byte.
+        kind: Chooses the series.
+        modality: Modality of the series.
+        sop_class_uid: SOP class of the object.
+        sop_instance_uid: SOPInstanceUID of the object.
+        device: The station that makes it.
+        created_at: When it was made, with a time zone.
+        number: InstanceNumber.
+    """
+    image = SourceImage.of(source)
+    document = Dataset()
+    copy_patient_and_study(source, document)
+    document.SOPClassUID = sop_class_uid
+    document.SOPInstanceUID = sop_instance_uid
+    document.Modality = modality
+    document.SeriesInstanceUID = report_series_uid(image.study_instance_uid, kind)
+    document.SeriesNumber = kind.series_number
+    document.SeriesDescription = kind.series_description
+    document.Manufacturer = device.manufacturer
+    document.ManufacturerModelName = device.model_name
+    document.SoftwareVersions = device.software_version
+    document.StationName = device.name[:16]
+    document.InstanceNumber = number
+    _set_times(document, created_at.astimezone(_zone(image.timezone_offset)))
+
+    document.preamble = b"\0" * 128
+    document.file_meta = FileMetaDataset()
+    document.file_meta.MediaStorageSOPClassUID = UID(sop_class_uid)
+    document.file_meta.MediaStorageSOPInstanceUID = UID(sop_instance_uid)
+    document.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    document.file_meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
+    document.file_meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
+    return document
+
+
+def to_bytes(report: Dataset) -> bytes:
+    """A report as a DICOM file (PS3.10), Explicit VR Little Endian.
+
+    What came from the image is still encoded, in whatever character set the image names, known or not; our
+    own text is ASCII, which is the same in all of them. So pydicom is not told of the character set: it would
+    decode and encode everything by it.
+    """
+    buffer = BytesIO()
+    file = DicomIO(buffer)
+    file.is_little_endian, file.is_implicit_VR = True, False
+    file.write(report.preamble + b"DICM")
+    write_file_meta_info(file, report.file_meta)
+    body = Dataset()
+    for tag in report.keys():  # noqa: SIM118 - iterating over a Dataset decodes it
+        element = report.get_item(tag)
+        if element.tag == _SPECIFIC_CHARACTER_SET:
+            write_data_element(file, element)  # has the lowest tag of all
+        else:
+            body[tag] = element
+    body.set_original_encoding(False, True, default_encoding)
+    write_dataset(file, body)
+    return buffer.getvalue()
+
+
+def _set_times(report: Dataset, at: datetime) -> None:
+    """The one time of a report: made, content and series."""
+    date, time = at.strftime("%Y%m%d"), at.strftime("%H%M%S.%f")
+    report.InstanceCreationDate = report.ContentDate = report.SeriesDate = date
+    report.InstanceCreationTime = report.ContentTime = report.SeriesTime = time
+
+
+def _zone(offset: str) -> timezone | None:
+    """Zone of an image's TimezoneOffsetFromUTC, which the report inherits; None, the local one, if none."""
+    try:
+        at = datetime.strptime(offset, "%z")
+    except ValueError:
+        return None
+    return timezone(at.utcoffset() or timedelta())
