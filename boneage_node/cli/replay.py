@@ -30,7 +30,7 @@ from .common import (
 )
 
 if TYPE_CHECKING:
-    from boneage_node.net.addresses import Station
+    from boneage_node.exchange.destination import Destination
     from boneage_node.replay.output import OutputFolder
     from boneage_node.store import StudyDetail
     from boneage_node.traffic.outcome import Sent
@@ -81,7 +81,8 @@ def replay(
       boneage-node replay sample_dicom/
       boneage-node replay hand.dcm --to BONEAGE@127.0.0.1:11112
     """  # noqa: D301 - click reads the backspace
-    from boneage_node.net.addresses import Station
+    from boneage_node.exchange.destinations import parse
+    from boneage_node.traffic.document import DocumentForm
 
     files = dicom_files(paths)
     if to is None:
@@ -90,7 +91,7 @@ def replay(
         failed = any(row.result.status is ResultStatus.FAILED for row in rows)
     else:
         try:
-            destination = Station.parse(to)
+            destination = parse(to, DocumentForm.SR)
         except ValueError as error:
             raise NodeError(ExitCode.USAGE, str(error)) from error
         sent = _send(_by_study(files), destination)
@@ -122,18 +123,16 @@ def _by_study(files: list[Path]) -> dict[str, list[Path]]:
     return studies
 
 
-def _send(studies: dict[str, list[Path]], destination: Station) -> list[Sent]:
+def _send(studies: dict[str, list[Path]], destination: Destination) -> list[Sent]:
     """Send each study over an association of its own, as a modality does."""
-    from boneage_node.dimse.store_scu import send
     from boneage_node.net.calling import Caller
     from boneage_node.settings import load_settings
-    from boneage_node.traffic.file import LocalFile
 
     caller = Caller(CALLING_AE_TITLE, load_settings().tls)
     answers: list[Sent] = []
     with progress_bar("sending", sum(len(files) for files in studies.values())) as advance:
         for files in studies.values():
-            for sent in send(destination, map(LocalFile, files), caller):
+            for sent in destination.send(map(LocalFile, files), caller):
                 answers.append(sent)
                 advance(len(answers), "")
     return answers
@@ -143,6 +142,7 @@ def _play(
     files: list[Path], keep: Path, model: str | None, device: str, sex_unknown: SexUnknown
 ) -> list[Played]:
     """Play the files through a temporary node; gives what came of each file."""
+    from boneage_node.exchange.c_store import CStore
     from boneage_node.replay.node import TemporaryNode
     from boneage_node.replay.output import OutputFolder
     from boneage_node.replay.pacs import SmallPacs
@@ -155,7 +155,7 @@ def _play(
             SmallPacs(received) as pacs,
             TemporaryNode(Path(temporary), pacs.destination, model, device, sex_unknown) as node,
         ):
-            sent_files = _send(studies, node.destination)
+            sent_files = _send(studies, CStore(node.destination))
             problems = {Path(sent.file.key): sent.error for sent in sent_files if sent.error}
             arrived = [uid for uid, group in studies.items() if not problems.keys() >= set(group)]
             with progress_bar("reading", len(arrived)) as advance:

@@ -1,1 +1,1 @@
-"""FHIR R4 as a client: Bundles to a server or into a folder. Knows HTTP and files, no DICOM, no database."""
+"""The node as a peer: destinations, deliveries, storage commitment, and fetching."""

@@ -39,11 +39,11 @@ def known_stations(commitment: CommitmentSettings, delivery: DeliverySettings) -
 
 
 class CommitmentReceiver:
-    """What the receiver does with requests of peers, and with the results of the node's own.
+    """Storage commitment in the receiver: keeps requests of peers, and results of the node's own requests.
 
     Args:
-        commitment: Who is known.
-        delivery: Who is known besides, and how often what a peer does not keep is sent again.
+        commitment: The stations of peers.
+        delivery: Further stations, and how often what a peer does not keep is sent again.
         store: The store.
     """
 
@@ -103,14 +103,16 @@ def keep_result(store: Store, retry: RetryPolicy, result: CommitmentResult) -> b
 
 
 class Commitments:
-    """Requests to destinations and results for peers that are due, sent by a thread each.
+    """Storage commitment in the control process: requests to destinations, and results for peers.
+
+    Each destination and each peer has a thread of its own, so that none waits for another.
 
     Args:
-        commitment: Who is known, and how long an answer is waited for.
-        delivery: Who is known besides, and how often it is tried to answer them.
+        commitment: The stations of peers, and how long a result is waited for.
+        delivery: Further stations, and how often a result is sent.
         caller: How the node appears to them.
         store: The store.
-        threads: Where they are asked and told.
+        threads: The threads of the control process.
     """
 
     def __init__(

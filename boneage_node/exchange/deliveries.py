@@ -28,7 +28,7 @@ class Deliveries:
         settings: How often a delivery is tried.
         caller: How the node appears to destinations.
         store: The store.
-        threads: Where they are sent.
+        threads: The threads of the control process.
         lease_seconds: Deliveries of a process not heard of for so long are taken over.
         request_commitment: Ask for storage commitment of what was sent, where a destination can be asked.
     """

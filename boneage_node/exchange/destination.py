@@ -1,4 +1,4 @@
-"""What a destination is: where documents are sent, by one protocol."""
+"""The base of all destinations: places that documents are sent to, each by its protocol."""
 
 from __future__ import annotations
 

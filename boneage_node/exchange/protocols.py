@@ -1,4 +1,4 @@
-"""Which protocol a text is of: each knows its own."""
+"""Reading a text by the protocol that knows it."""
 
 from __future__ import annotations
 

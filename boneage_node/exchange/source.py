@@ -1,4 +1,4 @@
-"""What a source is: a PACS that studies are fetched from, by one protocol."""
+"""The base of all sources: a PACS that studies are fetched from, each by its protocol."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Advance = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be fetched of a study.
+    """The part of a study that is to be fetched.
 
     Attributes:
         study: The study.
@@ -32,7 +32,7 @@ class Plan:
 
 @dataclass
 class Fetched:
-    """What has come of a plan.
+    """The outcome of a plan.
 
     Attributes:
         arrived: How many images the node has taken.
