@@ -34,7 +34,7 @@ _PURPOSES: dict[UID, str] = {
     **{uid: f'a bone age was read (`sr_class = "{name}"`)' for name, uid in SR_CLASSES.items()},
     BasicTextSRStorage: "a study was refused (`send_refusals`)",
     SecondaryCaptureImageStorage: "the picture beside each of these (`send_pictures`)",
-    STORAGE_COMMITMENT: "whether the PACS keeps what it took (`request_commitment`); "
+    STORAGE_COMMITMENT: "whether the PACS keeps what it took (`request` in `[commitment]`); "
     "what the node keeps of what a station asked about",
     query_scu.FIND: "`boneage-node fetch`",
     query_scu.MOVE: "`boneage-node fetch`",
