@@ -123,6 +123,15 @@ def test_an_answer_that_does_not_arrive_is_sent_again_and_given_up(store: Store,
     assert requests.counts()["dead"] == 1
 
 
+def test_a_request_that_kills_its_process_is_given_up(store: Store, clock: Clock) -> None:
+    ask(store, (DX, INSTANCE))
+    for _ in range(2):
+        assert store.commitment_requests.claim("MODALITY", 60, attempts(2))
+        clock.go_on(61)
+    assert store.commitment_requests.claim("MODALITY", 60, attempts(2)) is None
+    assert store.commitment_requests.counts()["dead"] == 1
+
+
 def test_the_same_request_again_is_answered_again(store: Store) -> None:
     first = ask(store, (DX, INSTANCE))
     store.commitment_requests.answered(first.id, store.commitment_requests.answer(first))

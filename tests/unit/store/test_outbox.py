@@ -122,6 +122,15 @@ def test_a_delivery_that_kills_its_sender_becomes_a_dead_letter(store: Store, cl
     assert store.outbox.counts()["dead"] == 1
 
 
+def test_fewer_attempts_also_hold_for_what_is_waiting(store: Store, clock: Clock) -> None:
+    report(store, "2.25.1")
+    fail(store, store.outbox.claim(HERE, 10, 60, attempts())[0])
+    clock.go_on(60)
+    assert store.outbox.claim(HERE, 10, 60, attempts(1)) == []
+    (delivery,) = store.studies.show(STUDY).deliveries
+    assert (delivery.status, delivery.last_error) == (Status.DEAD, "refused")
+
+
 def test_delivered_is_true_even_after_the_lease(store: Store, clock: Clock) -> None:
     report(store, "2.25.1")
     (lost,) = store.outbox.claim(HERE, 10, 60, attempts())
