@@ -1,4 +1,4 @@
-"""What goes into the science and what comes out of it."""
+"""Input and output of a reading: hand, assessment, attention."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Hand:
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """Which weights read a hand: name and version from the manifest, sha256 of the weights (hex)."""
+    """Identity of the weights: name and version from the manifest, sha256 of the weights (hex)."""
 
     name: str
     version: str
@@ -95,12 +95,12 @@ class Assessment:
 
 
 Answer = Assessment | Refusal
-"""What a reading comes to: a bone age, or why there is none."""
+"""Answer of a reading: a bone age, or why there is none."""
 
 
 @dataclass(frozen=True)
 class Attention:
-    """What hiding each cell of the hand does to its bone age.
+    """Change of the bone age by hiding each cell of the hand.
 
     Attributes:
         cells_px: Corners of the cells, shape (n, 4, 2), float32, (column, row) in pixels of the radiograph.

@@ -1,4 +1,4 @@
-"""Where the networks looked: how the bone age changes when a part of the hand is hidden.
+"""Attention map: the change of the bone age when a part of the hand is hidden.
 
 Occlusion (Zeiler and Fergus, ECCV 2014): a measurement of the very ensemble that made the reading, not a
 layer of one network.
@@ -83,7 +83,7 @@ def _changes(
     male: Sequence[float],
     device: torch.device,
 ) -> npt.NDArray[np.float32]:
-    """What hiding each cell does to this member's part of the bone age, shape (n,); 0 beyond its region."""
+    """Change of this member's part of the bone age by hiding each cell, shape (n,); 0 beyond its region."""
     raster = member_raster(member, hand)
     hidden = list(_hidden(member, raster, cells))
     numbers = [number for number, _ in hidden]

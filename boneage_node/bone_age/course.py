@@ -13,7 +13,7 @@ LEAST_MONTHS_FOR_RATE = 6.0
 
 @dataclass(frozen=True)
 class EarlierReading:
-    """What was read in an earlier study.
+    """Reading of an earlier study.
 
     Attributes:
         study_date: When the image was made.
@@ -30,7 +30,7 @@ class EarlierReading:
 
 @dataclass(frozen=True)
 class Rate:
-    """How fast the bone age has advanced.
+    """Advance of the bone age over time.
 
     Attributes:
         since: Date of the earlier reading.

@@ -1,4 +1,4 @@
-"""From a radiograph, its hand mask and its key points to the rasters the age networks read."""
+"""Rasters for the age networks, cut from a radiograph by its hand mask and key points."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def whole_radiograph(hand: FoundHand, height_px: int, width_px: int, margin: flo
 
 
 def member_raster(member: AgeMember, hand: FoundHand, margin: float = 0.0) -> Grey:
-    """What a member reads of a hand, shape (height_px, width_px); with a margin, enlarged by that share."""
+    """Raster of a hand for a member, shape (height_px, width_px); with a margin, enlarged by that share."""
     height_px, width_px = (round(side * (1 + margin)) for side in (member.height_px, member.width_px))
     if member.region is None:
         return whole_radiograph(hand, height_px, width_px, margin)

@@ -1,4 +1,4 @@
-"""From the pixels of a radiograph to the hand in it, or the reason why there is none to read."""
+"""Search for the hand in the pixels of a radiograph."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ MANIFEST_FILE = "manifest.json"
 
 _HEADS = {"vgg": ("regression", "classification"), "inception": ("regression",)}
 _SHARES_TOLERANCE = 5e-4
-"""How far shares that are written with four digits may be from one."""
+"""Greatest distance from one of the sum of shares that are written with four digits."""
 
 _SQUARE_TOLERANCE = 0.01
 
@@ -196,7 +196,7 @@ class Manifest(_Part):
 
     @property
     def identity(self) -> ModelIdentity:
-        """What reports call the model."""
+        """Identity of the model, for reports."""
         return ModelIdentity(self.name, self.version, self.weights.sha256)
 
 

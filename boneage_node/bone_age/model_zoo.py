@@ -1,4 +1,4 @@
-"""Where models are: the zoo inside an installed package, or beside it in a checkout."""
+"""Places of models: the zoo inside an installed package, or beside it in a checkout."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class KeyPointVgg(nn.Module):
 
 
 class AgeHeads(NamedTuple):
-    """What an age network says of n hands; a head that it has not is None.
+    """Output of an age network for n hands; a head that it has not is None.
 
     Attributes:
         regression: Age scaled so that -1 is 0 and 1 is ``AGE_BINS`` months, shape (n,).

@@ -29,7 +29,7 @@ from .views import read_views
 from .words import Agreement, ReasonCode, Refusal, Sex
 
 MALE = {Sex.MALE: 1.0, Sex.FEMALE: 0.0, None: 0.5}
-"""How networks are told the sex; None is "not known"."""
+"""Input of the networks for each sex; None is "not known"."""
 
 
 def choose_device(device: str) -> torch.device:
@@ -156,7 +156,7 @@ class Predictor:
         return self._answer(hand, found, member_months)
 
     def attention(self, hand: Hand, found: FoundHand) -> Attention | None:
-        """Where the networks looked in a hand that was found; None where they read the whole radiograph."""
+        """Attention map of a hand that was found; None where networks read the whole radiograph."""
         male = [MALE[sex] for sex in _sexes(hand.sex)]
         return occlude(self.manifest.members, self._ages, found, male, self.device)
 

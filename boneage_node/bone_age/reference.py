@@ -1,4 +1,4 @@
-"""How far a bone age is from the chronological age, in standard deviations.
+"""Distance of a bone age from the chronological age, in standard deviations.
 
 Source: the Brush Foundation study's standard deviations of skeletal age, the table radiologists quote with
 the atlas of Greulich and Pyle (2nd ed., 1959).

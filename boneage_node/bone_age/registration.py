@@ -103,7 +103,7 @@ class Placement:
         return np.asarray((points_px - self.matrix[:, 2]) @ inverse.T, dtype=np.float64)
 
     def cut(self, image: Grey, height_px: int, width_px: int) -> Grey:
-        """What a raster of this map shows of an image, shape (height_px, width_px); zero beyond the image."""
+        """Cut the raster of this map out of an image, shape (height_px, width_px); zero beyond the image."""
         return sample(image, self.matrix, height_px, width_px)
 
 
@@ -190,7 +190,7 @@ def _move(before_px: Points, points_px: Points) -> float:
 
 
 def _distance_px(mask: Mask, point_px: npt.NDArray[np.floating]) -> float:
-    """From a point to the nearest pixel of a mask that is not empty."""
+    """Distance of a point from the nearest pixel of a mask that is not empty."""
     rows, columns = np.nonzero(mask)
     return float(np.hypot(columns - point_px[0], rows - point_px[1]).min())
 

@@ -1,4 +1,4 @@
-"""Which pixels are hand, and the outline of it."""
+"""Mask of the hand, and its outline."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def input_planes(grey: Grey, inside: Mask) -> npt.NDArray[np.float32]:
 
 
 def hand_share(network: HandUNet, image: Grey, device: torch.device) -> npt.NDArray[np.float32]:
-    """How surely each pixel is hand.
+    """Probability of each pixel to be hand.
 
     Args:
         network: Trained network in evaluation mode on ``device``.
@@ -72,7 +72,7 @@ def hand_share(network: HandUNet, image: Grey, device: torch.device) -> npt.NDAr
 
 
 class Segmented(NamedTuple):
-    """What is hand in an image, of the image's shape.
+    """Masks of an image, of the image's shape.
 
     Attributes:
         mask: The largest connected component, holes filled.

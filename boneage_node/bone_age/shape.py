@@ -44,7 +44,7 @@ def registered_mask(hand: FoundHand) -> npt.NDArray[np.float32]:
 
 
 def cut_off_share(hand: FoundHand) -> float:
-    """How much of the hand beyond the wrist lies along the image's border, in lengths of the hand."""
+    """Length of the image's border that the hand beyond the wrist lies along, in lengths of the hand."""
     edge = np.zeros_like(hand.mask)
     edge[0], edge[-1], edge[:, 0], edge[:, -1] = True, True, True, True
     rows, columns = np.nonzero(edge & hand.mask)

@@ -15,14 +15,14 @@ class Sex(StrEnum):
 
 
 class Laterality(StrEnum):
-    """Which hand, as DICOM's Laterality and ImageLaterality write it."""
+    """Side of the hand, as DICOM's Laterality and ImageLaterality write it."""
 
     LEFT = "L"
     RIGHT = "R"
 
 
 class Determination(StrEnum):
-    """How the bone age stands to the chronological age (ACR/RSNA RadElement RDE1733)."""
+    """Comparison of the bone age with the chronological age (ACR/RSNA RadElement RDE1733)."""
 
     DELAYED = "delayed"
     NORMAL = "normal"
@@ -31,7 +31,7 @@ class Determination(StrEnum):
 
 
 class Agreement(StrEnum):
-    """How well the networks agree on a hand, compared with hands they read well."""
+    """Agreement of the networks on a hand, compared with hands they read well."""
 
     USUAL = "usual"
     LOW = "low"

@@ -14,7 +14,7 @@ Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class View:
-    """How the hand's frame lies in the picture.
+    """Position of the hand's frame in the picture.
 
     Attributes:
         spacing_mm: Edge of a pixel.

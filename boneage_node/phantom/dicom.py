@@ -52,7 +52,7 @@ class Patient:
 
 @dataclass(frozen=True)
 class Encoding:
-    """How the pixels are stored.
+    """Storage of the pixels.
 
     Attributes:
         modality: ``DX`` (For Presentation) or ``CR``.

@@ -1,4 +1,4 @@
-"""From attenuation to a radiograph: scatter, detector, noise, lead marker, collimation, display curve."""
+"""Radiograph made of attenuation: scatter, detector, noise, lead marker, collimation, display curve."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LETTERS = {
 
 @dataclass(frozen=True)
 class Exposure:
-    """How one radiograph was taken and shown.
+    """Settings with which one radiograph was taken and shown.
 
     Attributes:
         gain: Contrast of the display curve.

@@ -48,7 +48,7 @@ class Milestones:
         return float(0.22 + 0.78 * progress**0.62)
 
     def fusion(self, age_months: float) -> float:
-        """How far the growth plate has closed: 0 open, 1 fused; 0 for centres that never fuse."""
+        """Closure of the growth plate: 0 open, 1 fused; 0 for centres that never fuse."""
         if self.fused is None:
             return 0.0
         return float(min(1.0, max(0.0, 1.0 - (self.fused - age_months) / self.fusing_months)))

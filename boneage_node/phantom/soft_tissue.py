@@ -80,7 +80,7 @@ def palm_outline_mm(skeleton: Skeleton) -> npt.NDArray[np.float64]:
     scale, width = skeleton.length_scale, skeleton.width_scale
 
     def web(first: int, second: int, reach: float) -> npt.NDArray[np.float64]:
-        """Where the skin between two fingers lies."""
+        """Place of the skin between two fingers."""
         one, other = skeleton.rays[first][1], skeleton.rays[second][1]
         ends = [np.array(b.start_mm) + reach * b.length_mm * b.direction for b in (one, other)]
         return np.asarray((ends[0] + ends[1]) / 2)

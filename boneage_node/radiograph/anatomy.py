@@ -1,4 +1,4 @@
-"""What a header's words and codes say of the body part and the view."""
+"""Body part and view, from a header's words and codes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .dataset import Attributes
 
 
 class BodyPart(StrEnum):
-    """What the header says was imaged."""
+    """Body part by the header."""
 
     HAND = "hand"
     WRIST = "wrist"

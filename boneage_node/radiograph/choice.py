@@ -1,4 +1,4 @@
-"""Which image of a study is the hand to read."""
+"""Choice of the image of a study that is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a compressed frame says of itself, read without decoding it.
+"""Size of a compressed frame by its own header, read without decoding it.
 
 Decoders allocate by the stream's own header, not by DICOM's: a small file may claim 65535 x 65535 pixels.
 """

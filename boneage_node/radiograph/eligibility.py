@@ -1,4 +1,4 @@
-"""Which radiographs may be read at all, by their headers."""
+"""Refusal of what must not be read, by its header."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From stored values to grey: modality LUT, VOI LUT or window, polarity (PS3.4 N.2.1, PS3.3 C.11).
+"""Conversion of stored values to grey: modality LUT, VOI LUT or window, polarity (PS3.4 N.2.1, PS3.3 C.11).
 
 Stored values have at most 16 bits, so the whole chain is worked out once for every value there can be, in
 float64, and the image is then looked up in that table.
@@ -71,7 +71,7 @@ def _look_up(table: npt.NDArray[np.float32], stored: StoredPixels) -> npt.NDArra
 
 
 def _padding(values: Values, attributes: Attributes) -> npt.NDArray[np.bool_]:
-    """Which stored values are padding, by Pixel Padding Value and Range Limit."""
+    """Mask of the stored values that are padding, by Pixel Padding Value and Range Limit."""
     first = attributes.integer("PixelPaddingValue")
     if first is None:
         return np.zeros(values.shape, np.bool_)

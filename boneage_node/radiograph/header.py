@@ -1,4 +1,4 @@
-"""What the header says of the patient and the image: nothing guessed, everything odd noted."""
+"""Header of an image, read without guessing; what is odd is noted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .dataset import Attributes, quiet_pydicom
 MAX_AGE_YEARS = 130
 
 STUDY_DATES = ("StudyDate", "AcquisitionDate", "SeriesDate", "ContentDate")
-"""Where the day of the study is looked for, first to last. The first three must agree."""
+"""Attributes with the day of the study, first to last. The first three must agree."""
 
 MAX_DAYS_APART = 31
 
@@ -30,7 +30,7 @@ _MONTHS_PER_UNIT = {"D": 1 / DAYS_PER_MONTH, "W": 7 / DAYS_PER_MONTH, "M": 1.0, 
 
 @dataclass(frozen=True)
 class Header:
-    """What the header of one instance says.
+    """Header of one instance.
 
     Attributes:
         sop_instance_uid: As written; empty where absent, as for the other identifiers.

@@ -34,7 +34,7 @@ class Radiograph:
 
     @property
     def hand(self) -> Hand:
-        """What the science needs of it."""
+        """The input of a reading."""
         return Hand(
             pixels=self.pixels,
             sex=self.header.sex,

@@ -1,4 +1,4 @@
-"""Whose radiograph it is, and of what day: what a patient's other studies are found by."""
+"""Patient and day of a study, by which the patient's other studies are found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is made of an answer: structured report, picture, FHIR Bundle."""
+"""Documents of a report: structured report, picture, FHIR Bundle."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from boneage_node.report import (
 
 @dataclass(frozen=True)
 class ReportContent:
-    """What the documents of one report say, and of what.
+    """Content that the documents of one report share.
 
     Attributes:
         answer: The reading, or why there is none.

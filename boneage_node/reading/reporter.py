@@ -1,4 +1,4 @@
-"""From an answer to the report that is stored, and the documents of it that are sent."""
+"""Reports of answers, to be stored, with the documents to be sent."""
 
 from __future__ import annotations
 

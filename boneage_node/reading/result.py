@@ -1,4 +1,4 @@
-"""From an answer to its result."""
+"""Result of an answer."""
 
 from __future__ import annotations
 

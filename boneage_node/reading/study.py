@@ -1,4 +1,4 @@
-"""From the files of a study to an answer: the one path that the worker and ``assess`` share."""
+"""Reading of a study, from its files to an answer, for the worker and ``assess``."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ class Worker:
             )
 
     def _attention(self, choice: Choice, answer: Answer) -> Attention | None:
-        """Where the networks looked, where that is asked for and will be seen."""
+        """Attention map, where it is asked for and will be seen."""
         if not self._reporter.shows_attention or isinstance(answer, Refusal):
             return None
         if choice.radiograph is None or choice.found_hand is None:

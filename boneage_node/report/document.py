@@ -32,7 +32,7 @@ def new_document(
     created_at: datetime,
     number: int = 1,
 ) -> Dataset:
-    """What all our objects have: patient, study, series, equipment, times and file meta information.
+    """Make the header that all our objects have: patient, study, series, equipment, times and file meta.
 
     Args:
         source: The image; patient and study are taken from it byte for byte.

@@ -1,4 +1,4 @@
-"""Who made a report, and the UIDs of what is made.
+"""Station that makes the reports, and UIDs of what is made.
 
 Every UID derives from what was read, so that a study read twice by the same model makes the same object, and
 sending it twice is the same object sent twice.

@@ -1,4 +1,4 @@
-"""What a report takes from the image it speaks of, whatever state the image's header is in.
+"""Attributes that a report takes from its image, whatever state the image's header is in.
 
 Patient and study attributes are copied byte for byte: a PACS files the report by them, and decoding a name
 only to encode it again can change it. Values that are wrong in the image are as wrong in its report, on

@@ -1,4 +1,4 @@
-"""What reports say in words: ages, the reading, its course, a refusal."""
+"""Sentences of the reports: ages, the reading, its course, a refusal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from boneage_node.bone_age import Agreement, Assessment, Course, Laterality, Refusal, Sex
 
 CHILDREN = {Sex.FEMALE: "girl", Sex.MALE: "boy"}
-"""What a patient of unknown sex is read as."""
+"""Words for a patient of unknown sex, who is read as both."""
 
 _MONTHS_A_YEAR = 12
 
@@ -38,7 +38,7 @@ def signed(value: float, digits: int) -> str:
 
 
 def agreement_sentence(assessment: Assessment) -> str:
-    """How well the networks agree, in words."""
+    """Sentence on the agreement of the networks."""
     usual = assessment.agreement is Agreement.USUAL
     compared = "as on most hands" if usual else "less than on most hands"
     return f"The networks agree {compared} (standard deviation {months(assessment.spread_months)})."
@@ -72,7 +72,7 @@ _SIDES = {Laterality.LEFT: "left hand", Laterality.RIGHT: "right hand", None: "h
 
 
 def assessment_sentences(assessment: Assessment, course: Course | None) -> list[str]:
-    """What was read, how sure it is, how it compares, and that nobody has verified it.
+    """Sentences on the reading, its certainty, how it compares, and that nobody has verified it.
 
     Args:
         assessment: The reading.

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class ResultStatus(StrEnum):
-    """What a reading came to."""
+    """Outcome of a reading."""
 
     ASSESSED = "assessed"
     REFUSED = "refused"
@@ -21,7 +21,7 @@ class ResultStatus(StrEnum):
 
 @dataclass(frozen=True)
 class EarlierBoneAge:
-    """What was read of the same patient in an earlier study; ``study_date`` is ``YYYY-MM-DD``."""
+    """Bone age of the same patient in an earlier study; ``study_date`` is ``YYYY-MM-DD``."""
 
     study_date: str
     bone_age_months: float

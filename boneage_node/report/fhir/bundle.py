@@ -50,7 +50,7 @@ _INTERPRETATIONS = {
     Determination.NORMAL: hl7_code("v3-ObservationInterpretation", "N", "Normal"),
     Determination.ADVANCED: hl7_code("v3-ObservationInterpretation", "H", "High"),
 }
-"""What the bone age means for the age, as HL7 says it of numbers."""
+"""Determination in HL7's words for numbers."""
 
 
 def fhir_bundle(

@@ -1,4 +1,4 @@
-"""What a FHIR report takes from the image's header: whose, which study, when, ordered how.
+"""References and times that a FHIR report takes from the image's header.
 
 Nothing of the patient but the identifier: a server finds the patient by it, and what it does not need it is
 not given.

@@ -73,7 +73,7 @@ def logical_reference(resource_type: str, known_as: Json) -> Json:
 
 
 def narrative(paragraphs: list[str]) -> Json:
-    """What a resource says, for people: a Narrative generated from its data."""
+    """Narrative of a resource for people, generated from its data."""
     body = "".join(f"<p>{escape(paragraph)}</p>" for paragraph in paragraphs)
     return {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{body}</div>'}
 

@@ -21,7 +21,7 @@ _SUPERSAMPLE = 2
 
 @dataclass(frozen=True)
 class _Axes:
-    """From ages in months to pixels of a chart of this size."""
+    """Map from ages in months to pixels of a chart of this size."""
 
     width_px: int
     height_px: int
@@ -111,7 +111,7 @@ class _Pen:
             self.line([(0, 12 * years), (12 * _YEARS, 12 * years)], CHART_GRID, 1)
 
     def band(self, sex: Sex) -> None:
-        """Where the bone ages of healthy children lie, as far as the table goes."""
+        """Draw the band of healthy children's bone ages, as far as the table goes."""
         ages = [float(age) for age in range(12 * _YEARS + 1)]
         known = [(age, sd) for age in ages if (sd := standard_deviation_months(age, sex)) is not None]
         upper = [(age, min(age + LIMIT_SD * sd, 12.0 * _YEARS)) for age, sd in known]

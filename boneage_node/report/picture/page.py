@@ -156,7 +156,7 @@ def _read_as(assessment: Assessment) -> str:
 
 
 def _provenance(device: DeviceIdentity, assessment: Assessment | None = None) -> str:
-    """Which software and weights made the picture."""
+    """Software and weights that made the picture."""
     software = f"{device.model_name} {device.software_version}"
     if assessment is None:
         return software

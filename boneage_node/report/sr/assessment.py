@@ -147,7 +147,7 @@ def _group(
 
 
 def _evaluations(assessment: Assessment, earlier: Sequence[str]) -> ContainerContentItem:
-    """What the numbers mean, by code and in words.
+    """Section that says by code and in words what the numbers mean.
 
     It has a section of its own, as validators do not look for it in the measurement group.
     """
@@ -164,7 +164,7 @@ def _evaluations(assessment: Assessment, earlier: Sequence[str]) -> ContainerCon
 
 
 def _algorithm(assessment: Assessment, device: DeviceIdentity) -> AlgorithmIdentification:
-    """What read the hand, and what the reading depends on (TID 4019)."""
+    """Algorithm that read the hand, with what the reading depends on (TID 4019)."""
     model = assessment.model
     return AlgorithmIdentification(
         name=ALGORITHM_NAME,

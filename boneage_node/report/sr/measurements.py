@@ -45,7 +45,7 @@ def _bone_ages(assessment: Assessment) -> list[Measurement]:
 
 
 def _read_as(sex: Sex, age_months: float) -> Measurement:
-    """What is read of a patient of unknown sex as one of either."""
+    """Bone age of a patient of unknown sex, read as one of either."""
     measurement = Measurement(
         codes.SKELETAL_AGE,
         age_months,
