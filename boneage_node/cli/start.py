@@ -37,7 +37,7 @@ def start(
     8 certificate, key or CA file.
     """  # noqa: D301 - click reads the backspace
     from boneage_node.logs import configure_logs
-    from boneage_node.node.opening import Role
+    from boneage_node.node.preparation import Role
     from boneage_node.node.supervisor import Supervisor
     from boneage_node.settings import load_settings
 

@@ -7,7 +7,6 @@ makes findings of all of them, for the doctor or any other page that shows them.
 from __future__ import annotations
 
 import shutil
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ParamSpec
@@ -124,12 +123,10 @@ def check_model(reading: ReadingSettings) -> str:
 def check_port(listening: Listening) -> str:
     """Look whether the port is free; it is not while the node runs."""
     address = f"{listening.host}:{listening.port}"
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((listening.host, listening.port))
-        except OSError as error:
-            return f"{address} is not free ({error.strerror}): the node may be running"
+    try:
+        listening.bind().close()
+    except OSError as error:
+        return f"{address} is not free ({error.strerror}): the node may be running"
     return f"{address} is free"
 
 

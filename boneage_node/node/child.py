@@ -24,7 +24,7 @@ from boneage_node.settings import Settings
 
 @dataclass(frozen=True)
 class Ready:
-    """A child is at work. ``facts``: ``port`` of a receiver; ``device`` and ``more_devices`` of a worker."""
+    """A child is at work. ``facts``: ``device`` and ``more_devices`` of a worker."""
 
     facts: dict[str, Any]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 
 from sqlalchemy import make_url
@@ -11,15 +10,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from boneage_node.errors import ExitCode, NodeError
 from boneage_node.spool.storage import Storage
 from boneage_node.store import SchemaMismatch, Store
-
-
-class Role(StrEnum):
-    """Which processes to start: ``all``, or on several machines over one database and spool, a kind each."""
-
-    ALL = "all"
-    RECEIVER = "receiver"
-    WORKER = "worker"
-    CONTROL = "control"
 
 
 def open_store(storage: Storage, *, migrate: bool = False) -> Store:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from boneage_node.dimse.limits import Limits
 from boneage_node.dimse.store_scp import serve
-from boneage_node.errors import ExitCode, NodeError
 from boneage_node.exchange.commitment import CommitmentReceiver
 from boneage_node.logs import get_logger
 from boneage_node.net.tls import RENEW_DAYS, days_left, listening_context
@@ -41,24 +41,19 @@ class Instances:
         self.intake.association_released(study_ids)
 
 
-def run(settings: Settings, child: Child) -> None:
+def run(settings: Settings, child: Child, *, listener: socket.socket) -> None:
     """Receive until told to stop.
 
+    Args:
+        settings: The node's settings.
+        child: This process.
+        listener: The socket to listen on, which the supervisor holds too.
+
     Raises:
-        NodeError: Where it may not or cannot listen, or TLS files will not do.
+        NodeError: TLS files will not do.
     """
     listening, storage = settings.listening, settings.storage
     with open_store(storage) as store:
-        store.spool.sweep_incoming()
-        tls = listening_context(settings.tls)
-        try:
-            listener = listening.bind()
-        except OSError as error:
-            raise NodeError(
-                ExitCode.PORT,
-                f"{listening.host}:{listening.port} cannot be listened on: {error.strerror}. "
-                "Stop what uses the port, or choose another with --port.",
-            ) from error
         receiver = serve(
             listening,
             listener,
@@ -66,12 +61,12 @@ def run(settings: Settings, child: Child) -> None:
             store.spool.incoming_dir,
             CommitmentReceiver(settings.commitment, settings.delivery, store),
             limits=Limits(reserve_bytes=storage.reserve_bytes),
-            tls=tls,
+            tls=listening_context(settings.tls),
         )
         days = days_left(settings.tls)
         if days is not None and days < RENEW_DAYS:
             get_logger().warning("the certificate expires soon", days=days)
-        child.ready(port=receiver.port)
+        child.ready()
         while not child.stop.wait(1.0):
             if not receiver.is_alive():
                 raise RuntimeError("the receiver stopped listening")

@@ -1,31 +1,27 @@
 """The supervisor: starts the processes of a node, restarts those that crash, stops them together.
 
 receiver, worker(s) and control share nothing but the database and the spool, so each may crash and come back
-on its own. This process imports no torch and opens no association.
+on its own. The supervisor holds the listening socket, so that callers wait while a crashed receiver comes
+back. This process imports no torch and opens no association.
 """
 
 from __future__ import annotations
 
-import fcntl
 import multiprocessing
-import os
 import signal
+import socket
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
 from typing import Any
 
-from boneage_node.errors import ExitCode, NodeError
+from boneage_node.errors import NodeError
 from boneage_node.logs import get_logger
-from boneage_node.net.tls import check_files
-from boneage_node.node.opening import Role, open_store
 from boneage_node.settings import Settings
 
 from .child import Failed, Ready, child_main
+from .preparation import Role, prepared
 
 STOP_SECONDS = 25.0
 """How long the children may take to end their work on SIGTERM; container engines give 30 s in all."""
@@ -67,8 +63,7 @@ class Supervisor:
         self._children: list[_Supervised] = []
         self._log = get_logger()
         self._context = multiprocessing.get_context("spawn")
-        if role in (Role.ALL, Role.RECEIVER):
-            self._children.append(_Supervised("receiver", "boneage_node.node.receiver:run"))
+        self._listener: socket.socket | None = None
         if role in (Role.ALL, Role.CONTROL):
             self._children.append(_Supervised("control", "boneage_node.node.control:run"))
         if role in (Role.ALL, Role.WORKER):
@@ -85,7 +80,12 @@ class Supervisor:
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        with prepared(self._settings, self._role):
+        with prepared(self._settings, self._role) as listener:
+            if listener is not None:
+                self._listener = listener
+                self._facts["port"] = listener.getsockname()[1]
+                options = {"listener": listener}
+                self._children.insert(0, _Supervised("receiver", "boneage_node.node.receiver:run", options))
             try:
                 while not self._stopping and self._failure is None:
                     self._start_due()
@@ -151,11 +151,6 @@ class Supervisor:
             child.connection = None
 
     def _on_ready(self, child: _Supervised, facts: dict[str, Any]) -> None:
-        if "port" in facts:
-            # a free port that was found must be found again after a crash
-            listening = self._settings.listening.model_copy(update={"port": facts["port"]})
-            self._settings = self._settings.model_copy(update={"listening": listening})
-            self._facts["port"] = facts["port"]
         if "device" in facts:
             child.options = {"device": facts["device"]}
             if not child.was_ready:
@@ -194,6 +189,8 @@ class Supervisor:
             )
 
     def _stop_all(self) -> None:
+        if self._listener is not None:
+            self._listener.close()  # callers are refused from the moment that the receiver closes its own
         running = [child.process for child in self._children if child.process is not None]
         for process in running:
             process.terminate()
@@ -204,58 +201,3 @@ class Supervisor:
                 self._log.error("process does not stop, killing it", child=process.name)
                 process.kill()
                 process.join()
-
-
-@contextmanager
-def prepared(settings: Settings, role: Role) -> Iterator[None]:
-    """Check everything that can be checked before a process is started, and hold the data folder meanwhile.
-
-    One receiver and one control may work on a data folder, and any number of workers.
-
-    Raises:
-        NodeError: With what is wrong.
-
-    """
-    data_dir = settings.storage.data_dir
-    single = [one for one in (Role.RECEIVER, Role.CONTROL) if role in (Role.ALL, one)]
-    problem = settings.listening.unsafe() if Role.RECEIVER in single else None
-    if problem is not None:
-        raise NodeError(ExitCode.UNSAFE, problem)
-    if single:
-        check_files(settings.tls)
-    try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unusable(data_dir, error) from error
-    with ExitStack() as held:
-        for one in single:
-            held.enter_context(_locked(data_dir / f"{one}.lock", one))
-        open_store(settings.storage, migrate=True).close()
-        yield
-
-
-@contextmanager
-def _locked(file: Path, role: Role) -> Iterator[None]:
-    """Hold a lock on a file of the data folder; the kernel lets go of it when this process dies."""
-    try:
-        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise _unusable(file.parent, error) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        raise NodeError(
-            ExitCode.DATA_DIR,
-            f"Another node's {role} is using the data folder {file.parent}. Stop it, or name another folder "
-            "with --data-dir.",
-        ) from error
-    try:
-        yield
-    finally:
-        os.close(handle)
-
-
-def _unusable(data_dir: Path, error: OSError) -> NodeError:
-    sentence = f"The data folder {data_dir} cannot be used: {error.strerror}. Name another with --data-dir."
-    return NodeError(ExitCode.DATA_DIR, sentence)

@@ -117,6 +117,7 @@ def test_a_receiver_and_a_control_that_are_killed_come_back(
     ):
         for name in ("receiver", "control"):
             os.kill(node.process_ids()[name], signal.SIGKILL)
+        assert run("echo", f"BONEAGE@127.0.0.1:{node.port}").returncode == 0, "it waits for the receiver"
         back = ["receiver", "control"]
         eventually(
             lambda: (

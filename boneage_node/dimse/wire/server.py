@@ -190,6 +190,10 @@ class Server(AssociationServer):
         self.socket = self._bound
         self.server_address = self._bound.getsockname()
 
+    def server_close(self) -> None:
+        """Close this handle of the socket, which other processes may have too, without shutting it down."""
+        self._listener.close()
+
     def serve_forever(self, poll_interval: float = _POLL_SECONDS) -> None:
         """Accept connections until :meth:`shutdown` is called."""
         listener = self._listener
