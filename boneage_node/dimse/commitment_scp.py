@@ -9,7 +9,7 @@ from typing import Protocol
 from pydicom.dataset import Dataset
 from pynetdicom.events import Event
 
-from boneage_node.logs import get_logger
+from boneage_node.logs import class_name, get_logger
 from boneage_node.traffic.commitment import CommitmentRequest, CommitmentResult, TooManyRequests
 
 from .commitment import (
@@ -97,7 +97,7 @@ def _note_result_sent(
     try:
         handler.result_sent(request, result)
     except Exception as error:  # any database error: the result is sent again
-        _log.warning("commitment result not noted", request=request.id, error=type(error).__name__)
+        _log.warning("commitment result not noted", request=request.id, error=class_name(error))
 
 
 def _refuse(error: Exception, event: str, association: int) -> Dataset:

@@ -21,7 +21,7 @@ from pynetdicom import AE, evt
 from pynetdicom.events import Event
 
 from boneage_node.about import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from boneage_node.logs import get_logger
+from boneage_node.logs import class_name, get_logger
 from boneage_node.net.listening import Listening
 from boneage_node.traffic.received import Accepted, NotAcceptable, Received
 
@@ -178,7 +178,7 @@ def handle_store(event: Event, sink: InstanceSink, open_associations: OpenAssoci
             association=association.number,
             status=f"0x{refusal.status:04X}",
             comment=refusal.comment,
-            cause=type(refusal.__cause__).__name__ if refusal.__cause__ else None,
+            error=class_name(refusal.__cause__) if refusal.__cause__ else None,
         )
         return refusal.to_dataset()
     association.study_ids.add(accepted.study_id)
@@ -200,7 +200,7 @@ def handle_released(event: Event, sink: InstanceSink, open_associations: OpenAss
         try:
             sink.association_released(association.study_ids)
         except Exception as error:  # any database error: the quiet time settles the studies all the same
-            _log.warning("release not noted", association=association.number, error=type(error).__name__)
+            _log.warning("release not noted", association=association.number, error=class_name(error))
 
 
 def handle_aborted(event: Event, open_associations: OpenAssociations) -> None:

@@ -190,7 +190,9 @@ class Commitments:
                 problem=str(error),
             )
         else:
-            self._log.info("storage commitment requested", destination=ask.peer, objects=len(ask.references))
+            self._log.info(
+                "storage commitment requested", destination=ask.peer, references=len(ask.references)
+            )
 
     def _report(self, request: CommitmentRequest) -> None:
         station = self._stations.get(request.peer)

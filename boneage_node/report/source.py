@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
 
-import structlog
 from pydicom import Dataset
 from pydicom.charset import convert_encodings, default_encoding
 from pydicom.datadict import dictionary_VR
@@ -23,7 +22,9 @@ from pydicom.filewriter import write_data_element
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
-_log = structlog.get_logger(__name__)
+from boneage_node.logs import class_name, get_logger
+
+_log = get_logger()
 
 # Attributes of type 2 in the Patient and General Study modules: present in the report, empty if need be.
 TYPE_2 = (
@@ -193,7 +194,7 @@ def _sequence(source: Dataset, keyword: str) -> list[Dataset]:
     try:
         items = list(source[keyword].value)
     except Exception as error:  # a parser of foreign bytes may raise anything; the report matters more
-        _log.warning("sequence left out of report", attribute=keyword, error=type(error).__name__)
+        _log.warning("sequence left out of report", attribute=keyword, error=class_name(error))
         return []
     copies = []
     for item in items:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from textwrap import dedent
 
 import pytest
+from support.repository import REPOSITORY
+
+LEVELS = ("debug", "info", "warning", "error", "critical", "exception")
 
 PROGRAM = """
     import logging, sys, threading, warnings
@@ -70,3 +76,29 @@ def test_json_has_one_object_a_line_and_names_the_process() -> None:
     assert lines[0].items() >= {"event": "job done", "job": 3, "level": "info"}.items()
     failed = next(line for line in lines if line.get("job") == 4)
     assert [link.split()[0] for link in failed["traceback"]] == ["RuntimeError", "ValueError"]
+
+
+def calls_of_loggers() -> Iterator[tuple[str, ast.Call]]:
+    """Every call of a method of a logger in the package, with where it is."""
+    for file in sorted((REPOSITORY / "boneage_node").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            if node.func.attr in LEVELS and "log" in ast.unparse(node.func.value).lower():
+                yield f"{file.name}:{node.lineno}", node
+
+
+def test_events_are_short_plain_phrases() -> None:
+    events = {
+        (where, str(part.value))
+        for where, call in calls_of_loggers()
+        for part in ast.walk(call.args[0])
+        if isinstance(part, ast.Constant)
+    }
+    assert len(events) > 30
+    assert [event for event in events if not re.fullmatch(r"[A-Za-z][A-Za-z ,]{2,60}", event[1])] == []
+
+
+def test_one_room_alone_knows_the_library_of_the_logs() -> None:
+    files = [file for file in (REPOSITORY / "boneage_node").rglob("*.py") if "structlog" in file.read_text()]
+    assert [file.name for file in files] == ["logs.py"]

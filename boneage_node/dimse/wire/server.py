@@ -26,7 +26,7 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationServer, RequestHandler
 
 from boneage_node.dimse.limits import Limits
-from boneage_node.logs import get_logger
+from boneage_node.logs import class_name, get_logger
 from boneage_node.net.listening import Listening
 from boneage_node.net.tls import handshake_problem
 
@@ -229,7 +229,7 @@ class Server(AssociationServer):
         try:
             connection, address = self._listener.accept()
         except OSError as error:
-            _log.warning("accept failed", error=type(error).__name__, errno=error.errno)
+            _log.warning("accept failed", error=class_name(error), errno=error.errno)
             time.sleep(0.05)  # out of file descriptors: the connection is still there to be accepted
             return
         if len(self._waiting) >= MAX_WAITING_CONNECTIONS:
@@ -316,9 +316,7 @@ class Server(AssociationServer):
             self.reap()
             rejection = admit(self.listening, request, waiting.address[0], len(self.open_associations))
         except Exception as error:  # pynetdicom raises whatever a malformed item brings about
-            _log.warning(
-                "association request malformed", address=waiting.address[0], error=type(error).__name__
-            )
+            _log.warning("association request malformed", address=waiting.address[0], error=class_name(error))
             self._dismiss(selector, waiting, _ABORT_PDU)
             return
         if rejection is not None:
