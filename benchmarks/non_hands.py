@@ -1,4 +1,4 @@
-"""How often what is not one whole hand is refused by its pixels alone, whatever the header says.
+"""Share of images that are not one whole hand and are refused by their pixels alone.
 
 Real chest and ankle radiographs (pydicom-data), the shoulders on the chest's, drawn chests, flat and noisy
 pictures, and pieces of the held-out hands of the RSNA data at high resolution.
@@ -44,7 +44,7 @@ def real_pictures() -> Iterator[tuple[str, Grey]]:
 
 
 def pictures() -> Iterator[tuple[str, Grey]]:
-    """What never was a hand, by kind; the real ones also turned by quarters."""
+    """Images that never were a hand, by kind; the real ones also turned by quarters."""
     for kind, pixels in real_pictures():
         for turn in range(4):
             yield kind, np.ascontiguousarray(np.rot90(pixels, turn))

@@ -1,4 +1,4 @@
-"""How fast the receiver takes images in, from storescu, with fsync and a database row for each.
+"""Speed of the receiver with images from storescu, with fsync and a database row for each.
 
     python benchmarks/receive.py [--images 40] [--megabytes 10] [--associations 1 4] [--folder DIR]
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import shutil
 import subprocess
 import sys
@@ -62,6 +63,13 @@ def run_receiver(folder: Path, connection: Connection) -> None:
     receiver.shutdown()
 
 
+def dcmtk_storescu() -> str:
+    """Path of DCMTK's storescu; pynetdicom puts a program of that name beside the interpreter."""
+    beside = Path(sys.executable).parent
+    folders = [folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder) != beside]
+    return shutil.which("storescu", path=os.pathsep.join(folders)) or sys.exit("DCMTK is not installed")
+
+
 def measure(images: list[Path], associations: int, folder: Path) -> float:
     """Images per second."""
     context = multiprocessing.get_context("spawn")
@@ -72,7 +80,7 @@ def measure(images: list[Path], associations: int, folder: Path) -> float:
     started = time.monotonic()
     senders = [
         subprocess.Popen(
-            ["storescu", "-aec", "BONEAGE", "127.0.0.1", str(port), *images[first::associations]],
+            [dcmtk_storescu(), "-aec", "BONEAGE", "127.0.0.1", str(port), *images[first::associations]],
             stdout=subprocess.DEVNULL,
         )
         for first in range(associations)

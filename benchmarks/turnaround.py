@@ -1,4 +1,4 @@
-"""How long a study takes from the start of its C-STORE to the arrival of its report and picture.
+"""Time that a study takes from the start of its C-STORE to the arrival of its report and picture.
 
 A whole node and a small PACS on loopback; each study is sent alone, over an association of its own. On Linux
 also the memory of the node's largest process, which is the worker's: it alone holds the networks.

@@ -1,4 +1,4 @@
-"""How this implementation names itself to DICOM peers and in DICOM files (PS3.7 D.3.3.2, PS3.10 7.1)."""
+"""Names of this implementation to DICOM peers and in DICOM files (PS3.7 D.3.3.2, PS3.10 7.1)."""
 
 from . import __version__
 

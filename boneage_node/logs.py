@@ -28,7 +28,7 @@ _TALKATIVE = ("pynetdicom", "apscheduler", "alembic", "sqlalchemy")
 
 
 class LogSettings(BaseModel, frozen=True, extra="forbid"):
-    """How much is logged, and in what form."""
+    """Level and form of the log."""
 
     format: Literal["auto", "console", "json"] = Field(
         "auto",

@@ -1,4 +1,4 @@
-"""How often something is tried again, and after what wait."""
+"""Policy of trying again: how often, and after what wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several commands share: options, the predictor, progress, tables of readings."""
+"""Parts that several commands share: options, the predictor, progress, tables of readings."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ CALLING_AE_TITLE = "REPLAY"
 
 @dataclass(frozen=True)
 class Played:
-    """What came of a file.
+    """The outcome of a file.
 
     Attributes:
         result: Its result.

@@ -1,4 +1,4 @@
-"""Which SOP classes and transfer syntaxes the receiver accepts."""
+"""SOP classes and transfer syntaxes that the node accepts and proposes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which instance a received file holds, read from its first kilobytes."""
+"""UIDs of a received file, read from its first kilobytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .status import Status, StoreError
 
 _LAST_TAG = Tag("SeriesInstanceUID")
 MAX_HEADER_BYTES = 2**20
-"""What is read of a file at most; values that are passed over do not count. Items of eight bytes become
+"""Most bytes that are read of a file; values that are passed over do not count. Items of eight bytes become
 objects of many more, and take their time."""
 _META_LENGTH_OFFSET = 140
 """The value of File Meta Information Group Length: behind preamble, prefix and its own header."""

@@ -66,7 +66,7 @@ class Receiver:
 
     @property
     def open_association_count(self) -> int:
-        """How many associations are running."""
+        """Number of associations that are running."""
         return len(self._open_associations)
 
     def is_alive(self) -> bool:

@@ -113,7 +113,7 @@ VARIANTS = (
 )
 
 Answers = Mapping[str, list[Answer]]
-"""What the model says of each image, by ``key`` of the variant."""
+"""The model's readings of each image, by ``key`` of the variant."""
 
 
 def key(variant: Variant) -> str:

@@ -18,7 +18,7 @@ from .settings import DeliverySettings
 from .threads import NamedThreads
 
 BATCH = 50
-"""How many reports go over one connection."""
+"""Most reports over one connection."""
 
 
 class Deliveries:

@@ -154,7 +154,7 @@ def _all_done(resource: dict[str, Any]) -> bool:
 
 
 def _remark(outcome: dict[str, Any]) -> str | None:
-    """What an OperationOutcome says, of any quality; it may quote what was sent."""
+    """Text of an OperationOutcome, of any quality; it may quote what was sent."""
     issues = outcome.get("issue")
     said = []
     for issue in issues if isinstance(issues, list) else []:

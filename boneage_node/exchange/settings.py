@@ -71,7 +71,7 @@ class DeliverySettings(BaseModel, frozen=True, extra="forbid"):
 
 
 _LONGEST_WAIT = 2**5
-"""How many times `CommitmentSettings.wait_seconds` an answer is waited for at the longest."""
+"""Longest wait for a result, as a multiple of `CommitmentSettings.wait_seconds`."""
 
 
 class CommitmentSettings(BaseModel, frozen=True, extra="forbid"):
@@ -103,5 +103,5 @@ class CommitmentSettings(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def retry(self) -> RetryPolicy:
-        """How long an answer to a request is waited for, and how often the request is made."""
+        """The policy of repeating a request that gets no result."""
         return RetryPolicy(self.max_attempts, self.wait_seconds, _LONGEST_WAIT * self.wait_seconds)

@@ -1,4 +1,4 @@
-"""How the node appears to whom it calls."""
+"""The identity with which the node opens connections."""
 
 from __future__ import annotations
 

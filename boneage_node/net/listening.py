@@ -1,4 +1,4 @@
-"""How a receiver listens, and whom it lets in: a section of the settings."""
+"""Address and admission rules of a receiver: a section of the settings."""
 
 from __future__ import annotations
 

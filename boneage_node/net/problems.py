@@ -29,7 +29,7 @@ _OLD_VERSION = ("TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL")
 
 
 def tls_problem(destination: Station, files: TlsFiles, error: OSError) -> str:
-    """What a peer's TLS, or ours with it, came to grief on.
+    """Explain why TLS with a peer failed.
 
     Args:
         destination: The peer.

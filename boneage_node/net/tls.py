@@ -61,7 +61,7 @@ class TlsFiles(BaseModel, frozen=True, extra="forbid"):
 
 
 def listening_context(files: TlsFiles) -> ssl.SSLContext | None:
-    """How to take connections: callers must show a certificate where `TlsFiles.ca` is set.
+    """Make the context for listening: callers must show a certificate where `TlsFiles.ca` is set.
 
     Returns:
         None where no certificate is set, hence no TLS.
@@ -83,7 +83,7 @@ def listening_context(files: TlsFiles) -> ssl.SSLContext | None:
 
 
 def calling_context(files: TlsFiles) -> ssl.SSLContext:
-    """How to connect: certificate and host name of the peer are verified, the node's own is shown where set.
+    """Make the context for connecting: the peer's certificate and host name are verified.
 
     Raises:
         NodeError: A file is not there or will not do.
@@ -99,7 +99,7 @@ def calling_context(files: TlsFiles) -> ssl.SSLContext:
 
 
 def web_context(files: TlsFiles) -> ssl.SSLContext:
-    """How to connect by HTTPS: as `calling_context`, but authorities of the system are trusted besides `ca`.
+    """Make the context for HTTPS: as `calling_context`, but trusting the system's authorities besides `ca`.
 
     Web servers, other than DICOM stations, often have certificates of public authorities.
 
@@ -145,7 +145,7 @@ def days_left(files: TlsFiles) -> int | None:
 
 
 def handshake_problem(error: OSError) -> str:
-    """What a failed handshake failed of, in OpenSSL's words, for the log."""
+    """Name the cause of a failed handshake in OpenSSL's words, for the log."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
     reason = error.reason if isinstance(error, ssl.SSLError) else error.strerror

@@ -1,4 +1,4 @@
-"""What every process of the node does before its own work, and how it speaks with the supervisor.
+"""First steps of every process of the node before its own work, and its messages to the supervisor.
 
 A child ends cleanly on SIGTERM, ignores Ctrl-C (the supervisor passes it on), and ends at once when the
 supervisor is gone: all it does is safe to cut off, and an orphan would keep the port from the next node.
@@ -39,7 +39,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Child:
-    """What a child process is given besides the settings.
+    """Arguments of a child process besides the settings.
 
     Attributes:
         name: Name of the process in logs and in leases.

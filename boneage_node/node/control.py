@@ -18,7 +18,7 @@ from .child import Child
 from .opening import open_store
 
 TICK_SECONDS = 0.5
-"""How often studies are settled and the outbox is looked at."""
+"""Time between two rounds of settling studies and looking at the outbox."""
 SWEEP_SECONDS = 3600.0
 
 

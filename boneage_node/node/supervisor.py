@@ -24,7 +24,7 @@ from .child import Failed, Ready, child_main
 from .preparation import Role, prepared
 
 STOP_SECONDS = 25.0
-"""How long the children may take to end their work on SIGTERM; container engines give 30 s in all."""
+"""Time for the children to end their work on SIGTERM; container engines give 30 s in all."""
 RESTART_CAP_SECONDS = 30.0
 STEADY_SECONDS = 60.0
 """A child that lived so long is not in a crash loop."""

@@ -18,7 +18,7 @@ from .child import Child
 from .opening import open_store
 
 IDLE_SECONDS = 0.25
-"""How often a worker with nothing to do asks for something."""
+"""Time between two looks of an idle worker into the queue."""
 DATABASE_AWAY_SECONDS = 2.0
 NICENESS = 5
 """The receiver goes first where processors are few."""

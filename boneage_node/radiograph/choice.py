@@ -36,7 +36,7 @@ _LATERALITY_ORDER = (Laterality.LEFT, None, Laterality.RIGHT)
 
 
 _MOST_OPEN = 64
-"""How many files of a study are kept open at a time; of more, the one to be read is opened again."""
+"""Most files of a study that are kept open at a time; of more, the one to be read is opened again."""
 
 
 @dataclass(frozen=True)

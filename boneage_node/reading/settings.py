@@ -1,4 +1,4 @@
-"""How studies are read, and what is sent of a reading: two sections of the settings."""
+"""Reading of studies and content of the reports: two sections of the settings."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from boneage_node.store import NoSuchStudy, Status, Store, StudyDetail, StudySta
 
 START_SECONDS = 120.0
 STALL_SECONDS = 180.0
-"""How long nothing may happen before the node is given up."""
+"""Time without progress after which the node is given up."""
 
 _AT_REST = (StudyState.REPORTED, StudyState.REFUSED, StudyState.SET_ASIDE)
 

@@ -50,7 +50,7 @@ class SmallPacs:
 
     @property
     def destination(self) -> Station:
-        """Where to send to."""
+        """The station to send to."""
         return Station(str(self._ae.ae_title), "127.0.0.1", self._port)
 
 

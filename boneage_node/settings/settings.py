@@ -35,7 +35,7 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def caller(self) -> Caller:
-        """How the node appears when it opens a connection."""
+        """The identity with which the node opens connections."""
         return Caller(self.listening.ae_title, self.tls)
 
 

@@ -12,7 +12,7 @@ class StoredFile(Protocol):
 
     @property
     def key(self) -> str:
-        """What it is known by; no patient data."""
+        """Its name in its store; no patient data."""
 
     def open(self) -> BinaryIO:
         """Open it for reading; the caller closes it.

@@ -22,7 +22,7 @@ from .recipe import Recipe
 
 @dataclass(frozen=True)
 class AgeRecipe(Recipe):
-    """How an age network is trained; written into the manifest.
+    """Recipe for training an age network; written into the manifest.
 
     Attributes:
         sharp_share: Share of a batch drawn from high-resolution images at the start and at the end.

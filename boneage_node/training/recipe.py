@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained; written into the manifest.
+    """Recipe for training a network; written into the manifest.
 
     Attributes:
         steps: Optimiser steps in all.

@@ -36,7 +36,7 @@ _SIGMA = 1 / 26
 
 @dataclass(frozen=True)
 class RegistrationRecipe(Recipe):
-    """How the key-point network is trained.
+    """Recipe for training the key-point network.
 
     Attributes:
         manual_share: Share of a batch that a person marked; the rest is an earlier model's.

@@ -35,7 +35,7 @@ STRIKE_FILE = "strike.txt"
 
 @dataclass(frozen=True)
 class SegmentationRecipe(Recipe):
-    """How the hand mask is trained.
+    """Recipe for training the hand mask.
 
     Attributes:
         steps: Of round 0, on the outlines alone.

@@ -15,7 +15,7 @@ from boneage_node.report.source import COPIED, COPIED_SEQUENCES, PICTURED
 from .markdown import code, table
 
 _ELSEWHERE = {Tag("ConceptNameCodeSequence"), Tag("ContentTemplateSequence"), Tag("ContentSequence")}
-"""What the content of an SR document is made of; it has tables of its own."""
+"""Attributes of the content of an SR document; it has tables of its own."""
 _LONGEST_VALUE_CHARACTERS = 60
 
 _ORIGINS = {
@@ -44,7 +44,7 @@ _ORIGINS = {
 
 @dataclass
 class _Attribute:
-    """What the examples hold under one attribute.
+    """Values of one attribute in the examples.
 
     Attributes:
         values: One for each parent that has it, as text; empty where it has no value.

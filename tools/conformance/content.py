@@ -73,7 +73,7 @@ def _merged(groups: Sequence[Sequence[Dataset]]) -> _Item:
 
 
 def _key(item: Dataset) -> tuple[str, ...]:
-    """What kind of item it is: relationship, value type, concept name."""
+    """The kind of an item: relationship, value type, concept name."""
     name = item.ConceptNameCodeSequence[0]
     return str(item.get("RelationshipType", "")), str(item.ValueType), str(name.CodeMeaning), _coded(name)
 
@@ -97,7 +97,7 @@ def _range(counts: Sequence[int]) -> str:
 
 
 def _value(items: Sequence[Dataset], name: str) -> str:
-    """What such items say."""
+    """The value of such items."""
     value_type = items[0].ValueType
     if value_type == "CODE":
         return _either(_meant(item.ConceptCodeSequence[0]) for item in items)

@@ -1,4 +1,4 @@
-"""What the node speaks on the network, as tables: SOP classes, transfer syntaxes, statuses, rejections."""
+"""The network services of the node, as tables: SOP classes, transfer syntaxes, statuses, rejections."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _PURPOSES: dict[UID, str] = {
     query_scu.FIND: "`boneage-node fetch`",
     query_scu.MOVE: "`boneage-node fetch`",
 }
-"""What the node calls for, by SOP class."""
+"""Purposes of the associations that the node opens, by SOP class."""
 
 _REJECTED_WHEN = {
     Rejection.ADDRESS_NOT_ALLOWED: "the address is not among `allowed_addresses`",
@@ -75,7 +75,7 @@ class Offer:
 
 
 def as_acceptor() -> list[Offer]:
-    """What the node accepts of callers."""
+    """The presentation contexts that the node accepts."""
     return [
         Offer(
             UID(str(context.abstract_syntax)),
@@ -87,7 +87,7 @@ def as_acceptor() -> list[Offer]:
 
 
 def as_requestor(objects: Iterable[Dataset]) -> list[Offer]:
-    """What the node proposes to the stations that it calls.
+    """The presentation contexts that the node proposes.
 
     Args:
         objects: Examples of all that it sends.
@@ -143,7 +143,7 @@ def requestor_table(offers: Sequence[Offer], names: dict[tuple[UID, ...], str]) 
 
 
 def syntax_table(names: dict[tuple[UID, ...], str]) -> str:
-    """Which list has which transfer syntaxes, in the order of preference."""
+    """The transfer syntaxes of each list, in the order of preference."""
     longest = max(names, key=len)
     assert all(set(syntaxes) <= set(longest) for syntaxes in names), "one list has them all"
     rows = [
@@ -153,7 +153,7 @@ def syntax_table(names: dict[tuple[UID, ...], str]) -> str:
 
 
 def rejection_table() -> str:
-    """Why associations are rejected."""
+    """The reasons for which associations are rejected."""
     rows = []
     for rejection in Rejection:
         result, source, reason = rejection.value
@@ -163,12 +163,12 @@ def rejection_table() -> str:
 
 
 def status_table(statuses: Iterable[StatusCode]) -> str:
-    """What the node answers with."""
+    """The statuses of the node's responses."""
     return table(("status", "when"), [(code(f"0x{status:04X}"), status.when) for status in statuses])
 
 
 def peer_status_table() -> str:
-    """What becomes of an object by the status that a peer answers with; every status is in one row."""
+    """The outcome of an object by the status of the peer's response; every status is in one row."""
     found: dict[tuple[str, str], list[int]] = {}
     for status in _ALL_STATUSES:
         found.setdefault((_outcome(status), meaning(status)), []).append(status)
@@ -184,7 +184,7 @@ def peer_status_table() -> str:
 
 
 def failure_reason_table() -> str:
-    """What the node does about an object that a peer does not commit."""
+    """The next step for an object that a peer does not commit, by Failure Reason."""
     rows = []
     for reason in FailureReason:
         failure = FailedReference(ReferencedSop("", ""), reason)

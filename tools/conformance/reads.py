@@ -1,4 +1,4 @@
-"""What the node looks for in the header of an image."""
+"""Attributes that the node looks for in the header of an image."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ _SETTINGS = (
     "commitment.max_attempts",
     "commitment.known_peers",
 )
-"""What matters to the stations around the node."""
+"""Settings that matter to the stations around the node."""
 _KIB, _MIB, _GIB = 2**10, 2**20, 2**30
 
 

@@ -1,4 +1,4 @@
-"""Who may open an association: the decision, without any network."""
+"""Decision on association requests, without any network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ checks."""
 
 
 class Rejection(Enum):
-    """Why an association is rejected: (result, source, reason) as DICOM PS3.8 Table 9-21 numbers them.
+    """Rejection of an association: (result, source, reason) as DICOM PS3.8 Table 9-21 numbers them.
 
     In the order in which they are looked for.
     """

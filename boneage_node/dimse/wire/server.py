@@ -42,7 +42,7 @@ MAX_WAITING_CONNECTIONS = 256
 _PDU_HEADER_BYTES = 6
 _ASSOCIATE_RQ = 0x01
 _TLS_HANDSHAKE = 0x16
-"""What a TLS connection begins with (RFC 8446, 5.1)."""
+"""First byte of a TLS connection (RFC 8446, 5.1)."""
 _ABORT_PDU = bytes((7, 0, 0, 0, 0, 4, 0, 0, 2, 0))  # by the service provider, reason not specified
 _POLL_SECONDS = 0.1
 
@@ -70,7 +70,7 @@ class Waiting:
 
 @dataclass(eq=False)
 class OpenAssociation:
-    """What the node keeps of an association while it lasts.
+    """The node's data of an association while it lasts.
 
     Attributes:
         number: Counts associations, for the log.
