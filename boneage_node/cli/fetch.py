@@ -70,7 +70,7 @@ def fetch(
 
 
 def _query(accession: str | None, study: str | None) -> StudyQuery:
-    """What is asked for; wildcards would fetch studies that nobody meant.
+    """Make the query of the options; wildcards would fetch studies that nobody meant.
 
     Raises:
         NodeError: Neither or both are given, or it is no such number.

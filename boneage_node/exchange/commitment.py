@@ -27,7 +27,7 @@ from .settings import CommitmentSettings, DeliverySettings
 from .threads import NamedThreads
 
 ANSWER_HERE_SECONDS = 60.0
-"""How long the control process leaves an answer to the association of the request."""
+"""Time that the control process leaves a result to the association of the request."""
 _LEASE_SECONDS = 300.0
 
 

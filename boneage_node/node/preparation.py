@@ -1,4 +1,4 @@
-"""What a node needs before its processes start: safe settings, data folder, locks, database, port."""
+"""Preparation of a node before its processes start: safe settings, data folder, locks, database, port."""
 
 from __future__ import annotations
 

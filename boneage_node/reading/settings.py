@@ -74,7 +74,7 @@ class ReadingSettings(BaseModel, frozen=True, extra="forbid"):
 
 
 class ReportSettings(BaseModel, frozen=True, extra="forbid"):
-    """What is sent of a reading."""
+    """The reports of a reading that are sent, and their form."""
 
     send_refusals: bool = Field(
         True, description="Send a report also when a study was refused, with the reason."
