@@ -8,7 +8,6 @@ from .c_store import CStore
 from .destination import Destination
 from .fhir_folder import FhirFolder
 from .fhir_server import FhirServer
-from .protocols import parse_as_one_of
 from .stow_rs import StowRs
 
 PROTOCOLS: list[type[Destination]] = [CStore, StowRs, FhirServer, FhirFolder]
@@ -23,6 +22,12 @@ def parse(text: str, form: DocumentForm) -> Destination:
         form: What is sent there: the same URL may be a DICOMweb service and a FHIR server.
 
     Raises:
-        ValueError: No protocol for such documents knows the text.
+        ValueError: No protocol for such documents knows the text, or the one that does finds it wrong.
     """
-    return parse_as_one_of([protocol for protocol in PROTOCOLS if form in protocol.forms], text)
+    text = text.strip()
+    protocols = [protocol for protocol in PROTOCOLS if form in protocol.forms]
+    for protocol in protocols:
+        destination = protocol.parse(text)
+        if destination is not None:
+            return destination
+    raise ValueError(f"'{text}' is not {', nor '.join(protocol.example for protocol in protocols)}")

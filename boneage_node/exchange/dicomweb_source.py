@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
 
 from boneage_node.dicomweb.query import find_series, find_studies
 from boneage_node.dicomweb.wado import retrieve_series
@@ -17,7 +16,6 @@ from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.query import FoundSeries, FoundStudy, QueryFailed, StudyQuery
 
 from .source import Advance, Fetched, Plan, Source
-from .stow_rs import StowRs
 
 
 @dataclass(frozen=True)
@@ -29,17 +27,6 @@ class DicomwebSource(Source):
     """
 
     base_url: str
-    example: ClassVar[str] = StowRs.example
-
-    @classmethod
-    def parse(cls, text: str) -> Self | None:
-        """Read the base URL of a DICOMweb service, as for `StowRs`.
-
-        Raises:
-            ValueError: It is a URL, and no such base URL.
-        """
-        service = StowRs.parse(text)
-        return None if service is None else cls(service.base_url)
 
     def studies(self, query: StudyQuery, caller: Caller) -> list[FoundStudy]:
         """Find studies by QIDO-RS."""

@@ -13,24 +13,30 @@ from boneage_node.net.calling import Caller
 from boneage_node.net.listening import Listening
 from boneage_node.net.tls import TlsFiles
 from boneage_node.radiograph.eligibility import MODALITIES
+from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.query import FoundStudy, QueryFailed, StudyQuery
 
+from .destinations import parse
 from .dicomweb_source import DicomwebSource
-from .protocols import parse_as_one_of
 from .query_retrieve import QueryRetrieve
 from .source import Plan, Source
+from .stow_rs import StowRs
 
 CONNECT_SECONDS = 5.0
-PROTOCOLS: list[type[Source]] = [QueryRetrieve, DicomwebSource]
 
 
 def parse_source(text: str) -> Source:
-    """Read a source as a command line names it.
+    """Read a source as a command line names it: in the same words as a destination of reports.
 
     Raises:
-        ValueError: No protocol knows the text.
+        ValueError: It is no PACS that can be asked.
     """
-    return parse_as_one_of(PROTOCOLS, text)
+    destination = parse(text, DocumentForm.SR)
+    if isinstance(destination, StowRs):
+        return DicomwebSource(destination.base_url)
+    if destination.station is not None:
+        return QueryRetrieve(destination.station)
+    raise ValueError(f"'{destination}' cannot be asked for studies")
 
 
 def plan_studies(source: Source, query: StudyQuery, caller: Caller) -> list[Plan]:

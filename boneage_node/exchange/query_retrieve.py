@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
 
 from boneage_node.dimse.query_scu import Pacs
 from boneage_node.net.addresses import Station
 from boneage_node.net.calling import Caller
 from boneage_node.traffic.query import FoundSeries, FoundStudy, QueryFailed, StudyQuery
 
-from .c_store import CStore
 from .source import Advance, Fetched, Plan, Source
 
 
@@ -23,13 +21,6 @@ class QueryRetrieve(Source):
     """
 
     address: Station
-    example: ClassVar[str] = CStore.example
-
-    @classmethod
-    def parse(cls, text: str) -> Self | None:
-        """Read ``AE@host:port`` or ``AE@host:port/tls``, as for `CStore`."""
-        station = CStore.parse(text)
-        return None if station is None else cls(station.address)
 
     def studies(self, query: StudyQuery, caller: Caller) -> list[FoundStudy]:
         """Find studies by C-FIND."""

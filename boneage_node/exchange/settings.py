@@ -64,6 +64,17 @@ class DeliverySettings(BaseModel, frozen=True, extra="forbid"):
     )
     cap_seconds: float = Field(3600.0, gt=0, description="The wait after a failure is never longer.")
 
+    def by_form(self) -> dict[DocumentForm, tuple[str, ...]]:
+        """The destinations of each form of document, as the database has them; each takes what it can."""
+        return {
+            form: tuple(str(one) for one in destinations if form in one.forms)
+            for form, destinations in (
+                (DocumentForm.SR, self.send_to),
+                (DocumentForm.PICTURE, self.send_to),
+                (DocumentForm.FHIR, self.fhir_to),
+            )
+        }
+
     @property
     def retry(self) -> RetryPolicy:
         """When a delivery that failed is tried again."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar, Self
 
 from boneage_node.net.addresses import Station
 from boneage_node.net.calling import Caller
@@ -44,25 +43,7 @@ class Fetched:
 
 
 class Source(ABC):
-    """A PACS that studies are fetched from; a frozen dataclass for each protocol, in a file of its own.
-
-    Attributes:
-        example: What a command line calls such a source, to be read after "is not".
-    """
-
-    example: ClassVar[str]
-
-    @classmethod
-    @abstractmethod
-    def parse(cls, text: str) -> Self | None:
-        """Read a source as a command line names it.
-
-        Returns:
-            None where the text is of another protocol.
-
-        Raises:
-            ValueError: It is of this protocol, and wrong; the sentence says why.
-        """
+    """A PACS that studies are fetched from; a frozen dataclass for each protocol, in a file of its own."""
 
     @abstractmethod
     def studies(self, query: StudyQuery, caller: Caller) -> list[FoundStudy]:

@@ -42,13 +42,8 @@ def run(settings: Settings, child: Child, *, device: str) -> None:
     device, more_devices = _resolve(device)
     predictor = load_predictor(settings.reading.model, device)
     with open_store(settings.storage) as store:
-        reporter = Reporter(
-            settings.report,
-            store,
-            settings.listening.ae_title,
-            send_to=[str(destination) for destination in settings.delivery.send_to],
-            fhir_to=[str(destination) for destination in settings.delivery.fhir_to],
-        )
+        destinations = settings.delivery.by_form()
+        reporter = Reporter(settings.report, store, settings.listening.ae_title, destinations)
         name = f"{socket.gethostname()}-{child.name}-{os.getpid()}"
         worker = Worker(settings.reading, store, predictor, reporter, name)
         child.ready(device=device, more_devices=more_devices, model=str(predictor.identity))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime
 
 from pydicom import Dataset
@@ -31,8 +31,7 @@ class Reporter:
         settings: What is sent of a reading.
         store: The store.
         ae_title: The node's AE title, by which reports name it.
-        send_to: Destinations of reports and pictures.
-        fhir_to: Destinations of results as FHIR.
+        destinations: Where documents of each form are sent; nowhere where a form is not among them.
     """
 
     def __init__(
@@ -40,21 +39,20 @@ class Reporter:
         settings: ReportSettings,
         store: Store,
         ae_title: str,
-        *,
-        send_to: Sequence[str] = (),
-        fhir_to: Sequence[str] = (),
+        destinations: Mapping[DocumentForm, tuple[str, ...]],
     ) -> None:
         self._settings = settings
         self._store = store
-        self._send_to = tuple(send_to)
-        self._fhir_to = tuple(fhir_to)
+        self._destinations = dict(destinations)
+        if not settings.send_pictures:
+            self._destinations.pop(DocumentForm.PICTURE, None)
         self._device = DeviceIdentity(name=ae_title)
         self._sr_class = SR_CLASSES[settings.sr_class]
 
     @property
     def shows_attention(self) -> bool:
         """Whether a map of where the networks looked is asked for, and is sent anywhere."""
-        return self._settings.attention_map and self._settings.send_pictures and bool(self._send_to)
+        return self._settings.attention_map and bool(self._destinations.get(DocumentForm.PICTURE))
 
     def report(
         self,
@@ -113,22 +111,24 @@ class Reporter:
 
     def _documents(self, content: ReportContent) -> list[NewDocument]:
         documents = []
-        if self._send_to:
-            documents.append(self._spooled(DocumentForm.SR, structured_report(content)))
-            if self._settings.send_pictures:
-                documents.append(self._spooled(DocumentForm.PICTURE, picture(content)))
-        if self._fhir_to:
-            file_name = self._store.spool.write(bundle(content), ".json")
-            documents.append(NewDocument(DocumentForm.FHIR, file_name, self._fhir_to))
+        for form, destinations in self._destinations.items():
+            if not destinations:
+                continue
+            if form is DocumentForm.FHIR:
+                file_name = self._store.spool.write(bundle(content), ".json")
+                documents.append(NewDocument(form, file_name, destinations))
+            else:
+                dataset = structured_report(content) if form is DocumentForm.SR else picture(content)
+                documents.append(self._spooled(form, dataset, destinations))
         return documents
 
-    def _spooled(self, form: DocumentForm, document: Dataset) -> NewDocument:
+    def _spooled(self, form: DocumentForm, dataset: Dataset, destinations: tuple[str, ...]) -> NewDocument:
         return NewDocument(
             form=form,
-            file_name=self._store.spool.write(to_bytes(document)),
-            destinations=self._send_to,
-            sop_class_uid=document.SOPClassUID,
-            sop_instance_uid=document.SOPInstanceUID,
+            file_name=self._store.spool.write(to_bytes(dataset)),
+            destinations=destinations,
+            sop_class_uid=dataset.SOPClassUID,
+            sop_instance_uid=dataset.SOPInstanceUID,
         )
 
     def _predecessor(self, study_id: int) -> Predecessor | None:

@@ -160,6 +160,18 @@ def test_settings_take_a_further_protocol_and_check_it() -> None:
 
 
 @pytest.mark.usefixtures("pigeons")
+def test_a_destination_is_sent_the_forms_that_it_takes_alone() -> None:
+    by_form = DeliverySettings(
+        send_to=["PACS@10.0.0.5:104", "pigeon:roof"], fhir_to=["https://fhir.example/r4", "pigeon:roof"]
+    ).by_form()
+    assert by_form == {
+        SR: ("PACS@10.0.0.5:104", "pigeon:roof"),
+        DocumentForm.PICTURE: ("PACS@10.0.0.5:104",),
+        FHIR: ("https://fhir.example/r4", "pigeon:roof"),
+    }
+
+
+@pytest.mark.usefixtures("pigeons")
 def test_echo_probes_a_further_protocol(capsys: pytest.CaptureFixture[str]) -> None:
     echo("pigeon:loft")
     assert capsys.readouterr().out == "pigeon:loft coos.\n"

@@ -10,6 +10,7 @@ import pytest
 from support.store import claim_one, queue_study
 
 from boneage_node.bone_age import ReasonCode, Refusal
+from boneage_node.exchange.settings import DeliverySettings
 from boneage_node.radiograph import choose_hand_image
 from boneage_node.reading.reporter import Reporter
 from boneage_node.reading.settings import ReportSettings
@@ -28,14 +29,15 @@ def database_url(tmp_path: Path) -> str:
 
 
 def refused(
-    store: Store, content: bytes, settings: ReportSettings = SEND_ALL, **destinations: Sequence[str]
+    store: Store, content: bytes, settings: ReportSettings = SEND_ALL, **delivery: Sequence[str]
 ) -> NewReport:
     """The report of a study that was refused."""
     queue_study(store, data=content)
     job = claim_one(store)
     refusal = Refusal(ReasonCode.UNREADABLE_FILE)
     choice = choose_hand_image([job.instances[0].file])
-    return Reporter(settings, store, "BONEAGE", **destinations).report(job, choice, refusal)
+    destinations = DeliverySettings(**delivery).by_form()
+    return Reporter(settings, store, "BONEAGE", destinations).report(job, choice, refusal)
 
 
 def test_without_fhir_destinations_there_is_no_bundle(store: Store) -> None:

@@ -19,6 +19,7 @@ from support.report import ASSESSMENT, REFUSAL
 from support.store import Clock, claim_one, queue_study
 
 from boneage_node.bone_age import Assessment, Refusal, Sex
+from boneage_node.exchange.settings import DeliverySettings
 from boneage_node.radiograph import choose_hand_image
 from boneage_node.reading.reporter import Reporter
 from boneage_node.reading.settings import ReportSettings
@@ -50,7 +51,9 @@ def read(
         queue_study(store, uid, (tmp_path / "image.dcm").read_bytes())
     job = claim_one(store)
     choice = choose_hand_image([instance.file for instance in job.instances])
-    reporter = Reporter(ReportSettings(**settings), store, "BONEAGE", send_to=send_to)
+    reporter = Reporter(
+        ReportSettings(**settings), store, "BONEAGE", DeliverySettings(send_to=send_to).by_form()
+    )
     store.queue.complete(job, "worker-1", [reporter.report(job, choice, answer)])
     return store.studies.show(uid).reports[-1]
 
@@ -102,7 +105,9 @@ def test_a_report_opens_no_file_again(store: Store, tmp_path: Path, image: Datas
     choice = choose_hand_image([instance.file for instance in job.instances])
     for instance in job.instances:
         store.spool.discard(instance.file.key)
-    reporter = Reporter(ReportSettings(), store, "BONEAGE", send_to=["PACS@pacs:104"])
+    reporter = Reporter(
+        ReportSettings(), store, "BONEAGE", DeliverySettings(send_to=["PACS@pacs:104"]).by_form()
+    )
     assert len(reporter.report(job, choice, BOY).documents) == 2
 
 

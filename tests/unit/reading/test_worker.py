@@ -13,6 +13,7 @@ from boneage_node.bone_age import Answer, Hand, Refusal
 from boneage_node.bone_age.cropping import FoundHand
 from boneage_node.bone_age.framing import Grey
 from boneage_node.bone_age.predictor import Predictor
+from boneage_node.exchange.settings import DeliverySettings
 from boneage_node.reading.reporter import Reporter
 from boneage_node.reading.settings import ReadingSettings, ReportSettings
 from boneage_node.reading.worker import Worker
@@ -66,7 +67,7 @@ def make_worker(
 
 
 def worker_of(store: Store, predictor: OnGpu, report: ReportSettings) -> Worker:
-    reporter = Reporter(report, store, "BONEAGE", send_to=["PACS@pacs:104"])
+    reporter = Reporter(report, store, "BONEAGE", DeliverySettings(send_to=["PACS@pacs:104"]).by_form())
     return Worker(ReadingSettings(), store, predictor, reporter, "worker-1")  # type: ignore[arg-type]
 
 
