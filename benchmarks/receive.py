@@ -22,8 +22,8 @@ from pathlib import Path
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from boneage_node.dimse.limits import Limits
 from boneage_node.dimse.store_scp import serve
+from boneage_node.dimse.wire.bounds import Limits
 from boneage_node.net.listening import Listening
 from boneage_node.node.receiver import Instances
 from boneage_node.store import Store

@@ -11,7 +11,7 @@ from pydicom.tag import BaseTag, Tag
 
 from boneage_node.traffic.uid import is_uid
 
-from .status import Status, StoreError
+from .status import RequestError, Status
 
 _LAST_TAG = Tag("SeriesInstanceUID")
 MAX_HEADER_BYTES = 2**20
@@ -31,10 +31,10 @@ class _HeaderReader(io.BufferedReader):
         """Read so many bytes.
 
         Raises:
-            StoreError: They are more than a header has.
+            RequestError: They are more than a header has.
         """
         if size is None or not 0 <= size <= self._left_bytes:
-            raise StoreError(Status.CANNOT_UNDERSTAND, "The header is too long")
+            raise RequestError(Status.CANNOT_UNDERSTAND, "The header is too long")
         self._left_bytes -= size
         return super().read(size)
 
@@ -50,7 +50,7 @@ def read_uids(path: Path, keywords: tuple[str, ...]) -> dict[str, str]:
         The value for each keyword.
 
     Raises:
-        StoreError: The data set cannot be parsed, or a value is missing or not a UID.
+        RequestError: The data set cannot be parsed, or a value is missing or not a UID.
     """
     tags = {keyword: Tag(keyword) for keyword in keywords}
     try:
@@ -59,14 +59,14 @@ def read_uids(path: Path, keywords: tuple[str, ...]) -> dict[str, str]:
             data_set = read_partial(file, stop_when=_is_behind, specific_tags=list(tags.values()))
             # Raw values: pydicom's conversion would warn about bad ones, and quote them.
             raw = {keyword: data_set.get_item(tag) for keyword, tag in tags.items()}
-    except StoreError:
+    except RequestError:
         raise
     except Exception as error:  # pydicom raises whatever the bytes bring about
-        raise StoreError(Status.CANNOT_UNDERSTAND, "The data set cannot be parsed") from error
+        raise RequestError(Status.CANNOT_UNDERSTAND, "The data set cannot be parsed") from error
     values = {keyword: text(getattr(element, "value", None)) for keyword, element in raw.items()}
     for keyword, value in values.items():
         if not is_uid(value):
-            raise StoreError(Status.CANNOT_UNDERSTAND, f"{keyword} is missing or not a UID")
+            raise RequestError(Status.CANNOT_UNDERSTAND, f"{keyword} is missing or not a UID")
     return values
 
 
@@ -77,14 +77,14 @@ def _check_first_group(file: io.BufferedReader) -> None:
     was never accepted, deflated above all.
 
     Raises:
-        StoreError: It begins with a group that no data set has (DICOM PS3.5 section 7.1).
+        RequestError: It begins with a group that no data set has (DICOM PS3.5 section 7.1).
     """
     file.seek(_META_LENGTH_OFFSET)
     file.seek(struct.unpack("<L", file.read(4))[0], io.SEEK_CUR)
     group = file.read(2)
     # In either byte order: file meta information is little endian in front of big endian data sets, too.
     if min(int.from_bytes(group, "little"), int.from_bytes(group, "big")) < _FIRST_GROUP:
-        raise StoreError(Status.CANNOT_UNDERSTAND, "The data set begins with another kind of group")
+        raise RequestError(Status.CANNOT_UNDERSTAND, "The data set begins with another kind of group")
     file.seek(0)
 
 

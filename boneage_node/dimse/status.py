@@ -1,40 +1,21 @@
-"""The statuses that the receiver answers with.
+"""The statuses of the node's responses, and failures that become one.
 
 Source: DICOM PS3.7 Annex C, PS3.4 Table B.2-1.
 """
 
 from __future__ import annotations
 
-from enum import IntEnum
-from typing import Generic, Self, TypeVar
-
 from pydicom.dataset import Dataset
 
 from boneage_node.errors import BoneAgeError
+from boneage_node.traffic.store_status import StatusCode
 
 MAX_COMMENT_CHARACTERS = 64
 """ErrorComment is of value representation LO."""
 
 
-class StatusCode(IntEnum):
-    """A status that the node answers with.
-
-    Attributes:
-        when: In what case, in words.
-    """
-
-    when: str
-
-    def __new__(cls, code: int, when: str) -> Self:
-        """A member: an integer that knows its meaning."""
-        status = int.__new__(cls, code)
-        status._value_ = code
-        status.when = when
-        return status
-
-
 class Status(StatusCode):
-    """Status with which the receiver answers a C-STORE request."""
+    """Status of a response to a C-STORE request."""
 
     SUCCESS = 0x0000, "stored: the bytes are on disk, and the database knows them"
     SOP_CLASS_NOT_SUPPORTED = 0x0122, "the request names another SOP class than its presentation context"
@@ -46,29 +27,22 @@ class Status(StatusCode):
     CANNOT_UNDERSTAND = 0xC000, "the data set cannot be read, or lacks a valid UID that it must have"
 
 
-Code = TypeVar("Code", bound=StatusCode)
-
-
-class RequestError(BoneAgeError, Generic[Code]):
-    """A request that is answered with a failure.
+class RequestError(BoneAgeError):
+    """A request that gets a failure for its response.
 
     Args:
-        status: The status to answer with.
+        status: The status of the response.
         comment: ErrorComment, at most 64 characters; never patient data, which the peer may log.
     """
 
-    def __init__(self, status: Code, comment: str) -> None:
+    def __init__(self, status: StatusCode, comment: str) -> None:
         self.status = status
         self.comment = comment[:MAX_COMMENT_CHARACTERS]
         super().__init__(status, comment)
 
     def to_dataset(self) -> Dataset:
         """The status as pynetdicom takes it from a handler."""
-        answer = Dataset()
-        answer.Status = int(self.status)
-        answer.ErrorComment = self.comment
-        return answer
-
-
-class StoreError(RequestError[Status]):
-    """A C-STORE request that is answered with a failure."""
+        response = Dataset()
+        response.Status = int(self.status)
+        response.ErrorComment = self.comment
+        return response

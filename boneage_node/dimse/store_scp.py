@@ -1,4 +1,4 @@
-"""The receiver: C-ECHO and C-STORE SCP, and storage commitment by the handlers of :mod:`.commitment_scp`.
+"""The receiver: C-ECHO and C-STORE SCP, and storage commitment by the handlers of :mod:`.commitment`.
 
 Success is answered only after the sink has the instance on disk and in the database. The bytes are kept as
 they came; only the preamble in front of them, in which a file can pretend to be an executable, is the node's
@@ -14,10 +14,11 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from ssl import SSLContext
-from typing import Protocol
+from typing import Protocol, cast
 
 from pydicom.uid import UID
 from pynetdicom import AE, evt
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 
 from boneage_node.about import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -25,14 +26,11 @@ from boneage_node.logs import class_name, get_logger
 from boneage_node.net.listening import Listening
 from boneage_node.traffic.received import Accepted, NotAcceptable, Received
 
-from .commitment import commitment_context
-from .commitment_scp import CommitmentHandler, handle_action, handle_report
+from .commitment import CommitmentHandler, commitment_context, handle_action, handle_report
 from .contexts import accepted_contexts
 from .identifiers import read_uids
-from .limits import Limits
-from .status import Status, StoreError
-from .wire.bounds import MAX_PDU_BYTES
-from .wire.requests import StoreRequest
+from .status import RequestError, Status
+from .wire.bounds import MAX_PDU_BYTES, IncomingFile, Limits
 from .wire.server import OpenAssociations, Server
 from .wire.toolkit import configure_pynetdicom, receiving_process
 
@@ -77,12 +75,12 @@ class Receiver:
         """Stop listening, let running associations end for a short while, then abort what is left."""
         self._server.shutdown()
         deadline = time.monotonic() + grace_seconds
-        while len(self._open_associations) and time.monotonic() < deadline:
+        while self._open_associations and time.monotonic() < deadline:
             self._server.reap()
             time.sleep(0.02)
-        for association in self._open_associations:
+        for association in list(self._open_associations):
             association.abort()
-        for association in self._open_associations:
+        for association in list(self._open_associations):
             association.join(timeout=1.0)
         self._server.reap()
         self._process.close()
@@ -104,17 +102,13 @@ def serve(
     :mod:`.toolkit`), so give it a process of its own.
 
     Args:
-        listening: How the node is called, and whom to let in.
+        listening: The node's AE title, and the rules of admission.
         listener: The socket to listen on, bound already; the receiver closes it.
-        sink: Where instances go.
+        sink: Receiver of instances.
         incoming_dir: Folder for files on their way in, on the sink's file system.
-        commitment: Where requests for storage commitment and results of the node's own go; without it, none
-            are taken.
-        limits: The bounds of what is taken in.
-        tls: Speak TLS, and nothing else, in this manner; None for no TLS.
-
-    Returns:
-        The running receiver.
+        commitment: Receiver of requests and results of storage commitment; without it, none are taken.
+        limits: The bounds of the receiver.
+        tls: Context of TLS, which then alone is spoken; None for no TLS.
     """
     configure_pynetdicom()
     ae = AE(ae_title=listening.ae_title)
@@ -126,7 +120,7 @@ def serve(
     ae.dimse_timeout = listening.idle_seconds
     # The server counts associations, and before any thread is spent on them.
     ae.maximum_associations = 2**16
-    open_associations = OpenAssociations()
+    open_associations: OpenAssociations = {}
     contexts = accepted_contexts()
     handlers: list[evt.EventHandlerType] = [
         (evt.EVT_ACCEPTED, handle_accepted, [open_associations]),
@@ -153,7 +147,7 @@ def serve(
 
 
 def handle_accepted(event: Event, open_associations: OpenAssociations) -> None:
-    """Log who has come."""
+    """Log the peer of a new association."""
     _log.info(
         "association accepted",
         association=open_associations[event.assoc].number,
@@ -163,16 +157,11 @@ def handle_accepted(event: Event, open_associations: OpenAssociations) -> None:
 
 
 def handle_store(event: Event, sink: InstanceSink, open_associations: OpenAssociations) -> Status | object:
-    """Answer a C-STORE request.
-
-    Returns:
-        Status.SUCCESS when the sink has the instance for good, else a data set with the failure and a
-        comment.
-    """
+    """Respond to a C-STORE request: with success once the sink has the instance for good."""
     association = open_associations[event.assoc]
     try:
         accepted = _store(event, sink)
-    except StoreError as refusal:
+    except RequestError as refusal:
         _log.warning(
             "instance refused",
             association=association.number,
@@ -204,20 +193,20 @@ def handle_released(event: Event, sink: InstanceSink, open_associations: OpenAss
 
 
 def handle_aborted(event: Event, open_associations: OpenAssociations) -> None:
-    """Log it. More may come on another association, so the quiet time settles the studies."""
+    """Log an abort. More may come on another association, so the quiet time settles the studies."""
     _log.warning("association aborted", association=open_associations[event.assoc].number)
 
 
 def _store(event: Event, sink: InstanceSink) -> Accepted:
-    request = StoreRequest.of(event)
-    if request.sop_class_uid != event.context.abstract_syntax:
-        raise StoreError(Status.SOP_CLASS_NOT_SUPPORTED, "Another SOP class than the presentation context's")
-    path = request.file.finish()
+    request = cast(C_STORE, event.request)
+    if request.AffectedSOPClassUID != event.context.abstract_syntax:
+        raise RequestError(Status.SOP_CLASS_NOT_SUPPORTED, "The SOP class is not that of the context")
+    path = IncomingFile.of(request).finish()
     uids = read_uids(path, ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"))
-    if uids["SOPClassUID"] != request.sop_class_uid:
-        raise StoreError(Status.DATA_SET_DOES_NOT_MATCH, "SOPClassUID differs from that of the request")
-    if uids["SOPInstanceUID"] != request.sop_instance_uid:
-        raise StoreError(Status.CANNOT_UNDERSTAND, "SOPInstanceUID differs from that of the request")
+    if uids["SOPClassUID"] != request.AffectedSOPClassUID:
+        raise RequestError(Status.DATA_SET_DOES_NOT_MATCH, "SOPClassUID differs from that of the request")
+    if uids["SOPInstanceUID"] != request.AffectedSOPInstanceUID:
+        raise RequestError(Status.CANNOT_UNDERSTAND, "SOPInstanceUID differs from that of the request")
     received = Received(
         sop_class_uid=uids["SOPClassUID"],
         sop_instance_uid=uids["SOPInstanceUID"],
@@ -229,6 +218,6 @@ def _store(event: Event, sink: InstanceSink) -> Accepted:
     try:
         return sink.accept(path, received)
     except NotAcceptable as error:
-        raise StoreError(Status.CANNOT_UNDERSTAND, "The instance cannot be filed") from error
+        raise RequestError(Status.CANNOT_UNDERSTAND, "The instance cannot be filed") from error
     except Exception as error:  # disk or database, whichever: the sender keeps the image and tries again
-        raise StoreError(Status.OUT_OF_RESOURCES, "The node cannot store at the moment") from error
+        raise RequestError(Status.OUT_OF_RESOURCES, "The node cannot store at the moment") from error

@@ -21,7 +21,7 @@ from boneage_node.traffic.store_status import is_delivered, is_permanent, senten
 from .contexts import UNCOMPRESSED, VERIFICATION, proposed_syntaxes
 from .status import Status
 from .wire.association import DEFAULT_TIMEOUT_SECONDS, open_association
-from .wire.c_store import read_file_meta, send_as_stored
+from .wire.requestor import read_file_meta, send_as_stored
 
 MAX_CONTEXTS = 128
 

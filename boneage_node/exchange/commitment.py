@@ -6,7 +6,7 @@ from functools import partial
 
 from pydicom.uid import generate_uid
 
-from boneage_node.dimse.commitment_scu import (
+from boneage_node.dimse.commitment import (
     LINGER_SECONDS,
     REQUEST_BATCH,
     NotSupported,

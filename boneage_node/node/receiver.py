@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from boneage_node.dimse.limits import Limits
 from boneage_node.dimse.store_scp import serve
+from boneage_node.dimse.wire.bounds import Limits
 from boneage_node.exchange.commitment import CommitmentReceiver
 from boneage_node.logs import get_logger
 from boneage_node.net.tls import RENEW_DAYS, days_left, listening_context

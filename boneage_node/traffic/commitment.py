@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from boneage_node.errors import BoneAgeError
+
+from .store_status import StatusCode
 
 MAX_OPEN_REQUESTS = 500
 """Requests of peers that may wait for their result to be sent; each is up to a few hundred kilobytes."""
@@ -45,21 +46,8 @@ class CommitmentRequest:
     study_ids: tuple[int, ...] = ()
 
 
-class FailureReason(IntEnum):
-    """Failure Reason (0008,1197) of an object that is not committed, PS3.3 C.14.1.1.
-
-    Attributes:
-        words: The reason, as said of the peer.
-    """
-
-    words: str
-
-    def __new__(cls, code: int, words: str) -> Self:
-        """A member: an integer with its meaning."""
-        reason = int.__new__(cls, code)
-        reason._value_ = code
-        reason.words = words
-        return reason
+class FailureReason(StatusCode):
+    """Failure Reason (0008,1197) of an object that is not committed, PS3.3 C.14.1.1; said of the peer."""
 
     PROCESSING_FAILURE = 0x0110, "it failed while processing the request"
     NO_SUCH_OBJECT_INSTANCE = 0x0112, "it has no such object"

@@ -1,11 +1,31 @@
-"""Statuses that a destination answers C-STORE or STOW-RS with, and their meaning.
+"""Statuses of responses, and the meaning of those to C-STORE and STOW-RS.
 
 Source: PS3.7 Annex C, PS3.4 Table B.2-1.
 """
 
 from __future__ import annotations
 
+from enum import IntEnum
+from typing import Self
+
 SUCCESS = 0x0000
+
+
+class StatusCode(IntEnum):
+    """A code of DICOM with its meaning.
+
+    Attributes:
+        words: The meaning.
+    """
+
+    words: str
+
+    def __new__(cls, code: int, words: str) -> Self:
+        """A member: an integer that knows its meaning."""
+        status = int.__new__(cls, code)
+        status._value_ = code
+        status.words = words
+        return status
 
 
 def is_delivered(status: int) -> bool:

@@ -16,6 +16,7 @@ from pydicom.filereader import read_dataset
 from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import AE, build_role, evt
 from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import N_ACTION
 from sqlalchemy.exc import OperationalError
 from support.commitment import PUSH_MODEL, WELL_KNOWN, SmallNode, action_information, small_node
 from support.dimse import (
@@ -36,10 +37,9 @@ from support.dimse import (
 from support.store import DX, STUDY, receive
 from support.waiting import eventually
 
-from boneage_node.dimse import commitment_scp
+from boneage_node.dimse import commitment
 from boneage_node.dimse.commitment import MAX_REFERENCES
 from boneage_node.dimse.wire.bounds import BoundedBytes
-from boneage_node.dimse.wire.requests import NormalizedRequest
 from boneage_node.exchange.commitment import ANSWER_HERE_SECONDS
 
 INSTANCE = f"{STUDY}.1.1"
@@ -327,14 +327,14 @@ def test_a_request_that_is_too_long_is_swallowed_not_kept(
     node: SmallNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept_bytes: list[int] = []
-    read_request = commitment_scp.read_request
+    read_request = commitment.read_request
 
-    def watched(request: NormalizedRequest, *arguments: Any) -> Any:
-        assert request.data is not None
-        kept_bytes.append(len(request.data.getvalue()))
+    def watched(request: N_ACTION, *arguments: Any) -> Any:
+        assert request.ActionInformation is not None
+        kept_bytes.append(len(request.ActionInformation.getvalue()))
         return read_request(request, *arguments)
 
-    monkeypatch.setattr(commitment_scp, "read_request", watched)
+    monkeypatch.setattr(commitment, "read_request", watched)
     with RawPeer(node.receiver.port) as peer:
         peer.associate(CONTEXTS)
         send(peer, action(), GOOD + bytes(8 * BoundedBytes.MAX_BYTES))

@@ -17,7 +17,7 @@ from pynetdicom.pdu_primitives import AsynchronousOperationsWindowNegotiation, U
 from support.commitment import small_node
 from support.repository import REPOSITORY
 
-from boneage_node.dimse.commitment_scu import send_request
+from boneage_node.dimse.commitment import send_request
 from boneage_node.dimse.query_scu import Pacs
 from boneage_node.dimse.store_scu import echo, send
 from boneage_node.net.addresses import Station

@@ -52,10 +52,9 @@ from support.dimse import (
 from support.ports import listens
 from support.waiting import PATIENCE_SECONDS, eventually
 
-from boneage_node.dimse.limits import Limits
 from boneage_node.dimse.store_scp import Receiver
 from boneage_node.dimse.wire import server
-from boneage_node.dimse.wire.bounds import MAX_PDU_BYTES
+from boneage_node.dimse.wire.bounds import MAX_PDU_BYTES, Limits
 from boneage_node.traffic.received import NotAcceptable
 
 UNCOMPRESSED = [ImplicitVRLittleEndian]
@@ -145,7 +144,7 @@ def test_no_bad_uid_of_a_request_comes_near_a_path(node: tuple[Receiver, Watched
             {},
             {"sop_class_uid": "1.2.840.10008.5.1.4.1.1.2"},
             0x0122,
-            "Another SOP class than the presentation context's",
+            "The SOP class is not that of the context",
         ),
     ],
 )

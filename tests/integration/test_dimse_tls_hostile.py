@@ -42,10 +42,9 @@ from support.ports import listens
 from support.tls import Authority, Signed
 from support.waiting import PATIENCE_SECONDS, eventually
 
-from boneage_node.dimse.limits import Limits
 from boneage_node.dimse.store_scp import Receiver
 from boneage_node.dimse.wire import server
-from boneage_node.dimse.wire.bounds import MAX_PDU_BYTES
+from boneage_node.dimse.wire.bounds import MAX_PDU_BYTES, Limits
 from boneage_node.net.tls import calling_context, listening_context
 
 

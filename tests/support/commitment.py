@@ -11,8 +11,8 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from boneage_node.dimse.limits import Limits
 from boneage_node.dimse.store_scp import Receiver, serve
+from boneage_node.dimse.wire.bounds import Limits
 from boneage_node.exchange.commitment import CommitmentReceiver, Commitments
 from boneage_node.exchange.deliveries import Deliveries
 from boneage_node.exchange.threads import NamedThreads

@@ -26,8 +26,8 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from boneage_node.dimse.limits import Limits
 from boneage_node.dimse.store_scp import Receiver, serve
+from boneage_node.dimse.wire.bounds import Limits
 from boneage_node.net.listening import Listening
 from boneage_node.spool import FolderSpool
 from boneage_node.store import Store

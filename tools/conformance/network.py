@@ -18,12 +18,11 @@ from boneage_node.dimse.contexts import (
     accepted_contexts,
     proposed_syntaxes,
 )
-from boneage_node.dimse.status import StatusCode
 from boneage_node.dimse.wire.admission import ECHO_RESERVE, Rejection
 from boneage_node.net.http import Answer
 from boneage_node.report import SR_CLASSES
 from boneage_node.traffic.commitment import FailedReference, FailureReason, ReferencedSop
-from boneage_node.traffic.store_status import is_delivered, is_permanent, meaning
+from boneage_node.traffic.store_status import StatusCode, is_delivered, is_permanent, meaning
 
 from .markdown import code, table
 
@@ -164,7 +163,7 @@ def rejection_table() -> str:
 
 def status_table(statuses: Iterable[StatusCode]) -> str:
     """The statuses of the node's responses."""
-    return table(("status", "when"), [(code(f"0x{status:04X}"), status.when) for status in statuses])
+    return table(("status", "when"), [(code(f"0x{status:04X}"), status.words) for status in statuses])
 
 
 def peer_status_table() -> str:

@@ -14,13 +14,12 @@ from boneage_node import __version__
 from boneage_node.about import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from boneage_node.dicomweb import query as web_query
 from boneage_node.dicomweb import wado
-from boneage_node.dimse import commitment_scu, query_scu
-from boneage_node.dimse.commitment import CommitmentStatus
+from boneage_node.dimse import commitment, query_scu
 from boneage_node.dimse.contexts import TRANSFER_SYNTAXES, UNCOMPRESSED
-from boneage_node.dimse.limits import Limits
 from boneage_node.dimse.status import Status
 from boneage_node.dimse.wire import association, bounds, messages
 from boneage_node.dimse.wire.admission import ECHO_RESERVE
+from boneage_node.dimse.wire.bounds import Limits
 from boneage_node.net.http import MAX_ANSWER_BYTES
 from boneage_node.net.tls import CIPHERS_OF_TLS_1_2
 from boneage_node.settings.settings import FIELDS
@@ -98,8 +97,8 @@ def _limits() -> dict[str, str]:
         "timeout_seconds": association.DEFAULT_TIMEOUT_SECONDS,
         "move_timeout_seconds": query_scu.MOVE_TIMEOUT_SECONDS,
         "max_matches": query_scu.MAX_MATCHES,
-        "commitment_batch": commitment_scu.REQUEST_BATCH,
-        "linger_seconds": commitment_scu.LINGER_SECONDS,
+        "commitment_batch": commitment.REQUEST_BATCH,
+        "linger_seconds": commitment.LINGER_SECONDS,
         "web_limit": web_query.MAX_MATCHES + 1,
         "max_series_gib": wado.MAX_SERIES_BYTES / _GIB,
         "max_stow_mib": MAX_ANSWER_BYTES / _MIB,
@@ -120,7 +119,7 @@ def _network(objects: list[Dataset]) -> dict[str, str]:
         "acceptor_syntaxes": network.syntax_table(_SYNTAX_LISTS),
         "rejections": network.rejection_table(),
         "store_statuses": network.status_table(Status),
-        "commitment_statuses": network.status_table(CommitmentStatus),
+        "commitment_statuses": network.status_table(commitment.CommitmentStatus),
         "failure_reasons": network.failure_reason_table(),
         "no_such_instance": f"0x{FailureReason.NO_SUCH_OBJECT_INSTANCE:04X}",
         "class_conflict": f"0x{FailureReason.CLASS_INSTANCE_CONFLICT:04X}",

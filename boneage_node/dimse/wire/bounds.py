@@ -12,18 +12,19 @@ import errno
 import shutil
 import socket
 import time
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self, cast
 
-from boneage_node.dimse.status import Status, StoreError
+from boneage_node.dimse.status import RequestError, Status
 from boneage_node.logs import get_logger
 
 from .transport import ReadAheadSocket
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
-    from pynetdicom.dimse_primitives import NTF
+    from pynetdicom.dimse_primitives import C_STORE, NTF
 
 MAX_PDU_BYTES = 2**20
 """The longest PDU the receiver announces that it takes, and takes.
@@ -33,6 +34,21 @@ Longer ones bring no more speed (see benchmarks/receive.py), and each associatio
 _SPACE_CHECK_BYTES = 16 * 2**20
 
 _log = get_logger()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of a receiver; none of them is a setting.
+
+    Attributes:
+        request_timeout_seconds: A connection that has sent no complete association request by then is closed.
+        max_instance_bytes: Data sets larger than this are refused.
+        reserve_bytes: Space on the incoming folder's file system below which nothing is taken in.
+    """
+
+    request_timeout_seconds: float = 15.0
+    max_instance_bytes: int = 512 * 2**20
+    reserve_bytes: int = 512 * 2**20
 
 
 class BoundedSocket(ReadAheadSocket):
@@ -102,28 +118,25 @@ class IncomingFile:
 
     Args:
         file: The temporary file as pynetdicom made it, or None where it could not be made.
-        max_bytes: The largest data set to take in.
-        reserve_bytes: Free space to leave on the file system.
+        limits: Largest data set, and free space to leave on the file system.
         refusal: Why the data set is refused from the start.
     """
 
-    def __init__(
-        self,
-        file: NTF | None,
-        max_bytes: int,
-        reserve_bytes: int,
-        refusal: StoreError | None = None,
-    ) -> None:
+    def __init__(self, file: NTF | None, limits: Limits, refusal: RequestError | None = None) -> None:
         self.name = file.name if file is not None else ""
         self.file = self  # pynetdicom flushes through this
         self.refusal = refusal
         self._file = file
-        self._max_bytes = max_bytes
-        self._reserve_bytes = reserve_bytes
+        self._limits = limits
         self._size_bytes = 0
         self._next_space_check_bytes = 0
         if refusal is not None:
             self.delete()
+
+    @classmethod
+    def of(cls, request: C_STORE) -> Self:
+        """The file of a request that `BoundedMessages` has taken in."""
+        return cast(Self, request._dataset_file)
 
     def write(self, data: bytes) -> int:
         """Append to the file, or refuse the data set."""
@@ -133,7 +146,7 @@ class IncomingFile:
                 self._write(data)
             except OSError as error:
                 self.refusal = out_of_resources(error)
-            except StoreError as refusal:
+            except RequestError as refusal:
                 self.refusal = refusal
             if self.refusal is not None:
                 self.delete()
@@ -149,7 +162,7 @@ class IncomingFile:
             Where the whole file is.
 
         Raises:
-            StoreError: The data set was refused.
+            RequestError: The data set was refused.
         """
         if self.refusal is None and self._file is not None:
             try:
@@ -175,20 +188,20 @@ class IncomingFile:
     def _write(self, data: bytes) -> None:
         if self._file is None:
             return
-        if self._size_bytes > self._max_bytes:
-            raise StoreError(Status.OUT_OF_RESOURCES, "The data set is larger than this node takes in")
+        if self._size_bytes > self._limits.max_instance_bytes:
+            raise RequestError(Status.OUT_OF_RESOURCES, "The data set is larger than this node takes in")
         if self._size_bytes >= self._next_space_check_bytes:
             self._next_space_check_bytes = self._size_bytes + _SPACE_CHECK_BYTES
-            if shutil.disk_usage(Path(self.name).parent).free < self._reserve_bytes:
-                raise StoreError(Status.OUT_OF_RESOURCES, "The disk is full")
+            if shutil.disk_usage(Path(self.name).parent).free < self._limits.reserve_bytes:
+                raise RequestError(Status.OUT_OF_RESOURCES, "The disk is full")
         self._file.write(data)
 
 
-def out_of_resources(error: OSError) -> StoreError:
+def out_of_resources(error: OSError) -> RequestError:
     """The refusal that an error of the file system comes to."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StoreError(Status.OUT_OF_RESOURCES, "The disk is full")
-    return StoreError(Status.OUT_OF_RESOURCES, "The data set cannot be written")
+        return RequestError(Status.OUT_OF_RESOURCES, "The disk is full")
+    return RequestError(Status.OUT_OF_RESOURCES, "The data set cannot be written")
 
 
 class BoundedBytes(BytesIO):

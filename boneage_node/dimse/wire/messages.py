@@ -13,11 +13,11 @@ from pynetdicom.dsutils import decode, encode
 from pynetdicom.pdu_primitives import P_DATA
 
 from boneage_node.dimse.contexts import STORAGE_COMMITMENT
-from boneage_node.dimse.status import Status, StoreError
+from boneage_node.dimse.status import RequestError, Status
 from boneage_node.errors import BoneAgeError
 from boneage_node.logs import get_logger
 
-from .bounds import BoundedBytes, IncomingFile, out_of_resources
+from .bounds import BoundedBytes, IncomingFile, Limits, out_of_resources
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -55,17 +55,15 @@ class BoundedMessages(DIMSEServiceProvider):
 
     Args:
         association: The association whose messages these are.
-        max_instance_bytes: The largest data set to take in.
-        reserve_bytes: Free space to leave on the file system.
+        limits: Largest data set, and free space to leave on the file system.
 
     Attributes:
         afterwards: What a handler wants done once its response has been sent.
     """
 
-    def __init__(self, association: Association, max_instance_bytes: int, reserve_bytes: int) -> None:
+    def __init__(self, association: Association, limits: Limits) -> None:
         super().__init__(association)
-        self._max_instance_bytes = max_instance_bytes
-        self._reserve_bytes = reserve_bytes
+        self._limits = limits
         self.afterwards: Callable[[], None] | None = None
         self._reports: dict[int, Callable[[int | None], None]] = {}
         self._report_count = 0
@@ -193,12 +191,10 @@ class BoundedMessages(DIMSEServiceProvider):
             refusal = (
                 out_of_resources(error)
                 if isinstance(error, OSError)
-                else StoreError(Status.CANNOT_UNDERSTAND, "The request cannot be understood")
+                else RequestError(Status.CANNOT_UNDERSTAND, "The request cannot be understood")
             )
         if isinstance(message, C_STORE_RQ) and not isinstance(message._data_set_file, IncomingFile):
-            incoming = IncomingFile(
-                message._data_set_file, self._max_instance_bytes, self._reserve_bytes, refusal
-            )
+            incoming = IncomingFile(message._data_set_file, self._limits, refusal)
             message._data_set_file = cast("NTF", incoming)
         if complete:
             self._put_in_line(context_id, message)
@@ -210,6 +206,11 @@ class BoundedMessages(DIMSEServiceProvider):
         if not (received.is_valid_request or received.is_valid_response):
             raise ProtocolError("a request or response without all that belongs to it")
         self.msg_queue.put((context_id, received))
+
+
+def decode_data_set(data: BytesIO, transfer_syntax: UID) -> Dataset:
+    """Decode a data set as it was sent; pydicom raises whatever the bytes bring about."""
+    return decode(data, transfer_syntax.is_implicit_VR, transfer_syntax.is_little_endian)
 
 
 def _read_command(command: bytes) -> tuple[int, bool]:

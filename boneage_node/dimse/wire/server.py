@@ -14,9 +14,9 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from pynetdicom import AE, evt
@@ -25,13 +25,12 @@ from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationServer, RequestHandler
 
-from boneage_node.dimse.limits import Limits
 from boneage_node.logs import class_name, get_logger
 from boneage_node.net.listening import Listening
 from boneage_node.net.tls import handshake_problem
 
 from .admission import Rejection, admit
-from .bounds import BoundedSocket
+from .bounds import BoundedSocket, Limits
 from .messages import BoundedMessages
 from .transport import SecureConnection
 
@@ -85,36 +84,8 @@ class OpenAssociation:
     study_ids: set[int] = field(default_factory=set)
 
 
-class OpenAssociations:
-    """The associations that are running now."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._open: dict[Association, OpenAssociation] = {}
-        self._count = 0
-
-    def add(self, association: Association, messages: BoundedMessages, connection: socket.socket) -> None:
-        """Note a new association."""
-        with self._lock:
-            self._count += 1
-            self._open[association] = OpenAssociation(self._count, messages, connection)
-
-    def __getitem__(self, association: Association) -> OpenAssociation:
-        with self._lock:
-            return self._open[association]
-
-    def __len__(self) -> int:
-        with self._lock:
-            return len(self._open)
-
-    def __iter__(self) -> Iterator[Association]:
-        with self._lock:
-            return iter(list(self._open))
-
-    def remove(self, association: Association) -> None:
-        """Forget an association that has ended."""
-        with self._lock:
-            self._open.pop(association, None)
+OpenAssociations = dict[Association, OpenAssociation]
+"""Only one thread changes it: that of the server, and once that has ended the one that shuts it down."""
 
 
 class AdmittedRequestHandler(RequestHandler):
@@ -130,9 +101,8 @@ class AdmittedRequestHandler(RequestHandler):
         association.dul.socket = BoundedSocket(
             association, self.request, server.request, server.listening.idle_seconds
         )
-        messages = BoundedMessages(association, server.limits.max_instance_bytes, server.limits.reserve_bytes)
-        association.dimse = messages
-        self.server.open_associations.add(association, messages, self.request)
+        association.dimse = messages = BoundedMessages(association, server.limits)
+        server.open_associations[association] = OpenAssociation(next(server.numbers), messages, self.request)
         return association
 
 
@@ -142,12 +112,12 @@ class Server(AssociationServer):
     Args:
         ae: The node's application entity.
         listener: The socket to listen on, bound already; closed on shutdown.
-        listening: Whom to admit.
-        limits: The bounds of what is taken in.
-        tls: Speak TLS, and nothing else, in this manner; None for no TLS.
+        listening: Names and addresses to admit.
+        limits: The bounds of the receiver.
+        tls: Context of TLS, which then alone is spoken; None for no TLS.
         contexts: The presentation contexts that are accepted.
         handlers: pynetdicom's event handlers.
-        open_associations: Where running associations are noted.
+        open_associations: Filled with the running associations.
     """
 
     request_queue_size = 128
@@ -163,12 +133,14 @@ class Server(AssociationServer):
         handlers: list[evt.EventHandlerType],
         open_associations: OpenAssociations,
     ) -> None:
-        self._bound = listener
+        self._listener = listener
         self.listening = listening
         self.limits = limits
         self.tls = tls
         self.open_associations = open_associations
+        self.numbers = count(1)
         self.request = b""
+        self._selector = selectors.DefaultSelector()
         self._stopping = False
         self._stopped = threading.Event()
         self._waiting: dict[Waiting, None] = {}  # in their order of arrival
@@ -187,8 +159,8 @@ class Server(AssociationServer):
         """Listen on the socket that is bound already, not on the one that pynetdicom has made."""
         assert self.socket is not None, "made with the server"
         self.socket.close()
-        self.socket = self._bound
-        self.server_address = self._bound.getsockname()
+        self.socket = self._listener
+        self.server_address = self._listener.getsockname()
 
     def server_close(self) -> None:
         """Close this handle of the socket, which other processes may have too, without shutting it down."""
@@ -196,21 +168,20 @@ class Server(AssociationServer):
 
     def serve_forever(self, poll_interval: float = _POLL_SECONDS) -> None:
         """Accept connections until :meth:`shutdown` is called."""
-        listener = self._listener
         try:
-            with selectors.DefaultSelector() as selector:
-                listener.setblocking(False)
-                selector.register(listener, selectors.EVENT_READ)
+            with self._selector:
+                self._listener.setblocking(False)
+                self._selector.register(self._listener, selectors.EVENT_READ)
                 while not self._stopping:
-                    for key, _ in selector.select(poll_interval):
-                        if key.fileobj is listener:
-                            self._accept(selector)
+                    for key, _ in self._selector.select(poll_interval):
+                        if key.fileobj is self._listener:
+                            self._accept()
                         else:
-                            self._attend(selector, key.data)
-                    self._close_overdue(selector)
+                            self._attend(key.data)
+                    self._close_overdue()
                     self.reap()
                 for waiting in list(self._waiting):
-                    self._dismiss(selector, waiting)
+                    self._dismiss(waiting)
         finally:
             self._stopped.set()
 
@@ -220,12 +191,7 @@ class Server(AssociationServer):
         self._stopped.wait()
         self.server_close()
 
-    @property
-    def _listener(self) -> socket.socket:
-        assert self.socket is not None, "made with the server"
-        return self.socket
-
-    def _accept(self, selector: selectors.BaseSelector) -> None:
+    def _accept(self) -> None:
         try:
             connection, address = self._listener.accept()
         except OSError as error:
@@ -233,28 +199,26 @@ class Server(AssociationServer):
             time.sleep(0.05)  # out of file descriptors: the connection is still there to be accepted
             return
         if len(self._waiting) >= MAX_WAITING_CONNECTIONS:
-            self._dismiss(selector, next(iter(self._waiting)))
+            self._dismiss(next(iter(self._waiting)))
         connection.setblocking(False)
         deadline = time.monotonic() + self.limits.request_timeout_seconds
         waiting = Waiting(connection, address, deadline)
         self._waiting[waiting] = None
-        selector.register(connection, selectors.EVENT_READ, waiting)
+        self._selector.register(connection, selectors.EVENT_READ, waiting)
 
-    def _attend(self, selector: selectors.BaseSelector, waiting: Waiting) -> None:
+    def _attend(self, waiting: Waiting) -> None:
         """Go on with a connection as far as what has come of it goes."""
         if waiting not in self._waiting:  # pushed out by one that was accepted a moment ago
             return
         if self.tls is not None and not waiting.secure:
-            self._shake_hands(selector, waiting, self.tls)
+            self._shake_hands(waiting, self.tls)
             if not waiting.secure:
                 return
         # The rest of a TLS record is inside the connection, where the selector does not see it.
-        while waiting in self._waiting and self._read_request(selector, waiting):
+        while waiting in self._waiting and self._read_request(waiting):
             pass
 
-    def _shake_hands(
-        self, selector: selectors.BaseSelector, waiting: Waiting, context: ssl.SSLContext
-    ) -> None:
+    def _shake_hands(self, waiting: Waiting, context: ssl.SSLContext) -> None:
         """Make the next step of a TLS handshake; what is not TLS costs but a look at its first byte."""
         try:
             if not isinstance(waiting.connection, ssl.SSLSocket):
@@ -263,24 +227,24 @@ class Server(AssociationServer):
                     if first:
                         what = "DICOM without TLS" if first == bytes([_ASSOCIATE_RQ]) else "something else"
                         _log.warning("not TLS", address=waiting.address[0], received=what)
-                    self._dismiss(selector, waiting, _ABORT_PDU)
+                    self._dismiss(waiting, _ABORT_PDU)
                     return
                 # It has the same file descriptor, by which the selector knows it.
                 waiting.connection = context.wrap_socket(
                     waiting.connection, server_side=True, do_handshake_on_connect=False
                 )
             waiting.connection.do_handshake()
-            selector.modify(waiting.connection, selectors.EVENT_READ, waiting)
+            self._selector.modify(waiting.connection, selectors.EVENT_READ, waiting)
             waiting.secure = True
         except ssl.SSLWantReadError:
-            selector.modify(waiting.connection, selectors.EVENT_READ, waiting)
+            self._selector.modify(waiting.connection, selectors.EVENT_READ, waiting)
         except ssl.SSLWantWriteError:
-            selector.modify(waiting.connection, selectors.EVENT_WRITE, waiting)
+            self._selector.modify(waiting.connection, selectors.EVENT_WRITE, waiting)
         except OSError as error:
             _log.warning("TLS handshake failed", address=waiting.address[0], problem=handshake_problem(error))
-            self._dismiss(selector, waiting)
+            self._dismiss(waiting)
 
-    def _read_request(self, selector: selectors.BaseSelector, waiting: Waiting) -> bool:
+    def _read_request(self, waiting: Waiting) -> bool:
         """Read on, but nothing behind the request; admit or reject once it is complete.
 
         Returns:
@@ -298,18 +262,18 @@ class Server(AssociationServer):
             data = b""
         request += data
         if not data:
-            self._dismiss(selector, waiting)
+            self._dismiss(waiting)
         elif len(request) >= _PDU_HEADER_BYTES:
             if request[0] != _ASSOCIATE_RQ or _length_of(request) > MAX_REQUEST_BYTES:
                 tls = self.tls is None and request[0] == _TLS_HANDSHAKE
                 what = "TLS, which this port does not speak" if tls else "something else"
                 _log.warning("not an association request", address=waiting.address[0], received=what)
-                self._dismiss(selector, waiting, _ABORT_PDU)
+                self._dismiss(waiting, _ABORT_PDU)
             elif len(request) == _length_of(request):
-                self._decide(selector, waiting)
+                self._decide(waiting)
         return True
 
-    def _decide(self, selector: selectors.BaseSelector, waiting: Waiting) -> None:
+    def _decide(self, waiting: Waiting) -> None:
         request = A_ASSOCIATE_RQ()
         try:
             request.decode(bytes(waiting.request))
@@ -317,13 +281,13 @@ class Server(AssociationServer):
             rejection = admit(self.listening, request, waiting.address[0], len(self.open_associations))
         except Exception as error:  # pynetdicom raises whatever a malformed item brings about
             _log.warning("association request malformed", address=waiting.address[0], error=class_name(error))
-            self._dismiss(selector, waiting, _ABORT_PDU)
+            self._dismiss(waiting, _ABORT_PDU)
             return
         if rejection is not None:
             _log_rejection(rejection, request, waiting.address[0])
-            self._dismiss(selector, waiting, rejection.to_pdu())
+            self._dismiss(waiting, rejection.to_pdu())
             return
-        selector.unregister(waiting.connection)
+        self._selector.unregister(waiting.connection)
         del self._waiting[waiting]
         waiting.connection.setblocking(True)
         self.request = bytes(waiting.request)
@@ -332,8 +296,8 @@ class Server(AssociationServer):
         except RuntimeError as error:  # no thread to be had: the association is reaped without having run
             _log.error("association not started", reason=str(error))
 
-    def _dismiss(self, selector: selectors.BaseSelector, waiting: Waiting, answer: bytes = b"") -> None:
-        selector.unregister(waiting.connection)
+    def _dismiss(self, waiting: Waiting, answer: bytes = b"") -> None:
+        self._selector.unregister(waiting.connection)
         del self._waiting[waiting]
         with suppress(OSError):  # the peer may be gone already
             if answer:
@@ -341,21 +305,19 @@ class Server(AssociationServer):
             waiting.connection.shutdown(socket.SHUT_RDWR)
         waiting.connection.close()
 
-    def _close_overdue(self, selector: selectors.BaseSelector) -> None:
+    def _close_overdue(self) -> None:
         now = time.monotonic()
         for waiting in [waiting for waiting in self._waiting if waiting.deadline < now]:
             _log.info("no association request in time", address=waiting.address[0])
-            self._dismiss(selector, waiting)
+            self._dismiss(waiting)
 
     def reap(self) -> None:
         """Forget associations that have ended, however they did, and delete what they left half-received."""
-        for association in self.open_associations:
-            if association.is_alive() or association.dul.is_alive():
-                continue
-            ended = self.open_associations[association]
-            ended.messages.discard()
-            ended.connection.close()
-            self.open_associations.remove(association)
+        for association, ended in list(self.open_associations.items()):
+            if not association.is_alive() and not association.dul.is_alive():
+                ended.messages.discard()
+                ended.connection.close()
+                del self.open_associations[association]
 
 
 def _length_of(pdu: bytearray) -> int:

@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 from support.dimse import PATIENT, element, encode, make_radiograph, write_radiograph, write_raw
 
 from boneage_node.dimse.identifiers import read_uids
-from boneage_node.dimse.status import Status, StoreError
+from boneage_node.dimse.status import RequestError, Status
 
 TAGS = {
     "SOPClassUID": (0x0008, 0x0016),
@@ -52,7 +52,7 @@ def test_what_is_missing_or_no_uid_is_named_and_never_quoted(
     values = {**dict.fromkeys(KEYWORDS, b"1.2.3"), bad: value}
     data = b"".join(element(*TAGS[keyword], value) for keyword, value in values.items() if value is not None)
     write_raw(tmp_path / "image.dcm", data)
-    with pytest.raises(StoreError) as caught:  # and no warning, which is an error here
+    with pytest.raises(RequestError) as caught:  # and no warning, which is an error here
         read_uids(tmp_path / "image.dcm", KEYWORDS)
     assert caught.value.status == Status.CANNOT_UNDERSTAND
     assert caught.value.comment == f"{bad} is missing or not a UID"
@@ -60,7 +60,7 @@ def test_what_is_missing_or_no_uid_is_named_and_never_quoted(
 
 def test_a_data_set_that_ends_in_the_middle_cannot_be_parsed(tmp_path: Path) -> None:
     write_raw(tmp_path / "image.dcm", encode(make_radiograph())[:70])
-    with pytest.raises(StoreError) as caught:
+    with pytest.raises(RequestError) as caught:
         read_uids(tmp_path / "image.dcm", KEYWORDS)
     assert caught.value.status == Status.CANNOT_UNDERSTAND
 
@@ -71,7 +71,7 @@ def test_a_data_set_that_begins_with_file_meta_information_is_refused_unread(tmp
     deflated = zlib.compress(encode(make_radiograph(), ExplicitVRLittleEndian), wbits=-zlib.MAX_WBITS)
     for syntax in (ExplicitVRLittleEndian, ExplicitVRBigEndian):
         write_raw(tmp_path / "image.dcm", smuggled + deflated, syntax)
-        with pytest.raises(StoreError) as caught:
+        with pytest.raises(RequestError) as caught:
             read_uids(tmp_path / "image.dcm", KEYWORDS)
         assert caught.value.status == Status.CANNOT_UNDERSTAND
         assert caught.value.comment == "The data set begins with another kind of group"
@@ -82,7 +82,7 @@ def test_items_without_number_are_not_read_to_their_end(tmp_path: Path) -> None:
     sequence = struct.pack("<HHL", 0x0008, 0x0006, 2**32 - 1) + item * 2**17
     end = struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
     write_raw(tmp_path / "image.dcm", sequence + end + encode(make_radiograph()))
-    with pytest.raises(StoreError) as caught:
+    with pytest.raises(RequestError) as caught:
         read_uids(tmp_path / "image.dcm", KEYWORDS)
     assert caught.value.status == Status.CANNOT_UNDERSTAND
 
@@ -91,7 +91,7 @@ def test_a_uid_of_megabytes_is_not_read(tmp_path: Path) -> None:
     write_raw(
         tmp_path / "image.dcm", element(*TAGS["SOPInstanceUID"], bytes(2**21)) + encode(make_radiograph())
     )
-    with pytest.raises(StoreError) as caught:
+    with pytest.raises(RequestError) as caught:
         read_uids(tmp_path / "image.dcm", KEYWORDS)
     assert caught.value.status == Status.CANNOT_UNDERSTAND
 
@@ -116,5 +116,5 @@ def test_any_bytes_are_either_read_or_refused(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "any.dcm"
     write_raw(path, encode(make_radiograph(), syntax)[:prefix] + data, syntax)
-    with suppress(StoreError):
+    with suppress(RequestError):
         read_uids(path, KEYWORDS)

@@ -14,6 +14,7 @@ PACKAGE = Path(boneage_node.__file__).parent
 PUBLIC = (
     "pynetdicom",
     "pynetdicom.association",
+    "pynetdicom.dimse_primitives",  # of which `Event.request` is one
     "pynetdicom.events",
     "pynetdicom.presentation",
     "pynetdicom.sop_class",
