@@ -11,11 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
@@ -30,6 +26,9 @@ _BUSY_SECONDS = 60.0
 """Longest wait of a writer for another one on SQLite."""
 
 _READ_ONLY = "boneage_read_only"
+
+_REVISION = "0004"
+"""The newest revision of the schema. Told here, so that only a process that migrates has to load alembic."""
 
 _MIGRATION_LOCK = 0x626F6E65
 """Key of PostgreSQL's advisory lock under which the schema is changed (the bytes of "bone")."""
@@ -163,16 +162,25 @@ def migrate(engine: Engine) -> None:
     Raises:
         SchemaMismatch: The database was made by a later version of the program, or cannot hold Unicode.
     """
-    config = _alembic_config()
     if engine.dialect.name == "sqlite":
         _switch_to_wal(engine)
     with engine.begin() as connection:
         # SQLite: BEGIN IMMEDIATE keeps the other processes out. Both engines roll back a half migration.
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
-        _known_revision(connection, config)
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        if _known_revision(connection) != _REVISION:
+            _upgrade(connection)
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    folder = Path(__file__).parent / "migrations"
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, _REVISION)
 
 
 def check_schema(engine: Engine) -> str | None:
@@ -182,7 +190,7 @@ def check_schema(engine: Engine) -> str | None:
         SchemaMismatch: The database was made by a later version of the program, or cannot hold Unicode.
     """
     with engine.connect().execution_options(**{_READ_ONLY: True}) as connection:
-        return _known_revision(connection, _alembic_config())
+        return _known_revision(connection)
 
 
 def require_current_schema(engine: Engine) -> None:
@@ -192,27 +200,21 @@ def require_current_schema(engine: Engine) -> None:
         SchemaMismatch: It is older, newer or missing; the message says what to do.
     """
     revision = check_schema(engine)
-    if revision != ScriptDirectory.from_config(_alembic_config()).get_current_head():
+    if revision != _REVISION:
         found = f"at revision {revision}" if revision else "empty"
         raise SchemaMismatch(f"The database is {found}; `boneage-node start` brings it up to date.")
 
 
-def _alembic_config() -> Config:
-    config = Config()
-    folder = Path(__file__).parent / "migrations"
-    config.set_main_option("script_location", str(folder).replace("%", "%%"))
-    return config
-
-
-def _known_revision(connection: Connection, config: Config) -> str | None:
-    revision = MigrationContext.configure(connection).get_current_revision()
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if revision is not None and revision not in known:
+def _known_revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    if revision is not None and not "0001" <= revision <= _REVISION:
         raise SchemaMismatch(
             f"The database is at revision {revision}, which this version of boneage-node does not know: "
             "it was last used by a later version. Install that version, or restore a backup made before it."
         )
-    return revision
+    return None if revision is None else str(revision)
 
 
 def _switch_to_wal(engine: Engine) -> None:
