@@ -18,7 +18,8 @@ from boneage_node.logs import get_logger
 from boneage_node.net.addresses import Station
 from boneage_node.net.calling import Caller
 from boneage_node.retry import RetryPolicy
-from boneage_node.store import CommitmentRequest, CommitmentResult, Status, Store
+from boneage_node.store import Status, Store
+from boneage_node.traffic.commitment import CommitmentRequest, CommitmentResult
 from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.outcome import Unreachable
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from boneage_node.store.availability import DatabaseAvailability
+from boneage_node.store import DatabaseAvailability
 
 
 class NamedThreads:

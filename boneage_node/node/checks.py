@@ -92,9 +92,11 @@ def check_disk(storage: Storage) -> str:
 
 def check_database(storage: Storage) -> str:
     """Check that the database is up to date, and that nothing in it needs a person."""
-    from .opening import database_exists, masked, open_store
+    from boneage_node.store import database_exists, masked
 
-    if not database_exists(storage):
+    from .opening import open_store
+
+    if not database_exists(storage.database):
         return f"{masked(storage.database)} is not there yet: the first start makes it"
     with open_store(storage) as store:
         jobs, deliveries = store.queue.counts(), store.outbox.counts()

@@ -11,8 +11,7 @@ from boneage_node.exchange.deliveries import Deliveries
 from boneage_node.exchange.threads import NamedThreads
 from boneage_node.logs import get_logger
 from boneage_node.settings import Settings
-from boneage_node.store import Store
-from boneage_node.store.availability import DatabaseAvailability
+from boneage_node.store import DatabaseAvailability, Store
 
 from .child import Child
 from .opening import open_store

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from sqlalchemy import make_url
-from sqlalchemy.exc import SQLAlchemyError
-
 from boneage_node.errors import ExitCode, NodeError
 from boneage_node.spool.storage import Storage
-from boneage_node.store import SchemaMismatch, Store
+from boneage_node.store import DatabaseError, SchemaMismatch, Store, database_exists, masked
 
 
 def open_store(storage: Storage, *, migrate: bool = False) -> Store:
@@ -21,9 +16,8 @@ def open_store(storage: Storage, *, migrate: bool = False) -> Store:
 
     Raises:
         NodeError: Where the database or the spool folder cannot be used.
-
     """
-    if not migrate and not database_exists(storage):
+    if not migrate and not database_exists(storage.database):
         raise NodeError(
             ExitCode.DATABASE,
             f"There is no database at {masked(storage.database)} yet; `boneage-node start` makes it. If the "
@@ -40,7 +34,7 @@ def open_store(storage: Storage, *, migrate: bool = False) -> Store:
         raise NodeError(ExitCode.DATABASE, str(error)) from error
     except ValueError as error:
         raise NodeError(ExitCode.DATABASE, f"database_url cannot be used: {error}.") from error
-    except SQLAlchemyError as error:
+    except DatabaseError as error:
         cause = str(getattr(error, "orig", None) or type(error).__name__).strip().splitlines()[0]
         raise NodeError(
             ExitCode.DATABASE, f"The database {masked(storage.database)} cannot be used: {cause}."
@@ -50,14 +44,3 @@ def open_store(storage: Storage, *, migrate: bool = False) -> Store:
         raise NodeError(
             ExitCode.DATA_DIR, f"The folder {folder} cannot be used: {error.strerror}."
         ) from error
-
-
-def database_exists(storage: Storage) -> bool:
-    """Whether the file of an embedded database is there; True of a server, which has to be asked."""
-    file = make_url(storage.database).database
-    return not storage.database.startswith("sqlite") or (file is not None and Path(file).is_file())
-
-
-def masked(url: str) -> str:
-    """Return a database URL without its password."""
-    return make_url(url).render_as_string(hide_password=True)

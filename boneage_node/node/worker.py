@@ -6,13 +6,12 @@ import os
 import socket
 
 import torch
-from sqlalchemy.exc import SQLAlchemyError
 
 from boneage_node.reading.reporter import Reporter
 from boneage_node.reading.study import load_predictor
 from boneage_node.reading.worker import Worker
 from boneage_node.settings import Settings
-from boneage_node.store.availability import DatabaseAvailability
+from boneage_node.store import DatabaseAvailability, DatabaseError
 
 from .child import Child
 from .opening import open_store
@@ -51,7 +50,7 @@ def run(settings: Settings, child: Child, *, device: str) -> None:
         while not child.stop.is_set():
             try:
                 idle = not worker.work()
-            except SQLAlchemyError as error:
+            except DatabaseError as error:
                 availability.lost(error)
                 child.stop.wait(DATABASE_AWAY_SECONDS)
                 continue

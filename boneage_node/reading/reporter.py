@@ -17,7 +17,8 @@ from boneage_node.report import (
     report_instance_uid,
     to_bytes,
 )
-from boneage_node.store import DocumentForm, Job, NewDocument, NewReport, Patient, ReportKind, Store
+from boneage_node.store import Job, NewDocument, NewReport, Patient, ReportKind, Store
+from boneage_node.traffic.document import DocumentForm
 
 from .documents import ReportContent, bundle, picture, structured_report
 from .result import result
@@ -143,13 +144,10 @@ class Reporter:
             return None
         earlier = [
             EarlierReading(
-                found.study_date,
-                found.result.bone_age_months,
-                found.result.chronological_age_months,
-                found.result.model or "",
+                made_on, reading.bone_age_months, reading.chronological_age_months, reading.model or ""
             )
-            for found in self._store.earlier.assessments_of(patient, study_id)
-            if found.result.sex == answer.sex and found.result.bone_age_months is not None
+            for made_on, reading in self._store.earlier.assessments_of(patient, study_id)
+            if reading.sex == answer.sex and reading.bone_age_months is not None
         ]
         return Course(patient.study_date, earlier) if earlier else None
 

@@ -8,14 +8,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from boneage_node.bone_age import Answer, Attention, Refusal
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.errors import ExitCode
 from boneage_node.logs import class_name, get_logger
 from boneage_node.radiograph import Choice
-from boneage_node.store import Job, LeaseLost, Status, Store
+from boneage_node.store import DatabaseError, Job, LeaseLost, Status, Store
 
 from .reporter import Reporter
 from .settings import ReadingSettings
@@ -160,7 +158,7 @@ class Worker:
                     os._exit(ExitCode.FAILED)
                 try:
                     self._store.queue.extend(job_ids, self._name, self._settings.lease_seconds)
-                except SQLAlchemyError as error:
+                except DatabaseError as error:
                     self._log.warning("lease not extended", error=class_name(error))
 
         thread = threading.Thread(target=beat, name="heartbeat", daemon=True)

@@ -9,7 +9,8 @@ from pathlib import Path
 from PIL import Image
 from pydicom import dcmread
 
-from boneage_node.store import DocumentForm, ReportDetail
+from boneage_node.store import ReportDetail
+from boneage_node.traffic.document import DocumentForm
 
 
 class OutputFolder:

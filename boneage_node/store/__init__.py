@@ -3,69 +3,48 @@
 SQLAlchemy tables and a folder of files. Knows no DICOM service and no model.
 """
 
-from boneage_node.traffic.commitment import (
-    CommitmentRequest,
-    CommitmentResult,
-    FailedReference,
-    FailureReason,
-    ReferencedSop,
-    TooManyRequests,
+from .availability import DatabaseAvailability
+from .commitments import CommitmentState
+from .database import (
+    DatabaseError,
+    SchemaMismatch,
+    check_schema,
+    database_exists,
+    masked,
+    migrate,
+    open_engine,
 )
-from boneage_node.traffic.document import DocumentForm
-from boneage_node.traffic.received import Accepted, NotAcceptable, Received
-
-from .commitment_requests import CommitmentRequests
-from .commitments import Commitments, CommitmentState, Reported
-from .database import SchemaMismatch, check_schema, migrate, open_engine
-from .earlier import EarlierAssessment, Predecessor
 from .intake import Intake
-from .outbox import DeliveryTask, Outbox
-from .queue import Job, LeaseLost, Queue, StoredInstance
+from .outbox import DeliveryTask
+from .queue import Job, LeaseLost
 from .reports import NewDocument, NewReport, Patient
 from .store import Store
-from .studies import NoSuchStudy, ReportDetail, Retried, Studies, StudyDetail, StudySummary
-from .tables import EventKind, ReportKind, Status, StudyState
+from .studies import NoSuchStudy, ReportDetail, Retried, StudyDetail
+from .tables import ReportKind, Status, StudyState
 
 __all__ = [
-    "Accepted",
-    "CommitmentRequest",
-    "CommitmentRequests",
-    "CommitmentResult",
     "CommitmentState",
-    "Commitments",
+    "DatabaseAvailability",
+    "DatabaseError",
     "DeliveryTask",
-    "DocumentForm",
-    "EarlierAssessment",
-    "EventKind",
-    "FailedReference",
-    "FailureReason",
     "Intake",
     "Job",
     "LeaseLost",
     "NewDocument",
     "NewReport",
     "NoSuchStudy",
-    "NotAcceptable",
-    "Outbox",
     "Patient",
-    "Predecessor",
-    "Queue",
-    "Received",
-    "ReferencedSop",
     "ReportDetail",
     "ReportKind",
-    "Reported",
     "Retried",
     "SchemaMismatch",
     "Status",
     "Store",
-    "StoredInstance",
-    "Studies",
     "StudyDetail",
     "StudyState",
-    "StudySummary",
-    "TooManyRequests",
     "check_schema",
+    "database_exists",
+    "masked",
     "migrate",
     "open_engine",
 ]

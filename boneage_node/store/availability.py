@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from boneage_node.logs import class_name, get_logger
+
+from .database import DatabaseError
 
 
 class DatabaseAvailability:
@@ -24,14 +24,14 @@ class DatabaseAvailability:
         def guarded() -> None:
             try:
                 work()
-            except SQLAlchemyError as error:
+            except DatabaseError as error:
                 self.lost(error)
             else:
                 self.regained()
 
         return guarded
 
-    def lost(self, error: SQLAlchemyError) -> None:
+    def lost(self, error: DatabaseError) -> None:
         """Note that the database did not do what was asked."""
         with self._lock:
             if not self._away:

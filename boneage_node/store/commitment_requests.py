@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, delete, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import delete, func, select
 
 from boneage_node.retry import RetryPolicy
 from boneage_node.traffic.commitment import (
@@ -19,24 +19,21 @@ from boneage_node.traffic.commitment import (
     TooManyRequests,
 )
 
-from .history import record
-from .leases import Leases, start_anew
-from .part import Part
+from .database import Transaction
+from .leases import LeasedPart, Leases, start_anew
 from .tables import CommitmentRequestRow, EventKind, InstanceRow, Status
 
 _KEPT_DAYS = 30
 _QUERY_BATCH = 500
 
-_REQUESTS = Leases(
-    CommitmentRequestRow,
-    title=lambda request: f"request {request.id}",
-    events={},
-    lost=lambda _: "the process answering it died, or lost its lease",
-)
+_REQUESTS = Leases(CommitmentRequestRow, lost=lambda _: "the process answering it died, or lost its lease")
+_IS_OPEN = CommitmentRequestRow.status.in_([Status.TODO, Status.DOING])
 
 
-class CommitmentRequests(Part):
+class CommitmentRequests(LeasedPart):
     """The requests of peers."""
+
+    _leases = _REQUESTS
 
     def accept(self, request: CommitmentRequest, *, answer_in_seconds: float = 0.0) -> CommitmentRequest:
         """Take a request in. When this returns, it is committed.
@@ -52,53 +49,39 @@ class CommitmentRequests(Part):
             SpoolFull: There is no room (an OSError with ENOSPC).
         """
         self._spool.require_room()
+        table = CommitmentRequestRow
         with self._transactions.writing() as session:
-            now = self._clock()
-            waiting = select(func.count()).where(_is_open())
-            if session.scalars(waiting).one() >= MAX_OPEN_REQUESTS:
+            if session.scalars(select(func.count()).where(_IS_OPEN)).one() >= MAX_OPEN_REQUESTS:
                 raise TooManyRequests(f"{MAX_OPEN_REQUESTS} requests wait for their answers")
-            row = session.scalars(
-                select(CommitmentRequestRow)
-                .where(
-                    CommitmentRequestRow.calling_ae_title == request.peer,
-                    CommitmentRequestRow.transaction_uid == request.transaction_uid,
-                )
-                .with_for_update()
-            ).one_or_none()
-            if row is None:
-                row = CommitmentRequestRow(
-                    calling_ae_title=request.peer, transaction_uid=request.transaction_uid
-                )
-                session.add(row)
+            known = _REQUESTS.lock(
+                session,
+                table.calling_ae_title == request.peer,
+                table.transaction_uid == request.transaction_uid,
+            )
+            row = next(
+                iter(known), table(calling_ae_title=request.peer, transaction_uid=request.transaction_uid)
+            )
+            session.add(row)
             row.instances = [list(instance) for instance in request.references]
-            row.created_at = now
+            row.created_at = session.now
             row.last_error = None
-            start_anew(row, now + timedelta(seconds=answer_in_seconds))
+            start_anew(row, session.now + timedelta(seconds=answer_in_seconds))
             session.flush()
             return _request(row)
 
     def peers(self) -> list[str]:
         """The AE titles of peers to whom an answer is due now."""
-        with self._transactions.reading() as session:
-            due = select(CommitmentRequestRow.calling_ae_title).where(_REQUESTS.due(self._clock())).distinct()
-            return sorted(session.scalars(due))
+        return self._due(CommitmentRequestRow.calling_ae_title)
 
     def claim(
         self, calling_ae_title: str, lease_seconds: float, policy: RetryPolicy
     ) -> CommitmentRequest | None:
-        """Take the oldest request of a peer that is due, in order to answer it; None where there is none.
-
-        Args:
-            calling_ae_title: The peer.
-            lease_seconds: When it is due again should the caller not be heard of.
-            policy: A request whose lease has run out in its last attempt is given up.
-        """
+        """Take the oldest request of a peer that is due, in order to answer it; None where there is none."""
+        of_peer = CommitmentRequestRow.calling_ae_title == calling_ae_title
         with self._transactions.writing() as session:
-            now = self._clock()
-            of_peer = CommitmentRequestRow.calling_ae_title == calling_ae_title
-            for (row,) in _REQUESTS.bury_spent(session, now, policy, of_peer):
+            for (row,) in _REQUESTS.bury_spent(session, policy, of_peer):
                 row.instances = []
-            rows = _REQUESTS.claim(session, now, 1, lease_seconds, policy, of_peer)
+            rows = _REQUESTS.claim(session, 1, lease_seconds, policy, of_peer)
             return _request(rows[0][0]) if rows else None
 
     def answer(self, request: CommitmentRequest) -> CommitmentResult:
@@ -110,9 +93,9 @@ class CommitmentRequests(Part):
         committed: list[ReferencedSop] = []
         failed: list[FailedReference] = []
         with self._transactions.reading() as session:
-            rows = _received(session, [instance for _, instance in request.references])
+            rows = _received(session, request.references)
         for referenced in request.references:
-            reason = self._why_not(referenced.sop_class_uid, rows.get(referenced.sop_instance_uid, []))
+            reason = self._why_not(referenced.sop_class_uid, rows[referenced.sop_instance_uid])
             if reason is None:
                 committed.append(referenced)
             else:
@@ -120,51 +103,40 @@ class CommitmentRequests(Part):
         return CommitmentResult(request.transaction_uid, tuple(committed), tuple(failed))
 
     def answered(self, request_id: int, answer: CommitmentResult) -> None:
-        """Say that the peer has its answer; the history of each study in it says so, too."""
+        """End a request whose peer has its answer; the history of each study in it says so, too."""
         with self._transactions.writing() as session:
-            now = self._clock()
-            row = _open(session, request_id)
-            if row is None:
-                return
-            _REQUESTS.complete(session, row, now)
-            row.instances = []
-            rows = _received(session, [instance for _, instance in answer.committed])
-            studies = [found[0].study_id for found in rows.values()]
-            for study_id in sorted(set(studies)):
-                detail = f"told {row.calling_ae_title} that {studies.count(study_id)} of its images are kept"
-                record(session, EventKind.COMMITMENT_ANSWERED, now, study_id, detail)
+            for row in _REQUESTS.lock(session, CommitmentRequestRow.id == request_id, _IS_OPEN):
+                _REQUESTS.complete(session, row)
+                row.instances = []
+                received = _received(session, answer.committed).values()
+                studies = Counter(instances[0].study_id for instances in received)
+                for study_id, images in sorted(studies.items()):
+                    detail = f"told {row.calling_ae_title} that {images} of its images are kept"
+                    session.record(EventKind.COMMITMENT_ANSWERED, study_id, detail)
 
     def failed(self, request_id: int, error: str, policy: RetryPolicy, *, permanent: bool = False) -> Status:
-        """Say that an answer did not arrive: it is sent again later, or given up.
+        """Send an answer again later, or give it up, as `Leases.fail`; returns the request's status now.
 
-        Returns:
-            The request's status now; done where the peer has its answer all the same.
+        Nothing changes where the peer has its answer all the same.
         """
         with self._transactions.writing() as session:
-            now = self._clock()
-            row = _open(session, request_id)
-            if row is None:
-                return Status.DONE
-            _REQUESTS.fail(session, row, error, now, policy, permanent=permanent)
-            if row.status == Status.DEAD:
-                row.instances = []
-            return row.status
-
-    def counts(self) -> dict[str, int]:
-        """Numbers of requests by status."""
-        with self._transactions.reading() as session:
-            return _REQUESTS.counts(session)
+            for row in _REQUESTS.lock(session, CommitmentRequestRow.id == request_id, _IS_OPEN):
+                _REQUESTS.fail(session, row, error, policy, permanent=permanent)
+                if row.status == Status.DEAD:
+                    row.instances = []
+                return row.status
+            return Status.DONE
 
     def sweep(self) -> None:
         """Forget requests that have come to their end long ago."""
         with self._transactions.writing() as session:
-            latest = self._clock() - timedelta(days=_KEPT_DAYS)
+            latest = session.now - timedelta(days=_KEPT_DAYS)
             session.execute(delete(CommitmentRequestRow).where(CommitmentRequestRow.finished_at < latest))
 
-    def _why_not(self, sop_class: str, rows: Sequence[InstanceRow]) -> FailureReason | None:
+    def _why_not(self, sop_class_uid: str, rows: Sequence[InstanceRow]) -> FailureReason | None:
         if not rows or not all(self._spool.holds(row.file_name, row.size_bytes) for row in rows):
             return FailureReason.NO_SUCH_OBJECT_INSTANCE
-        if any(row.sop_class_uid != sop_class for row in rows):
+        if any(row.sop_class_uid != sop_class_uid for row in rows):
             return FailureReason.CLASS_INSTANCE_CONFLICT
         return None
 
@@ -179,19 +151,13 @@ def _request(row: CommitmentRequestRow) -> CommitmentRequest:
     )
 
 
-def _is_open() -> ColumnElement[bool]:
-    return CommitmentRequestRow.status.in_([Status.TODO, Status.DOING])
-
-
-def _open(session: Session, request_id: int) -> CommitmentRequestRow | None:
-    return next(iter(_REQUESTS.lock(session, CommitmentRequestRow.id == request_id, _is_open())), None)
-
-
-def _received(session: Session, sop_instance_uids: Sequence[str]) -> dict[str, list[InstanceRow]]:
-    """Instances received under these UIDs, by UID."""
-    found: dict[str, list[InstanceRow]] = {}
-    for start in range(0, len(sop_instance_uids), _QUERY_BATCH):
-        batch = sop_instance_uids[start : start + _QUERY_BATCH]
-        for row in session.scalars(select(InstanceRow).where(InstanceRow.sop_instance_uid.in_(batch))):
-            found.setdefault(row.sop_instance_uid, []).append(row)
-    return found
+def _received(
+    session: Transaction, references: Sequence[ReferencedSop]
+) -> defaultdict[str, list[InstanceRow]]:
+    """Instances received under the UIDs of these objects, by UID."""
+    received: defaultdict[str, list[InstanceRow]] = defaultdict(list)
+    for start in range(0, len(references), _QUERY_BATCH):
+        uids = [each.sop_instance_uid for each in references[start : start + _QUERY_BATCH]]
+        for row in session.scalars(select(InstanceRow).where(InstanceRow.sop_instance_uid.in_(uids))):
+            received[row.sop_instance_uid].append(row)
+    return received

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import delete, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, delete, exists, select
 
 from boneage_node.retry import RetryPolicy
 from boneage_node.traffic.commitment import (
@@ -18,9 +17,10 @@ from boneage_node.traffic.commitment import (
     ReferencedSop,
 )
 
-from .leases import Leases, Transition
+from .database import Transaction
+from .leases import LeasedPart, Leases, Transition
 from .outbox import DELIVERIES
-from .part import Part
+from .part import build
 from .tables import (
     CommitmentOutcome,
     CommitmentRow,
@@ -56,7 +56,7 @@ _STATES = {
     Status.DEAD: CommitmentState.UNANSWERED,
 }
 
-_COMMITMENTS = Leases(
+COMMITMENTS = Leases(
     CommitmentRow,
     title=lambda commitment: f"delivery {commitment.delivery_id} to {commitment.destination}",
     events={
@@ -65,6 +65,7 @@ _COMMITMENTS = Leases(
         Transition.REOPENED: EventKind.COMMITMENT_RETRIED,
     },
 )
+"""The commitments, as leased tasks."""
 
 
 @dataclass(frozen=True)
@@ -88,14 +89,14 @@ class CommitmentDetail:
     last_error: str | None
 
 
-class Commitments(Part):
+class Commitments(LeasedPart):
     """The commitments."""
+
+    _leases = COMMITMENTS
 
     def destinations(self) -> list[str]:
         """The destinations that are to be asked something now."""
-        with self._transactions.reading() as session:
-            due = select(CommitmentRow.destination).where(_COMMITMENTS.due(self._clock())).distinct()
-            return sorted(session.scalars(due))
+        return self._due(CommitmentRow.destination)
 
     def claim(
         self, destination: str, limit: int, transaction_uid: str, policy: RetryPolicy
@@ -114,21 +115,20 @@ class Commitments(Part):
         Returns:
             What to ask, or None where there is nothing.
         """
+        there = CommitmentRow.destination == destination
         with self._transactions.writing() as session:
-            now = self._clock()
-            there = CommitmentRow.destination == destination
-            _COMMITMENTS.bury_spent(session, now, policy, there)
-            rows = [row for (row,) in _COMMITMENTS.claim(session, now, limit, 0.0, policy, there)]
+            COMMITMENTS.bury_spent(session, policy, there)
+            rows = [row for (row,) in COMMITMENTS.claim(session, limit, 0.0, policy, there)]
             if not rows:
                 return None
             session.add(
                 CommitmentTransactionRow(
-                    transaction_uid=transaction_uid, destination=destination, asked_at=now
+                    transaction_uid=transaction_uid, destination=destination, asked_at=session.now
                 )
             )
             for row in rows:
                 row.transaction_uid = transaction_uid
-                row.leased_until = now + policy.longest_wait(row.attempts)
+                row.leased_until = session.now + policy.longest_wait(row.attempts)
             return CommitmentRequest(
                 destination,
                 transaction_uid,
@@ -137,28 +137,23 @@ class Commitments(Part):
             )
 
     def not_asked(self, transaction_uid: str, error: str, policy: RetryPolicy) -> None:
-        """Say that a request did not arrive: it is made again when its answer would have been overdue."""
+        """Make a request that did not arrive again when its answer would have been overdue."""
         with self._transactions.writing() as session:
-            now = self._clock()
-            for row in _asked_in(session, transaction_uid):
-                _COMMITMENTS.fail(session, row, error, now, policy, again_at=row.leased_until)
+            for row in COMMITMENTS.lock(session, *_asked_in(transaction_uid)):
+                COMMITMENTS.fail(session, row, error, policy, again_at=row.leased_until)
 
     def unsupported(self, transaction_uid: str, reason: str) -> None:
-        """Say that the destination takes no such requests at all."""
+        """Give up a request, because the destination takes no such requests at all."""
         with self._transactions.writing() as session:
-            now = self._clock()
-            for row in _asked_in(session, transaction_uid):
+            for row in COMMITMENTS.lock(session, *_asked_in(transaction_uid)):
                 row.outcome = CommitmentOutcome.UNSUPPORTED
-                _COMMITMENTS.complete(session, row, now, EventKind.COMMITMENT_UNSUPPORTED)
+                COMMITMENTS.complete(session, row, EventKind.COMMITMENT_UNSUPPORTED)
                 row.last_error = reason
 
     def is_answered(self, transaction_uid: str) -> bool:
         """Tell whether nothing that was asked in a request waits for its answer any more."""
         with self._transactions.reading() as session:
-            waiting = select(func.count()).where(
-                CommitmentRow.transaction_uid == transaction_uid, CommitmentRow.status == Status.DOING
-            )
-            return session.scalars(waiting).one() == 0
+            return not session.scalar(select(exists().where(*_asked_in(transaction_uid))))
 
     def reported(self, report: CommitmentResult, policy: RetryPolicy) -> Reported | None:
         """Take an answer in, also one to an earlier request.
@@ -173,98 +168,74 @@ class Commitments(Part):
         Returns:
             What it changed, or None where the node made no such request.
         """
+        asked = CommitmentTransactionRow
         with self._transactions.writing() as session:
-            now = self._clock()
-            destination = session.scalars(
-                select(CommitmentTransactionRow.destination).where(
-                    CommitmentTransactionRow.transaction_uid == report.transaction_uid
-                )
-            ).one_or_none()
+            destination = session.scalar(
+                select(asked.destination).where(asked.transaction_uid == report.transaction_uid)
+            )
             if destination is None:
                 return None
-            committed = _of_instances(
-                session, destination, [referenced.sop_instance_uid for referenced in report.committed]
-            )
+            kept = [referenced.sop_instance_uid for referenced in report.committed]
+            committed = _uncommitted(session, destination, kept)
             for row, _ in committed:
                 row.outcome = CommitmentOutcome.COMMITTED
-                _COMMITMENTS.complete(session, row, now, EventKind.COMMITMENT_GIVEN)
+                COMMITMENTS.complete(session, row, EventKind.COMMITMENT_GIVEN)
             reasons = {failure.referenced.sop_instance_uid: failure for failure in report.failed}
-            refused_rows = [
+            refused = [
                 (row, reasons[uid])
-                for row, uid in _of_instances(session, destination, list(reasons))
+                for row, uid in _uncommitted(session, destination, list(reasons))
                 if row.transaction_uid == report.transaction_uid and row.status == Status.DOING
             ]
-            for row, refused in refused_rows:
-                _refuse(session, row, refused, now, policy)
-            return Reported(destination, len(committed), len(refused_rows))
+            for row, reason in refused:
+                _refuse(session, row, reason, policy)
+            return Reported(destination, len(committed), len(refused))
 
     def counts(self) -> dict[str, int]:
         """Numbers of commitments by state."""
-        with self._transactions.reading() as session:
-            state = (CommitmentRow.status, CommitmentRow.outcome)
-            rows = session.execute(select(*state, func.count()).group_by(*state)).all()
-        found = {_state(status, outcome): count for status, outcome, count in rows}
-        return {state.value: found.get(state, 0) for state in CommitmentState}
+        return self._count(CommitmentState, CommitmentRow.status, CommitmentRow.outcome, word=_state)
 
     def sweep(self) -> None:
         """Forget requests so old that no answer to them is expected any more."""
         with self._transactions.writing() as session:
-            latest = self._clock() - timedelta(days=KEPT_DAYS)
+            latest = session.now - timedelta(days=KEPT_DAYS)
             session.execute(
                 delete(CommitmentTransactionRow).where(CommitmentTransactionRow.asked_at < latest)
             )
 
 
-def commitments_of(session: Session, study_id: int) -> dict[int, CommitmentDetail]:
+def commitments_of(session: Transaction, study_id: int) -> dict[int, CommitmentDetail]:
     """The commitments of a study's deliveries, by the delivery's id."""
-    rows = session.scalars(select(CommitmentRow).where(CommitmentRow.study_id == study_id))
     return {
-        row.delivery_id: CommitmentDetail(
+        row.delivery_id: build(
+            CommitmentDetail,
+            row,
             state=_state(row.status, row.outcome),
-            attempts=row.attempts,
-            created_at=row.created_at,
             due_at=row.leased_until or (row.scheduled_at if row.status == Status.TODO else None),
-            finished_at=row.finished_at,
-            last_error=row.last_error,
         )
-        for row in rows
+        for row in session.scalars(select(CommitmentRow).where(CommitmentRow.study_id == study_id))
     }
 
 
-def reopen_unanswered(session: Session, study_id: int, now: datetime) -> int:
-    """Ask again, with all attempts before them, for a study's commitments that were given up; how many."""
-    rows = _COMMITMENTS.lock(session, CommitmentRow.study_id == study_id, CommitmentRow.status == Status.DEAD)
-    for row in rows:
-        _COMMITMENTS.reopen(session, row, now)
-    return len(rows)
-
-
 def _state(status: Status, outcome: CommitmentOutcome | None) -> CommitmentState:
-    if outcome is not None:
-        return CommitmentState(outcome.value)
-    return _STATES[status]
+    return CommitmentState(outcome.value) if outcome else _STATES[status]
 
 
-def _asked_in(session: Session, transaction_uid: str) -> Sequence[CommitmentRow]:
-    return _COMMITMENTS.lock(
-        session, CommitmentRow.transaction_uid == transaction_uid, CommitmentRow.status == Status.DOING
-    )
+def _asked_in(transaction_uid: str) -> tuple[ColumnElement[bool], ...]:
+    return CommitmentRow.transaction_uid == transaction_uid, CommitmentRow.status == Status.DOING
 
 
-def _instances(session: Session, delivery_ids: Iterable[int]) -> tuple[ReferencedSop, ...]:
+def _instances(session: Transaction, delivery_ids: Iterable[int]) -> tuple[ReferencedSop, ...]:
     query = (
         select(DocumentRow.sop_class_uid, DocumentRow.sop_instance_uid)
         .join(DeliveryRow, DeliveryRow.document_id == DocumentRow.id)
         .where(DeliveryRow.id.in_(list(delivery_ids)))
         .order_by(DeliveryRow.id)
     )
-    return tuple(
-        ReferencedSop(str(sop_class), str(instance)) for sop_class, instance in session.execute(query)
-    )
+    return tuple(ReferencedSop(*map(str, row)) for row in session.execute(query))
 
 
-def _of_instances(
-    session: Session, destination: str, sop_instance_uids: Sequence[str]
+def _uncommitted(
+    session: Transaction, destination: str, sop_instance_uids: Sequence[str]
 ) -> list[tuple[CommitmentRow, str]]:
     """The commitments of these objects at a destination that are not committed yet, locked."""
     query = (
@@ -283,17 +254,15 @@ def _of_instances(
     return [(row, str(uid)) for row, uid in session.execute(query)]
 
 
-def _refuse(
-    session: Session, row: CommitmentRow, refused: FailedReference, now: datetime, policy: RetryPolicy
-) -> None:
+def _refuse(session: Transaction, row: CommitmentRow, refused: FailedReference, policy: RetryPolicy) -> None:
     detail = f": {refused.sentence}"
     if refused.is_lost:
         row.outcome = CommitmentOutcome.REFUSED
-        _COMMITMENTS.complete(session, row, now, EventKind.COMMITMENT_REFUSED, detail)
+        COMMITMENTS.complete(session, row, EventKind.COMMITMENT_REFUSED, detail)
         (delivery,) = DELIVERIES.lock(session, DeliveryRow.id == row.delivery_id)
         error = f"{row.destination} took the object, but says that it does not keep it: {refused.sentence}."
-        DELIVERIES.fail(session, delivery, error, now, policy)
+        DELIVERIES.fail(session, delivery, error, policy)
     else:  # Asked again when the answer would have been overdue.
-        again_at = row.leased_until or now
-        _COMMITMENTS.postpone(session, row, again_at, now, EventKind.COMMITMENT_REFUSED, detail)
+        again_at = row.leased_until or session.now
+        COMMITMENTS.postpone(session, row, again_at, EventKind.COMMITMENT_REFUSED, detail)
     row.last_error = refused.sentence

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,13 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from boneage_node.errors import BoneAgeError
 
-from .tables import Base
+from .tables import Base, EventKind, EventRow
 
 _BUSY_SECONDS = 60.0
 """Longest wait of a writer for another one on SQLite."""
@@ -32,6 +33,10 @@ _REVISION = "0004"
 
 _MIGRATION_LOCK = 0x626F6E65
 """Key of PostgreSQL's advisory lock under which the schema is changed (the bytes of "bone")."""
+
+
+DatabaseError = SQLAlchemyError
+"""The database does not answer, or not as it should: what other rooms may catch."""
 
 
 class SchemaMismatch(BoneAgeError):  # noqa: N818 - reads as the sentence it is
@@ -114,20 +119,48 @@ def _prepare_postgresql(connection: DBAPIConnection, _record: ConnectionPoolEntr
     connection.commit()
 
 
+class Transaction(Session):
+    """A session that is committed, durably, when its block ends, and rolled back when that raises.
+
+    Attributes:
+        now: When it began, in UTC: the time of all that is done in it.
+    """
+
+    now: datetime
+
+    def record(self, kind: EventKind, study_id: int | None, detail: str = "") -> None:
+        """Add a line to a study's history; the detail names rows by id and never holds patient data."""
+        self.add(EventRow(at=self.now, study_id=study_id, kind=kind.value, detail=detail))
+
+
 class Transactions:
-    """The two kinds of transaction: one that only reads and holds nobody up, and one that writes."""
+    """The two kinds of transaction: one that only reads and holds nobody up, and one that writes.
 
-    def __init__(self, engine: Engine) -> None:
-        self._write = sessionmaker(engine, expire_on_commit=False)
-        self._read = sessionmaker(engine.execution_options(**{_READ_ONLY: True}), expire_on_commit=False)
+    Args:
+        engine: The database.
+        clock: The time now, in UTC; the machines of a node must agree on it to well under a lease.
+    """
 
-    def reading(self) -> AbstractContextManager[Session]:
-        """A session that must not write."""
-        return self._read.begin()
+    def __init__(self, engine: Engine, clock: Callable[[], datetime]) -> None:
+        reader = engine.execution_options(**{_READ_ONLY: True})
+        self._write = sessionmaker(engine, class_=Transaction, expire_on_commit=False)
+        self._read = sessionmaker(reader, class_=Transaction, expire_on_commit=False)
+        self._clock = clock
 
-    def writing(self) -> AbstractContextManager[Session]:
-        """A session that is committed, durably, when its block ends and rolled back when it raises."""
-        return self._write.begin()
+    def reading(self) -> AbstractContextManager[Transaction]:
+        """A transaction that must not write."""
+        return self._begin(self._read)
+
+    def writing(self) -> AbstractContextManager[Transaction]:
+        """A transaction that may write."""
+        return self._begin(self._write)
+
+    @contextmanager
+    def _begin(self, sessions: sessionmaker[Transaction]) -> Iterator[Transaction]:
+        with sessions.begin() as session:
+            session.connection()  # May wait for another writer: the time is taken afterwards.
+            session.now = self._clock()
+            yield session
 
 
 def insert_if_new(
@@ -154,6 +187,17 @@ def insert_if_new(
     )
     assert result.rowcount in (0, 1)
     return bool(result.rowcount)
+
+
+def database_exists(url: str) -> bool:
+    """Whether the file of an embedded database is there; True of a server, which has to be asked."""
+    parsed = make_url(url)
+    return parsed.get_backend_name() != "sqlite" or Path(parsed.database or "").is_file()
+
+
+def masked(url: str) -> str:
+    """Return a database URL without its password."""
+    return make_url(url).render_as_string(hide_password=True)
 
 
 def migrate(engine: Engine) -> None:
@@ -222,9 +266,8 @@ def _switch_to_wal(engine: Engine) -> None:
     deadline = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
-            with closing(
-                engine.raw_connection()
-            ) as connection:  # SQLAlchemy's own would begin a transaction.
+            # SQLAlchemy's own connection would begin a transaction.
+            with closing(engine.raw_connection()) as connection:
                 connection.cursor().execute("PRAGMA journal_mode=WAL")
             return
         except sqlite3.OperationalError as error:

@@ -32,19 +32,6 @@ class Predecessor:
     number: int
 
 
-@dataclass(frozen=True)
-class EarlierAssessment:
-    """Assessment of the same patient in an earlier study.
-
-    Attributes:
-        study_date: When its image was made.
-        result: What the reading came to.
-    """
-
-    study_date: date
-    result: Result
-
-
 class Earlier(Part):
     """Looks up earlier reports."""
 
@@ -71,8 +58,8 @@ class Earlier(Part):
             query = select(ReportRow.sop_instance_uid).where(ReportRow.study_id == study_id)
             return list(session.scalars(query.order_by(ReportRow.id)))
 
-    def assessments_of(self, patient: Patient, study_id: int) -> list[EarlierAssessment]:
-        """Assessments of earlier dates in a patient's other studies, oldest first; of each study the latest.
+    def assessments_of(self, patient: Patient, study_id: int) -> list[tuple[date, Result]]:
+        """Results and dates of a patient's other, earlier studies, oldest first; of each study the latest.
 
         A study whose latest report is a refusal has none: what was read before does not hold any more.
         An identifier may be given twice, by mistake or for everybody whose own is not known: without a date
@@ -80,11 +67,8 @@ class Earlier(Part):
         """
         if patient.digest is None or patient.birth_date is None or patient.study_date is None:
             return []
-        latest = (
-            select(func.max(ReportRow.id))
-            .where(ReportRow.patient == patient.digest)
-            .group_by(ReportRow.study_id)
-        )
+        of_patient = select(func.max(ReportRow.id)).where(ReportRow.patient == patient.digest)
+        latest = of_patient.group_by(ReportRow.study_id)
         with self._transactions.reading() as session:
             rows = session.scalars(
                 select(ReportRow)
@@ -97,7 +81,7 @@ class Earlier(Part):
                 .order_by(ReportRow.study_date, ReportRow.id)
             ).all()
         return [
-            EarlierAssessment(row.study_date, row.result)
+            (row.study_date, row.result)
             for row in rows
             if row.study_date and row.birth_date == patient.birth_date
         ]

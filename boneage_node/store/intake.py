@@ -5,20 +5,19 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import fields
-from datetime import datetime, timedelta
+from dataclasses import fields, replace
+from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from boneage_node.traffic.received import Accepted, NotAcceptable, Received
+from boneage_node.traffic.uid import is_uid
 
-from .database import insert_if_new
-from .history import record
-from .part import Part
+from .database import Transaction, insert_if_new
+from .part import Part, columns_of
 from .queue import enqueue
-from .tables import AE_TITLE_LENGTH, UID, UID_LENGTH, EventKind, InstanceRow, StudyRow, StudyState
+from .tables import AE_TITLE_LENGTH, UID_LENGTH, EventKind, InstanceRow, StudyRow, StudyState
 
 _AE_TITLE = re.compile(rf"[ -~]{{0,{AE_TITLE_LENGTH}}}")
 _SETTLE_BATCH = 500
@@ -42,9 +41,10 @@ class Intake(Part):
         Raises:
             NotAcceptable: A UID or the AE title is not one.
             SpoolFull: There is no room (an OSError with ENOSPC).
-            sqlalchemy.exc.SQLAlchemyError: The database does not answer.
+            DatabaseError: The database does not answer.
         """
         _check(received)
+        received = replace(received, calling_ae_title=received.calling_ae_title.strip())
         sha256 = _data_set_sha256(incoming)
         with self._transactions.reading() as session:  # Before the file is linked: no database, no file.
             known = _find(session, received, sha256)
@@ -68,15 +68,15 @@ class Intake(Part):
 
     def _file(
         self,
-        session: Session,
+        session: Transaction,
         received: Received,
         sha256: str,
         name: str,
         size_bytes: int,
         quiet_seconds: float,
     ) -> Accepted:
-        now = self._clock()
-        study = _study_of(session, received, now)
+        now = session.now
+        study = _study_of(session, received)
         others = session.scalars(
             select(InstanceRow.id).where(InstanceRow.sop_instance_uid == received.sop_instance_uid)
         ).all()
@@ -84,34 +84,28 @@ class Intake(Part):
             session,
             InstanceRow,
             ["sop_instance_uid", "sha256"],
+            **columns_of(InstanceRow, received),
             study_id=study.id,
-            sop_instance_uid=received.sop_instance_uid,
-            sop_class_uid=received.sop_class_uid,
-            series_instance_uid=received.series_instance_uid,
-            transfer_syntax_uid=received.transfer_syntax_uid,
             sha256=sha256,
             file_name=name,
             size_bytes=size_bytes,
-            calling_ae_title=received.calling_ae_title.strip(),
             received_at=now,
         )
         instance = _find(session, received, sha256)
         assert instance is not None, "inserted, or there before"
         if not inserted:
-            self._restore(session, instance, name, size_bytes, now)
+            self._restore(session, instance, name, size_bytes)
             return Accepted(instance.study_id, instance.id, new=False)
         study.state = StudyState.RECEIVING
         study.settle_at = now + timedelta(seconds=quiet_seconds)
         study.updated_at = now
-        record(session, EventKind.INSTANCE_RECEIVED, now, study.id, f"instance {instance.id}")
+        session.record(EventKind.INSTANCE_RECEIVED, study.id, f"instance {instance.id}")
         if others:
             detail = f"instance {instance.id} has the UID of instance {others[0]} and other bytes"
-            record(session, EventKind.INSTANCE_CONFLICT, now, study.id, detail)
+            session.record(EventKind.INSTANCE_CONFLICT, study.id, detail)
         return Accepted(study.id, instance.id, new=True)
 
-    def _restore(
-        self, session: Session, instance: InstanceRow, name: str, size_bytes: int, now: datetime
-    ) -> None:
+    def _restore(self, session: Transaction, instance: InstanceRow, name: str, size_bytes: int) -> None:
         """The same bytes again: drop the new file, unless the first one has been lost or cut short."""
         if self._spool.holds(instance.file_name, instance.size_bytes):
             self._spool.discard(name)
@@ -119,44 +113,38 @@ class Intake(Part):
         instance.file_name = name
         instance.size_bytes = size_bytes
         detail = f"the file of instance {instance.id} was missing and has been received again"
-        record(session, EventKind.INSTANCE_RESTORED, now, instance.study_id, detail)
+        session.record(EventKind.INSTANCE_RESTORED, instance.study_id, detail)
 
     def association_released(self, study_ids: Iterable[int]) -> None:
         """Let studies that are still receiving settle at once: their sender has said that it is done."""
         ids = sorted(set(study_ids))
         if not ids:
             return
-        now = self._clock()
         with self._transactions.writing() as session:
             receiving = (
                 select(StudyRow)
-                .where(StudyRow.id.in_(ids), StudyRow.settle_at > now)
+                .where(StudyRow.id.in_(ids), StudyRow.settle_at > session.now)
                 .order_by(StudyRow.id)  # One order for all, or two associations could wait for each other.
                 .with_for_update()
             )
             for study in session.scalars(receiving):
-                study.settle_at = now
+                study.settle_at = session.now
 
     def settle(self) -> int:
-        """Queue every study that has been quiet for long enough.
-
-        Returns:
-            How many studies were queued.
-        """
+        """Queue every study that has been quiet for long enough; returns how many."""
         settled = 0
         while True:
             with self._transactions.writing() as session:
-                now = self._clock()
                 quiet = (
                     select(StudyRow)
-                    .where(StudyRow.settle_at <= now)
+                    .where(StudyRow.settle_at <= session.now)
                     .order_by(StudyRow.settle_at, StudyRow.id)
                     .limit(_SETTLE_BATCH)
                     .with_for_update(skip_locked=True)
                 )
                 studies = session.scalars(quiet).all()
                 for study in studies:
-                    enqueue(session, study, now)
+                    enqueue(session, study)
             settled += len(studies)
             if len(studies) < _SETTLE_BATCH:
                 return settled
@@ -165,13 +153,13 @@ class Intake(Part):
 def _check(received: Received) -> None:
     """No value longer than its column, and none that a database or a later report could not hold."""
     for name in (field.name for field in fields(received) if field.name.endswith("_uid")):
-        if not UID.fullmatch(getattr(received, name)):
+        if not is_uid(getattr(received, name)):
             raise NotAcceptable(f"the {name} is not a UID of 1 to {UID_LENGTH} digits and dots")
     if not _AE_TITLE.fullmatch(received.calling_ae_title):
         raise NotAcceptable(f"the calling AE title is not one of up to {AE_TITLE_LENGTH} ASCII characters")
 
 
-def _find(session: Session, received: Received, sha256: str) -> InstanceRow | None:
+def _find(session: Transaction, received: Received, sha256: str) -> InstanceRow | None:
     return session.scalars(
         select(InstanceRow).where(
             InstanceRow.sop_instance_uid == received.sop_instance_uid, InstanceRow.sha256 == sha256
@@ -179,7 +167,7 @@ def _find(session: Session, received: Received, sha256: str) -> InstanceRow | No
     ).one_or_none()
 
 
-def _study_of(session: Session, received: Received, now: datetime) -> StudyRow:
+def _study_of(session: Transaction, received: Received) -> StudyRow:
     """The study's row, made where it is missing, locked until the end of the transaction."""
     insert_if_new(
         session,
@@ -187,8 +175,8 @@ def _study_of(session: Session, received: Received, now: datetime) -> StudyRow:
         ["study_instance_uid"],
         study_instance_uid=received.study_instance_uid,
         state=StudyState.RECEIVING,
-        received_at=now,
-        updated_at=now,
+        received_at=session.now,
+        updated_at=session.now,
     )
     return session.scalars(
         select(StudyRow).where(StudyRow.study_instance_uid == received.study_instance_uid).with_for_update()

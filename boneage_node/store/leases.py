@@ -16,14 +16,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, true
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Row, Select, and_, or_, select, true
+from sqlalchemy.orm import InstrumentedAttribute
 
 from boneage_node.retry import RetryPolicy
 
-from .history import record
+from .database import Transaction
+from .part import Part
 from .tables import Base, EventKind, Leased, Status
 
 Task = TypeVar("Task", bound=Leased)
@@ -35,7 +36,6 @@ class Transition(Enum):
     CLAIMED = auto()
     TAKEN_OVER = auto()
     """Claimed after its lease had run out."""
-    RELEASED = auto()
     FAILED = auto()
     """An attempt failed, the last or another."""
     POSTPONED = auto()
@@ -60,8 +60,8 @@ class Leases(Generic[Task]):
     """
 
     table: type[Task]
-    title: Callable[[Task], str]
-    events: Mapping[Transition, EventKind]
+    title: Callable[[Task], str] = str
+    events: Mapping[Transition, EventKind] = field(default_factory=dict)
     lost: Callable[[Task], str] | None = None
     may_start: ColumnElement[bool] = field(default_factory=true)
     tasks: Select[*tuple[Any, ...]] | None = None
@@ -77,54 +77,61 @@ class Leases(Generic[Task]):
 
     def claim(
         self,
-        session: Session,
-        now: datetime,
+        session: Transaction,
         limit: int,
         lease_seconds: float,
         policy: RetryPolicy,
         *conditions: ColumnElement[bool],
     ) -> Sequence[Row[*tuple[Any, ...]]]:
-        """Take up to ``limit`` tasks that are due, oldest first, locked; what others have locked is skipped.
+        """Take tasks that are due, oldest first, locked; what others have locked is skipped.
+
+        Args:
+            session: The transaction.
+            limit: How many at most.
+            lease_seconds: How long nobody else may claim them; `extend` prolongs it.
+            policy: How many attempts a task has, for the history: see `bury_spent`.
+            *conditions: Which.
 
         Returns:
             The rows of `tasks`.
         """
-        oldest = self._skipping_locked(self.due(now), *conditions).limit(limit)
-        rows = session.execute(oldest).all()
+        rows = session.execute(self._skipping_locked(self.due(session.now), *conditions).limit(limit)).all()
         for task, *_ in rows:
             if task.status == Status.DOING:
                 lost = f": {self.lost(task)}" if self.lost else ""
-                self._record(session, task, Transition.TAKEN_OVER, now, f", attempt {task.attempts}{lost}")
+                self._record(session, task, Transition.TAKEN_OVER, f", attempt {task.attempts}{lost}")
             task.status = Status.DOING
             task.attempts += 1
-            task.leased_until = now + timedelta(seconds=lease_seconds)
-            self._record(session, task, Transition.CLAIMED, now, _attempt_of(task, policy))
+            task.leased_until = session.now + timedelta(seconds=lease_seconds)
+            self._record(session, task, Transition.CLAIMED, _attempt_of(task, policy))
         return rows
 
     def bury_spent(
-        self, session: Session, now: datetime, policy: RetryPolicy, *conditions: ColumnElement[bool]
+        self, session: Transaction, policy: RetryPolicy, *conditions: ColumnElement[bool]
     ) -> Sequence[Row[*tuple[Any, ...]]]:
         """Make tasks that would be due, but have had all their attempts, dead letters.
 
+        Such a task has killed the process that did it, each time. What others have locked is skipped.
+
         Returns:
-            The rows of `tasks`, locked; what others have locked is skipped.
+            The rows of `tasks`, locked.
         """
         spent = self.table.attempts >= policy.max_attempts
-        rows = session.execute(self._skipping_locked(self.due(now), spent, *conditions)).all()
+        rows = session.execute(self._skipping_locked(self.due(session.now), spent, *conditions)).all()
         for task, *_ in rows:
             if task.status == Status.DOING and self.lost:
                 task.last_error = self.lost(task)
-            self._bury(session, task, now)
+            self._bury(session, task)
         return rows
 
-    def lock(self, session: Session, *conditions: ColumnElement[bool]) -> Sequence[Task]:
+    def lock(self, session: Transaction, *conditions: ColumnElement[bool]) -> Sequence[Task]:
         """Tasks, locked in one order for all, so that no two processes wait for each other."""
         return session.scalars(
             select(self.table).where(*conditions).order_by(self.table.id).with_for_update()
         ).all()
 
     def held(
-        self, session: Session, task_ids: Iterable[int], *conditions: ColumnElement[bool]
+        self, session: Transaction, task_ids: Iterable[int], *conditions: ColumnElement[bool]
     ) -> Sequence[Task]:
         """Those of these tasks that are being done, locked."""
         ids = self.table.id.in_(sorted(set(task_ids)))
@@ -132,38 +139,30 @@ class Leases(Generic[Task]):
 
     def extend(
         self,
-        session: Session,
+        session: Transaction,
         task_ids: Iterable[int],
-        now: datetime,
         lease_seconds: float,
         *conditions: ColumnElement[bool],
     ) -> list[int]:
         """Prolong leases; returns those of the tasks that are still being done."""
         tasks = self.held(session, task_ids, *conditions)
         for task in tasks:
-            task.leased_until = now + timedelta(seconds=lease_seconds)
+            task.leased_until = session.now + timedelta(seconds=lease_seconds)
         return [task.id for task in tasks]
 
-    def release(self, session: Session, task: Task, now: datetime) -> None:
-        """Give back a task that was claimed and not tried; it does not count as an attempt."""
-        task.attempts -= 1
-        put_back(task, task.scheduled_at)
-        self._record(session, task, Transition.RELEASED, now)
-
     def complete(
-        self, session: Session, task: Task, now: datetime, kind: EventKind | None = None, detail: str = ""
+        self, session: Transaction, task: Task, kind: EventKind | None = None, detail: str = ""
     ) -> None:
         """End a task; ``kind`` and ``detail`` say in the history how, where it may end in several ways."""
-        _end(task, Status.DONE, now)
-        detail = detail or f", attempt {task.attempts}"
-        self._record(session, task, Transition.DONE, now, detail, kind)
+        _end(task, Status.DONE, session.now)
+        task.last_error = None
+        self._record(session, task, Transition.DONE, detail or f", attempt {task.attempts}", kind)
 
     def fail(
         self,
-        session: Session,
+        session: Transaction,
         task: Task,
         error: str,
-        now: datetime,
         policy: RetryPolicy,
         *,
         permanent: bool = False,
@@ -175,43 +174,38 @@ class Leases(Generic[Task]):
             session: The transaction.
             task: The task, locked.
             error: What went wrong; kept with the task, not in the history.
-            now: The time now.
             policy: When it is tried again, and how often.
             permanent: Trying again is of no use.
             again_at: When it is tried again, instead of after the policy's wait.
         """
         task.last_error = error
         detail = _attempt_of(task, policy)
-        self._record(session, task, Transition.FAILED, now, detail)
+        self._record(session, task, Transition.FAILED, detail)
         if permanent or policy.is_last(task.attempts):
-            self._bury(session, task, now)
+            self._bury(session, task)
         else:
-            again_at = again_at or now + policy.wait(max(task.attempts, 1))
-            self.postpone(session, task, again_at, now, detail=detail)
+            again_at = again_at or session.now + policy.wait(max(task.attempts, 1))
+            self.postpone(session, task, again_at, detail=detail)
 
     def postpone(
         self,
-        session: Session,
+        session: Transaction,
         task: Task,
         again_at: datetime,
-        now: datetime,
         kind: EventKind | None = None,
         detail: str = "",
     ) -> None:
         """Make a task one to try again later, however often it has been tried."""
-        put_back(task, again_at)
-        self._record(session, task, Transition.POSTPONED, now, detail, kind)
+        _put_back(task, again_at)
+        self._record(session, task, Transition.POSTPONED, detail, kind)
 
-    def reopen(self, session: Session, task: Task, now: datetime) -> None:
-        """Make a dead letter a task to do, with all its attempts before it."""
-        start_anew(task, now)
-        self._record(session, task, Transition.REOPENED, now)
-
-    def counts(self, session: Session) -> dict[str, int]:
-        """Numbers of tasks by status."""
-        query = select(self.table.status, func.count()).group_by(self.table.status)
-        found = dict(session.execute(query).all())
-        return {status.value: found.get(status, 0) for status in Status}
+    def reopen(self, session: Transaction, *conditions: ColumnElement[bool]) -> int:
+        """Make dead letters tasks to do, with all their attempts before them; returns how many."""
+        tasks = self.lock(session, self.table.status == Status.DEAD, *conditions)
+        for task in tasks:
+            start_anew(task, session.now)
+            self._record(session, task, Transition.REOPENED)
+        return len(tasks)
 
     def _skipping_locked(self, *conditions: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
         tasks = select(self.table) if self.tasks is None else self.tasks
@@ -221,32 +215,52 @@ class Leases(Generic[Task]):
             .with_for_update(skip_locked=True, of=self.locks or None)
         )
 
-    def _bury(self, session: Session, task: Task, now: datetime) -> None:
-        _end(task, Status.DEAD, now)
-        self._record(session, task, Transition.DEAD, now, f" was given up after attempt {task.attempts}")
+    def _bury(self, session: Transaction, task: Task) -> None:
+        _end(task, Status.DEAD, session.now)
+        self._record(session, task, Transition.DEAD, f" was given up after attempt {task.attempts}")
 
     def _record(
         self,
-        session: Session,
+        session: Transaction,
         task: Task,
         transition: Transition,
-        now: datetime,
         detail: str = "",
         kind: EventKind | None = None,
     ) -> None:
         kind = kind or self.events.get(transition)
         if kind is not None:
-            record(session, kind, now, getattr(task, "study_id", None), self.title(task) + detail)
+            session.record(kind, getattr(task, "study_id", None), self.title(task) + detail)
+
+
+class LeasedPart(Part):
+    """A part of the store that is a table of leased tasks."""
+
+    _leases: ClassVar[Leases[Any]]
+
+    def counts(self) -> dict[str, int]:
+        """Numbers of tasks by status."""
+        return self._count(Status, self._leases.table.status)
+
+    def _due(self, column: InstrumentedAttribute[str]) -> list[str]:
+        """The values of a column in the tasks that may be claimed now."""
+        with self._transactions.reading() as session:
+            due = select(column).where(self._leases.due(session.now)).distinct()
+            return sorted(session.scalars(due))
 
 
 def start_anew(task: Leased, scheduled_at: datetime) -> None:
     """Make a task, new or at its end, one to do with all its attempts before it."""
     task.attempts = 0
-    put_back(task, scheduled_at)
+    _put_back(task, scheduled_at)
 
 
-def put_back(task: Leased, scheduled_at: datetime) -> None:
-    """Make a task one to do, without a word in the history."""
+def release(task: Leased) -> None:
+    """Give back a task that was claimed and not tried; it does not count as an attempt."""
+    task.attempts -= 1
+    _put_back(task, task.scheduled_at)
+
+
+def _put_back(task: Leased, scheduled_at: datetime) -> None:
     task.status = Status.TODO
     task.scheduled_at = scheduled_at
     task.leased_until = None
@@ -257,8 +271,6 @@ def _end(task: Leased, status: Status, now: datetime) -> None:
     task.status = status
     task.finished_at = now
     task.leased_until = None
-    if status is Status.DONE:
-        task.last_error = None
 
 
 def _attempt_of(task: Leased, policy: RetryPolicy) -> str:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.result import Result
+from boneage_node.traffic.uid import is_uid
 
-from .database import insert_if_new
-from .tables import UID, DeliveryRow, DocumentRow, ReportKind, ReportRow, Status, StudyRow
+from .database import Transaction, insert_if_new
+from .leases import start_anew
+from .part import columns_of
+from .tables import DESTINATION_LENGTH, DeliveryRow, DocumentRow, ReportKind, ReportRow
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class NewDocument:
         sop_instance_uid: SOP Instance UID; None where it is no DICOM.
 
     Raises:
-        ValueError: A UID is not one, or DICOM lacks one.
+        ValueError: A UID is not one, or DICOM lacks one, or a destination is too long to be one.
     """
 
     form: DocumentForm
@@ -39,8 +41,10 @@ class NewDocument:
 
     def __post_init__(self) -> None:
         uids = (self.sop_class_uid, self.sop_instance_uid)
-        if self.form is not DocumentForm.FHIR and not all(uid and UID.fullmatch(uid) for uid in uids):
+        if self.form is not DocumentForm.FHIR and not all(uid and is_uid(uid) for uid in uids):
             raise ValueError("a DICOM document has a SOP Class UID and a SOP Instance UID")
+        if any(len(destination) > DESTINATION_LENGTH for destination in self.destinations):
+            raise ValueError(f"a destination has {DESTINATION_LENGTH} characters at most")
 
 
 @dataclass(frozen=True)
@@ -82,59 +86,31 @@ class NewReport:
     patient: Patient = Patient()
 
     def __post_init__(self) -> None:
-        if not UID.fullmatch(self.sop_instance_uid):
+        if not is_uid(self.sop_instance_uid):
             raise ValueError("the UID of the report is not one")
 
 
-def store_report(session: Session, study: StudyRow, outcome: NewReport, now: datetime) -> bool:
+def store_report(session: Transaction, study_id: int, report: NewReport) -> bool:
     """Store a report, its documents and their deliveries, in the transaction that ends the job.
 
     Returns:
         False when the same reading is there already: nothing was stored.
     """
-    is_new = insert_if_new(
-        session,
-        ReportRow,
-        ["sop_instance_uid"],
-        study_id=study.id,
-        instance_id=outcome.instance_id,
-        kind=outcome.kind,
-        sop_instance_uid=outcome.sop_instance_uid,
-        result=outcome.result,
-        patient=outcome.patient.digest,
-        birth_date=outcome.patient.birth_date,
-        study_date=outcome.patient.study_date,
-        created_at=now,
-    )
-    if is_new:
-        report_id = session.scalars(
-            select(ReportRow.id).where(ReportRow.sop_instance_uid == outcome.sop_instance_uid)
-        ).one()
-        for document in outcome.documents:
-            _store_document(session, study, report_id, document, now)
-    return is_new
-
-
-def _store_document(
-    session: Session, study: StudyRow, report_id: int, document: NewDocument, now: datetime
-) -> None:
-    row = DocumentRow(
-        report_id=report_id,
-        form=document.form,
-        sop_class_uid=document.sop_class_uid,
-        sop_instance_uid=document.sop_instance_uid,
-        file_name=document.file_name,
-    )
-    session.add(row)
-    session.flush()
-    for destination in dict.fromkeys(document.destinations):
-        session.add(
-            DeliveryRow(
-                document_id=row.id,
-                study_id=study.id,
-                destination=destination,
-                status=Status.TODO,
-                created_at=now,
-                scheduled_at=now,
+    columns = columns_of(ReportRow, report) | columns_of(ReportRow, report.patient)
+    columns |= {"patient": report.patient.digest, "study_id": study_id, "created_at": session.now}
+    if not insert_if_new(session, ReportRow, ["sop_instance_uid"], **columns):
+        return False
+    report_id = session.scalars(
+        select(ReportRow.id).where(ReportRow.sop_instance_uid == report.sop_instance_uid)
+    ).one()
+    for document in report.documents:
+        row = DocumentRow(report_id=report_id, **columns_of(DocumentRow, document))
+        session.add(row)
+        session.flush()
+        for destination in dict.fromkeys(document.destinations):
+            delivery = DeliveryRow(
+                document_id=row.id, study_id=study_id, destination=destination, created_at=session.now
             )
-        )
+            start_anew(delivery, session.now)
+            session.add(delivery)
+    return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,6 @@ from . import database
 from .commitment_requests import CommitmentRequests
 from .commitments import Commitments
 from .earlier import Earlier
-from .history import utc_now
 from .intake import Intake
 from .outbox import Outbox
 from .queue import Queue
@@ -25,6 +24,10 @@ from .studies import Studies
 from .tables import DocumentRow, InstanceRow
 
 _SWEEP_BATCH = 500
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 class Store:
@@ -46,11 +49,11 @@ class Store:
         spool: The files.
     """
 
-    def __init__(self, engine: Engine, spool: Spool, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, engine: Engine, spool: Spool, clock: Callable[[], datetime] = _utc_now) -> None:
         self.engine = engine
         self.spool = spool
-        self._transactions = database.Transactions(engine)
-        parts = (self._transactions, spool, clock)
+        self._transactions = database.Transactions(engine, clock)
+        parts = (self._transactions, spool)
         self.intake = Intake(*parts)
         self.queue = Queue(*parts)
         self.outbox = Outbox(*parts)

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
 
 from boneage_node.errors import BoneAgeError
 from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.file import StoredFile
 from boneage_node.traffic.result import Result
+from boneage_node.traffic.uid import is_uid
 
-from .commitments import CommitmentDetail, commitments_of, reopen_unanswered
-from .history import record
+from .commitments import COMMITMENTS, CommitmentDetail, commitments_of
+from .database import Transaction
 from .outbox import DELIVERIES
-from .part import Part
-from .queue import enqueue
+from .part import Part, build
+from .queue import StoredInstance, enqueue
 from .tables import (
-    UID,
-    Base,
+    CommitmentRow,
     DeliveryRow,
     DocumentRow,
     EventKind,
@@ -38,7 +37,7 @@ from .tables import (
 
 _LARGEST_ID = 2**31 - 1
 
-Row = TypeVar("Row", InstanceRow, JobRow, ReportRow, DocumentRow, DeliveryRow, EventRow)
+Row = TypeVar("Row", InstanceRow, JobRow, ReportRow, DeliveryRow, EventRow)
 
 
 class NoSuchStudy(BoneAgeError):  # noqa: N818 - reads as the sentence it is
@@ -68,22 +67,6 @@ class StudySummary:
     instances: int
     result: Result | None
     deliveries: dict[str, int]
-
-
-@dataclass(frozen=True)
-class InstanceDetail:
-    """A received instance; times are UTC."""
-
-    id: int
-    file: StoredFile
-    sop_class_uid: str
-    sop_instance_uid: str
-    series_instance_uid: str
-    transfer_syntax_uid: str
-    sha256: str
-    size_bytes: int
-    calling_ae_title: str
-    received_at: datetime
 
 
 @dataclass(frozen=True)
@@ -165,7 +148,7 @@ class StudyDetail:
     received_at: datetime
     updated_at: datetime
     settle_at: datetime | None
-    instances: list[InstanceDetail]
+    instances: list[StoredInstance]
     jobs: list[JobDetail]
     reports: list[ReportDetail]
     deliveries: list[DeliveryDetail]
@@ -202,18 +185,20 @@ class Studies(Part):
         with self._transactions.reading() as session:
             row = _study(session, study)
             commitments = commitments_of(session, row.id)
-            return StudyDetail(
-                **_values(StudyDetail, row),
-                instances=[self._instance(item) for item in _rows(session, InstanceRow, study_id=row.id)],
-                jobs=[
-                    JobDetail(**_values(JobDetail, item)) for item in _rows(session, JobRow, study_id=row.id)
+            return build(
+                StudyDetail,
+                row,
+                instances=[
+                    build(StoredInstance, each, file=self._spool.file(each.file_name))
+                    for each in _of(session, InstanceRow, row)
                 ],
-                reports=[self._report(session, item) for item in _rows(session, ReportRow, study_id=row.id)],
+                jobs=[build(JobDetail, each) for each in _of(session, JobRow, row)],
+                reports=[self._report(session, each) for each in _of(session, ReportRow, row)],
                 deliveries=[
-                    DeliveryDetail(commitment=commitments.get(item.id), **_values(DeliveryDetail, item))
-                    for item in _rows(session, DeliveryRow, study_id=row.id)
+                    build(DeliveryDetail, each, commitment=commitments.get(each.id))
+                    for each in _of(session, DeliveryRow, row)
                 ],
-                events=[Event(**_values(Event, item)) for item in _rows(session, EventRow, study_id=row.id)],
+                events=[build(Event, each) for each in _of(session, EventRow, row)],
             )
 
     def retry(self, study: int | str) -> Retried:
@@ -231,25 +216,19 @@ class Studies(Part):
         """
         with self._transactions.writing() as session:
             row = _study(session, study, lock=True)
-            now = self._clock()
-            of_study = DeliveryRow.study_id == row.id
-            dead = DELIVERIES.lock(session, of_study, DeliveryRow.status == Status.DEAD)
-            for delivery in dead:
-                DELIVERIES.reopen(session, delivery, now)
-            asked = reopen_unanswered(session, row.id, now)
-            at_rest = {StudyState.REPORTED, StudyState.REFUSED, StudyState.SET_ASIDE}
-            reading = row.state == StudyState.SET_ASIDE or (not dead and not asked and row.state in at_rest)
+            deliveries = DELIVERIES.reopen(session, DeliveryRow.study_id == row.id)
+            commitments = COMMITMENTS.reopen(session, CommitmentRow.study_id == row.id)
+            at_rest = {StudyState.REPORTED, StudyState.REFUSED}
+            nothing_else = not deliveries and not commitments
+            reading = row.state == StudyState.SET_ASIDE or (nothing_else and row.state in at_rest)
             if reading:
-                record(session, EventKind.STUDY_RETRIED, now, row.id)
-                enqueue(session, row, now)
-            return Retried(reading=reading, deliveries=len(dead), commitments=asked)
+                session.record(EventKind.STUDY_RETRIED, row.id)
+                enqueue(session, row)
+            return Retried(reading, deliveries, commitments)
 
     def counts(self) -> dict[str, int]:
         """Numbers of studies by state."""
-        with self._transactions.reading() as session:
-            query = select(StudyRow.state, func.count()).group_by(StudyRow.state)
-            found = dict(session.execute(query).all())
-        return {state.value: found.get(state, 0) for state in StudyState}
+        return self._count(StudyState, StudyRow.state)
 
     def list(self, *, state: StudyState | None = None, limit: int = 100) -> list[StudySummary]:
         """The latest studies, newest first.
@@ -264,34 +243,24 @@ class Studies(Part):
                 query = query.where(StudyRow.state == state)
             return _summaries(session, session.scalars(query).all())
 
-    def _instance(self, row: InstanceRow) -> InstanceDetail:
-        return InstanceDetail(file=self._spool.file(row.file_name), **_values(InstanceDetail, row))
-
-    def _report(self, session: Session, row: ReportRow) -> ReportDetail:
-        documents = [
-            DocumentDetail(file=self._spool.file(item.file_name), **_values(DocumentDetail, item))
-            for item in _rows(session, DocumentRow, report_id=row.id)
-        ]
-        return ReportDetail(documents=documents, **_values(ReportDetail, row))
+    def _report(self, session: Transaction, row: ReportRow) -> ReportDetail:
+        rows = session.scalars(select(DocumentRow).filter_by(report_id=row.id).order_by(DocumentRow.id))
+        documents = [build(DocumentDetail, each, file=self._spool.file(each.file_name)) for each in rows]
+        return build(ReportDetail, row, documents=documents)
 
 
-def _values(shape: type[Any], row: Base) -> dict[str, Any]:
-    """The columns of a row that a dataclass has a field for."""
-    names = {field.name for field in fields(shape)} & set(row.__table__.columns.keys())
-    return {name: getattr(row, name) for name in names}
+def _of(session: Transaction, table: type[Row], study: StudyRow) -> Sequence[Row]:
+    """The rows of a study, in the order in which they came to be."""
+    return session.scalars(select(table).filter_by(study_id=study.id).order_by(table.id)).all()
 
 
-def _rows(session: Session, table: type[Row], **equal: Any) -> Sequence[Row]:
-    return session.scalars(select(table).filter_by(**equal).order_by(table.id)).all()
-
-
-def _study(session: Session, study: int | str, *, lock: bool = False) -> StudyRow:
+def _study(session: Transaction, study: int | str, *, lock: bool = False) -> StudyRow:
     query = select(StudyRow)
     if isinstance(study, int) or (study.isascii() and study.isdigit()):
         if int(study) > _LARGEST_ID:
             raise NoSuchStudy(f"no study has the id {study}")
         query = query.where(StudyRow.id == int(study))
-    elif UID.fullmatch(study):
+    elif is_uid(study):
         query = query.where(StudyRow.study_instance_uid == study)
     else:
         raise NoSuchStudy("that is neither the id of a study nor a Study Instance UID")
@@ -301,39 +270,28 @@ def _study(session: Session, study: int | str, *, lock: bool = False) -> StudyRo
     return row
 
 
-def _summaries(session: Session, studies: Sequence[StudyRow]) -> list[StudySummary]:
+def _summaries(session: Transaction, studies: Sequence[StudyRow]) -> list[StudySummary]:
     """Summaries of these studies, with three queries for all of them together."""
     ids = [study.id for study in studies]
-    instances = dict(
-        session.execute(
-            select(InstanceRow.study_id, func.count())
-            .where(InstanceRow.study_id.in_(ids))
-            .group_by(InstanceRow.study_id)
-        ).all()
-    )
+
+    def numbers(table: type[InstanceRow | DeliveryRow], *columns: Any) -> Sequence[Any]:
+        by = (table.study_id, *columns)
+        return session.execute(select(*by, func.count()).where(table.study_id.in_(ids)).group_by(*by)).all()
+
     latest = select(func.max(ReportRow.id)).where(ReportRow.study_id.in_(ids)).group_by(ReportRow.study_id)
-    results = {
-        report.study_id: report.result
-        for report in session.scalars(select(ReportRow).where(ReportRow.id.in_(latest)))
-    }
-    deliveries: dict[int, dict[str, int]] = {}
-    by_status = (
-        select(DeliveryRow.study_id, DeliveryRow.status, func.count())
-        .where(DeliveryRow.study_id.in_(ids))
-        .group_by(DeliveryRow.study_id, DeliveryRow.status)
-    )
-    for study_id, status, count in session.execute(by_status):
-        deliveries.setdefault(study_id, {})[status.value] = count
+    results = select(ReportRow.study_id, ReportRow.result).where(ReportRow.id.in_(latest))
+    result_of = dict(session.execute(results).all())
+    instances_of = dict(numbers(InstanceRow))
+    deliveries_of: dict[int, dict[str, int]] = {study_id: {} for study_id in ids}
+    for study_id, status, number in numbers(DeliveryRow, DeliveryRow.status):
+        deliveries_of[study_id][status.value] = number
     return [
-        StudySummary(
-            id=study.id,
-            study_instance_uid=study.study_instance_uid,
-            state=study.state,
-            received_at=study.received_at,
-            updated_at=study.updated_at,
-            instances=instances.get(study.id, 0),
-            result=results.get(study.id),
-            deliveries=deliveries.get(study.id, {}),
+        build(
+            StudySummary,
+            study,
+            instances=instances_of.get(study.id, 0),
+            result=result_of.get(study.id),
+            deliveries=deliveries_of[study.id],
         )
         for study in studies
     ]

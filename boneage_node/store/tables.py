@@ -1,12 +1,11 @@
 """The tables: studies, instances, jobs, reports, documents, deliveries, commitments, events.
 
 Every table class ends in ``Row`` and stays inside this room; the other rooms see the frozen dataclasses
-of ``intake``, ``queue``, ``outbox`` and ``studies``. A change here needs a migration beside it.
+of the other files. A change here needs a migration beside it.
 """
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any
@@ -35,9 +34,6 @@ UID_LENGTH = 64
 
 DESTINATION_LENGTH = 300
 """Longest destination, in characters: ``AE@host:port`` has 16 + 253 + 5 and what is between them."""
-
-UID = re.compile(rf"[0-9.]{{1,{UID_LENGTH}}}")
-"""Pattern of a stored UID. Laxer than the standard, which some modalities do not keep to."""
 
 AE_TITLE_LENGTH = 16
 """Longest AE title, in characters (PS3.5, 6.2)."""
@@ -71,6 +67,18 @@ class ReportKind(StrEnum):
 
     ASSESSMENT = "assessment"
     REFUSAL = "refusal"
+
+
+class CommitmentOutcome(StrEnum):
+    """Answer of a destination on an object that was delivered to it.
+
+    ``REFUSED``: that it does not keep the object, which is delivered again. ``UNSUPPORTED``: that it does not
+    take requests for storage commitment.
+    """
+
+    COMMITTED = "committed"
+    REFUSED = "refused"
+    UNSUPPORTED = "unsupported"
 
 
 class EventKind(StrEnum):
@@ -153,11 +161,8 @@ class FreeText(TypeDecorator[str]):
         """To the database: NUL becomes the replacement character, a lone surrogate a question mark."""
         if value is None:
             return None
-        return (
-            value.encode("utf-8", "replace")
-            .decode("utf-8")
-            .replace("\0", "\N{REPLACEMENT CHARACTER}")[: self.length]
-        )
+        storable = value.encode("utf-8", "replace").decode("utf-8")
+        return storable.replace("\0", "\N{REPLACEMENT CHARACTER}")[: self.length]
 
 
 def word_column(words: type[StrEnum], name: str) -> Enum:
@@ -170,6 +175,10 @@ def word_column(words: type[StrEnum], name: str) -> Enum:
         create_constraint=True,
         values_callable=lambda members: [member.value for member in members],
     )
+
+
+def _unique_where(name: str, where: str, *columns: str) -> Index:
+    return Index(name, *columns, unique=True, sqlite_where=text(where), postgresql_where=text(where))
 
 
 class Base(DeclarativeBase):
@@ -242,20 +251,8 @@ class JobRow(Leased, Base):
     __tablename__ = "jobs"
     __table_args__ = (
         # Deduplicated while to do, and never two workers on one study.
-        Index(
-            "uq_jobs_study_id_todo",
-            "study_id",
-            unique=True,
-            sqlite_where=text(WHERE_TODO),
-            postgresql_where=text(WHERE_TODO),
-        ),
-        Index(
-            "uq_jobs_study_id_doing",
-            "study_id",
-            unique=True,
-            sqlite_where=text(_WHERE_DOING),
-            postgresql_where=text(_WHERE_DOING),
-        ),
+        _unique_where("uq_jobs_study_id_todo", WHERE_TODO, "study_id"),
+        _unique_where("uq_jobs_study_id_doing", _WHERE_DOING, "study_id"),
         Index(None, "status", "scheduled_at"),
     )
 
@@ -305,14 +302,7 @@ class DeliveryRow(Leased, Base):
     __table_args__ = (
         UniqueConstraint("document_id", "destination"),
         # One at a time for a study and a destination: the order of a study's documents is kept.
-        Index(
-            "uq_deliveries_study_id_destination_doing",
-            "study_id",
-            "destination",
-            unique=True,
-            sqlite_where=text(_WHERE_DOING),
-            postgresql_where=text(_WHERE_DOING),
-        ),
+        _unique_where("uq_deliveries_study_id_destination_doing", _WHERE_DOING, "study_id", "destination"),
         Index(None, "status", "scheduled_at"),
         Index(None, "study_id", "destination"),
     )
@@ -332,18 +322,6 @@ class EventRow(Base):
     study_id: Mapped[int | None] = mapped_column(ForeignKey("studies.id"), index=True)
     kind: Mapped[str] = mapped_column(String(32))
     detail: Mapped[str] = mapped_column(FreeText(500))
-
-
-class CommitmentOutcome(StrEnum):
-    """Answer of a destination on an object that was delivered to it.
-
-    ``REFUSED``: that it does not keep the object, which is delivered again. ``UNSUPPORTED``: that it does not
-    take requests for storage commitment.
-    """
-
-    COMMITTED = "committed"
-    REFUSED = "refused"
-    UNSUPPORTED = "unsupported"
 
 
 class CommitmentRow(Leased, Base):

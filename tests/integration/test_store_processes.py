@@ -24,7 +24,7 @@ from boneage_node.store import Store, StudyState, open_engine
 TESTS = Path(__file__).parent.parent
 
 PREAMBLE = """
-import os, signal, sys, time
+import itertools, os, signal, sys, time
 from datetime import timedelta
 from pathlib import Path
 from sqlalchemy import event
@@ -162,7 +162,8 @@ def test_workers_share_the_jobs_and_never_a_study(store: Store, database_url: st
 SENDER = """
 store = open_store()
 while not (folder / "stop").exists():
-    for task in store.outbox.claim(None, 3, 600, attempts()):
+    due = [store.outbox.claim(to, 3, 600, attempts()) for to in store.outbox.destinations()]
+    for task in itertools.chain(*due):
         with Alone(f"study {task.study_id} to {task.destination[0]}"):
             if task.attempts == 1 and task.id % 3 == 0:
                 store.outbox.failed(task.id, "busy", attempts(9))

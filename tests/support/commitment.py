@@ -18,15 +18,8 @@ from boneage_node.exchange.deliveries import Deliveries
 from boneage_node.exchange.threads import NamedThreads
 from boneage_node.settings import Settings, load_settings
 from boneage_node.spool import FolderSpool
-from boneage_node.store import (
-    DocumentForm,
-    NewDocument,
-    NewReport,
-    ReportKind,
-    Store,
-    StudyDetail,
-)
-from boneage_node.store.availability import DatabaseAvailability
+from boneage_node.store import DatabaseAvailability, NewDocument, NewReport, ReportKind, Store, StudyDetail
+from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.result import Result, ResultStatus
 
 from .dimse import Watched, write_radiograph

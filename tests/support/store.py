@@ -16,18 +16,18 @@ from sqlalchemy import Engine
 from boneage_node.retry import RetryPolicy
 from boneage_node.spool import FolderSpool
 from boneage_node.store import (
-    Accepted,
-    DocumentForm,
+    DeliveryTask,
     Job,
     NewDocument,
     NewReport,
-    Received,
     ReportKind,
     Store,
     migrate,
     open_engine,
 )
+from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.file import StoredFile
+from boneage_node.traffic.received import Accepted, Received
 from boneage_node.traffic.result import Result, ResultStatus
 
 STUDY = "1.2.826.0.1.3680043.10.1.1"
@@ -135,6 +135,16 @@ def claim_one(store: Store, worker: str = "worker-1", lease_seconds: float = 60.
     """Claim the one job that there is."""
     (job,) = store.queue.claim(worker, 10, lease_seconds, attempts())
     return job
+
+
+def claim_deliveries(store: Store) -> list[DeliveryTask]:
+    """Claim all deliveries that are due, wherever they go, oldest first."""
+    tasks = [
+        task
+        for destination in store.outbox.destinations()
+        for task in store.outbox.claim(destination, 10, 600, attempts())
+    ]
+    return sorted(tasks, key=lambda task: task.id)
 
 
 def new_report(

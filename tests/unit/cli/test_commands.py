@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 from support.node_process import run
-from support.store import attempts, claim_one, new_report, queue_study
+from support.store import attempts, claim_deliveries, claim_one, new_report, queue_study
 
 from boneage_node.bone_age import model_zoo
 from boneage_node.bone_age.manifest import read_manifest
@@ -242,7 +242,7 @@ def test_studies_say_what_was_never_committed_and_ask_again(tmp_path: Path) -> N
         job = claim_one(store)
         report = new_report(store, job, to=["PACS@host:104"])
         store.queue.complete(job, "worker-1", [report])
-        (task,) = store.outbox.claim(None, 1, 60, attempts())
+        (task,) = claim_deliveries(store)
         store.outbox.delivered([task.id], request_commitment=True)
         for uid in ("2.25.1", "2.25.2"):
             store.commitments.claim(task.destination, 1, uid, attempts(1))

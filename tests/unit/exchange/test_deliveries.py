@@ -16,8 +16,8 @@ from boneage_node.exchange.settings import DeliverySettings
 from boneage_node.exchange.threads import NamedThreads
 from boneage_node.net.calling import Caller
 from boneage_node.replay.pacs import SmallPacs
-from boneage_node.store import DocumentForm, NewDocument, NewReport, ReportKind, Status, Store
-from boneage_node.store.availability import DatabaseAvailability
+from boneage_node.store import DatabaseAvailability, NewDocument, NewReport, ReportKind, Status, Store
+from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.result import Result, ResultStatus
 
 NOBODY = "NOBODY@127.0.0.1:1"

@@ -32,8 +32,7 @@ from boneage_node.exchange.threads import NamedThreads
 from boneage_node.net.addresses import Station
 from boneage_node.net.calling import Caller
 from boneage_node.settings import SettingsError, load_settings
-from boneage_node.store import Store
-from boneage_node.store.availability import DatabaseAvailability
+from boneage_node.store import DatabaseAvailability, Store
 from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.file import StoredFile
 from boneage_node.traffic.outcome import Sent, Unreachable

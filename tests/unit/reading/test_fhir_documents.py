@@ -14,7 +14,8 @@ from boneage_node.exchange.settings import DeliverySettings
 from boneage_node.radiograph import choose_hand_image
 from boneage_node.reading.reporter import Reporter
 from boneage_node.reading.settings import ReportSettings
-from boneage_node.store import DocumentForm, NewReport, Store
+from boneage_node.store import NewReport, Store
+from boneage_node.traffic.document import DocumentForm
 
 FHIR_TO = ("https://fhir.example/r4", "/var/lib/bone-ages")
 

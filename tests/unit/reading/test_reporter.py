@@ -23,7 +23,8 @@ from boneage_node.exchange.settings import DeliverySettings
 from boneage_node.radiograph import choose_hand_image
 from boneage_node.reading.reporter import Reporter
 from boneage_node.reading.settings import ReportSettings
-from boneage_node.store import DocumentForm, ReportDetail, Store
+from boneage_node.store import ReportDetail, Store
+from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.result import EarlierBoneAge
 
 BOY = replace(ASSESSMENT, sex=Sex.MALE)

@@ -9,15 +9,9 @@ import pytest
 from support.store import DX, SR, STUDY, Clock, attempts, receive
 
 from boneage_node.spool import SpoolFull
-from boneage_node.store import (
-    CommitmentRequest,
-    FailureReason,
-    ReferencedSop,
-    Status,
-    Store,
-    TooManyRequests,
-)
+from boneage_node.store import Status, Store
 from boneage_node.store import commitment_requests as room
+from boneage_node.traffic.commitment import CommitmentRequest, FailureReason, ReferencedSop, TooManyRequests
 
 INSTANCE = f"{STUDY}.1.1"
 

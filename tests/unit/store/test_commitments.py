@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from support.store import SR, STUDY, Clock, attempts, claim_one, new_report, queue_study
+from support.store import SR, STUDY, Clock, attempts, claim_deliveries, claim_one, new_report, queue_study
 
 from boneage_node.retry import RetryPolicy
-from boneage_node.store import (
+from boneage_node.store import CommitmentState, Store
+from boneage_node.store.commitments import CommitmentDetail
+from boneage_node.store.studies import DeliveryDetail
+from boneage_node.traffic.commitment import (
     CommitmentRequest,
     CommitmentResult,
-    CommitmentState,
     FailedReference,
     FailureReason,
     ReferencedSop,
-    Store,
 )
-from boneage_node.store.commitments import CommitmentDetail
-from boneage_node.store.studies import DeliveryDetail
 
 HERE = "ARCHIVE@127.0.0.1:104"
 THERE = "VIEWER@pacs.example:11112"
@@ -35,7 +34,7 @@ def deliver(store: Store, *uids: str, destinations: tuple[str, ...] = (HERE,), a
 def deliver_due(store: Store, *, ask: bool = True) -> int:
     """Deliver what is to be delivered; how many objects that were."""
     count = 0
-    while tasks := store.outbox.claim(None, 10, 60, attempts()):
+    while tasks := claim_deliveries(store):
         store.outbox.delivered([task.id for task in tasks], request_commitment=ask)
         count += len(tasks)
     return count

@@ -20,7 +20,6 @@ from support.postgresql import PostgreSQL
 from support.store import claim_one, queue_study, receive
 
 from boneage_node.store import (
-    DocumentForm,
     NewReport,
     ReportKind,
     SchemaMismatch,
@@ -31,6 +30,7 @@ from boneage_node.store import (
     open_engine,
 )
 from boneage_node.store.tables import Base, DeliveryRow, DocumentRow, EventKind, EventRow, ReportRow
+from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.result import Result, ResultStatus
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.first_release import RESULT, make_database
-from support.store import DX, SR, Clock, attempts, new_report
+from support.store import DX, SR, Clock, attempts, claim_deliveries, new_report
 
 from boneage_node.spool import FolderSpool
 from boneage_node.store import Store, check_schema, migrate, open_engine
@@ -110,13 +110,13 @@ def test_waiting_studies_are_settled_read_and_reported(store: Store, clock: Cloc
 
 def test_deliveries_go_on(store: Store) -> None:
     assert store.outbox.destinations() == [PACS, "SLOW@host:104"]
-    slow, due = store.outbox.claim(None, 10, 60, attempts())
+    due, slow = claim_deliveries(store)
     assert (due.destination, due.attempts, due.file.key) == (PACS, 3, "00000000000000000000000000000014.dcm")
     assert (slow.destination, slow.attempts) == ("SLOW@host:104", 2)
     store.outbox.delivered([due.id, slow.id], request_commitment=True)
     assert store.commitments.destinations() == [PACS, "SLOW@host:104", "STATE-0@host:104"]
     assert store.studies.retry("1.2.4").deliveries == 1
-    assert [task.destination for task in store.outbox.claim(None, 10, 60, attempts())] == ["DEAD@host:104"]
+    assert [task.destination for task in claim_deliveries(store)] == ["DEAD@host:104"]
 
 
 def test_commitments_keep_their_states_and_go_on(store: Store, clock: Clock) -> None:

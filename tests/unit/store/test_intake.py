@@ -13,7 +13,8 @@ from support.postgresql import PostgreSQL
 from support.store import DX, STUDY, Clock, attempts, claim_one, content, new_report, queue_study, receive
 
 from boneage_node.spool import FolderSpool, SpoolFull
-from boneage_node.store import NotAcceptable, Store, StudyState
+from boneage_node.store import Store, StudyState
+from boneage_node.traffic.received import NotAcceptable
 
 
 def events_of(store: Store) -> list[str]:

@@ -19,18 +19,9 @@ from support.store import (
     receive,
 )
 
-from boneage_node.store import (
-    DocumentForm,
-    Job,
-    LeaseLost,
-    NewDocument,
-    NewReport,
-    ReportKind,
-    Status,
-    Store,
-    StudyState,
-)
+from boneage_node.store import Job, LeaseLost, NewDocument, NewReport, ReportKind, Status, Store, StudyState
 from boneage_node.store.tables import JobRow
+from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.result import Result, ResultStatus
 
 HERE = "ARCHIVE@127.0.0.1:104"
@@ -58,7 +49,7 @@ def test_a_claimed_job_names_the_files_to_read(store: Store, clock: Clock) -> No
     store.intake.settle()
     job = claim_one(store)
     assert (job.study_instance_uid, job.attempts) == (STUDY, 1)
-    assert job.leased_until == clock.now + timedelta(seconds=60)
+    assert store.studies.show(STUDY).jobs[0].leased_until == clock.now + timedelta(seconds=60)
     assert [content(instance.file) for instance in job.instances] == [b"first", b"second"]
     assert state(store) == StudyState.READING
 

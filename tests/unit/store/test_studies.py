@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from support.store import STUDY, Clock, attempts, claim_one, new_report, queue_study, receive
+from support.store import (
+    STUDY,
+    Clock,
+    attempts,
+    claim_deliveries,
+    claim_one,
+    new_report,
+    queue_study,
+    receive,
+)
 
 from boneage_node.store import NoSuchStudy, Retried, Status, Store, StudyState
 
@@ -60,7 +69,7 @@ def test_retrying_a_study_set_aside_reads_it_again(store: Store) -> None:
 
 def test_retrying_sends_dead_letters_again_without_reading(store: Store) -> None:
     read(store)
-    (task,) = store.outbox.claim(None, 10, 60, attempts())
+    (task,) = claim_deliveries(store)
     store.outbox.failed(task.id, "no", attempts(3), permanent=True)
     assert store.studies.retry(STUDY) == Retried(reading=False, deliveries=1, commitments=0)
     assert store.queue.counts()["todo"] == 0
