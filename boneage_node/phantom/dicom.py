@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 import numpy as np
@@ -86,54 +86,29 @@ class _BodyPart:
 
 _DEFAULT_ENCODING = Encoding()
 STUDY_TIME = datetime(2024, 3, 15, 9, 30)
-"""When phantoms are taken unless told otherwise."""
+"""Date and time of study, series and image of every phantom."""
 
 
-def hand_dicom(
-    hand: PhantomHand,
-    patient: Patient,
-    *,
-    encoding: Encoding = _DEFAULT_ENCODING,
-    study_time: datetime = STUDY_TIME,
-) -> FileDataset:
+def hand_dicom(hand: PhantomHand, patient: Patient, *, encoding: Encoding = _DEFAULT_ENCODING) -> FileDataset:
     """Turn a drawn hand into a DICOM data set that can be saved or sent.
 
     Args:
         hand: The picture.
         patient: Header's patient; need not agree with the hand.
         encoding: Object, bits and transfer syntax.
-        study_time: Date and time of study, series and image.
     """
     side = {Laterality.LEFT: "LEFT", Laterality.RIGHT: "RIGHT"}[hand.laterality]
     # Of a hand seen from its back with the fingers up, rows run to the patient's left and columns headwards.
     part = _BodyPart("HAND", "85562004", "Hand", str(hand.laterality), ("L", "H"), f"{side} HAND BONE AGE")
-    return _radiograph(hand.pixels, hand.spacing_mm, part, patient, encoding, study_time)
+    return _radiograph(hand.pixels, hand.spacing_mm, part, patient, encoding)
 
 
 def chest_dicom(
-    chest: PhantomChest,
-    patient: Patient,
-    *,
-    encoding: Encoding = _DEFAULT_ENCODING,
-    study_time: datetime = STUDY_TIME,
+    chest: PhantomChest, patient: Patient, *, encoding: Encoding = _DEFAULT_ENCODING
 ) -> FileDataset:
     """Turn a drawn chest into a DICOM data set; arguments as for :func:`hand_dicom`."""
     part = _BodyPart("CHEST", "51185008", "Chest", "U", ("L", "F"), "CHEST PA")
-    return _radiograph(chest.pixels, chest.spacing_mm, part, patient, encoding, study_time)
-
-
-def blank_body_part(dataset: Dataset) -> None:
-    """Take from a CR header all that says what was radiographed, as some modalities send it.
-
-    Raises:
-        ValueError: The object is no CR image: DX images must name their region.
-    """
-    if dataset.SOPClassUID != ComputedRadiographyImageStorage:
-        raise ValueError("only a CR image may leave its body part empty")
-    dataset.BodyPartExamined = dataset.ViewPosition = ""
-    dataset.Laterality = dataset.PatientOrientation = None
-    for keyword in ("StudyDescription", "SeriesDescription", "ProtocolName"):
-        del dataset[keyword]
+    return _radiograph(chest.pixels, chest.spacing_mm, part, patient, encoding)
 
 
 def derive_uid(*parts: object) -> UID:
@@ -143,21 +118,21 @@ def derive_uid(*parts: object) -> UID:
 
 
 def _radiograph(
-    pixels: Array, spacing_mm: float, part: _BodyPart, patient: Patient, encoding: Encoding, time: datetime
+    pixels: Array, spacing_mm: float, part: _BodyPart, patient: Patient, encoding: Encoding
 ) -> FileDataset:
     stored, low, high = _store(pixels, encoding)
     sop_class = {"DX": DigitalXRayImageStorageForPresentation, "CR": ComputedRadiographyImageStorage}[
         encoding.modality
     ]
-    identity = (patient, encoding, time.isoformat(), hashlib.sha256(stored.tobytes()).hexdigest())
+    identity = (patient, encoding, STUDY_TIME.isoformat(), hashlib.sha256(stored.tobytes()).hexdigest())
     sop_instance_uid = derive_uid("instance", *identity)
     dataset = FileDataset("", {}, file_meta=_file_meta(sop_class, sop_instance_uid), preamble=b"\0" * 128)
     dataset.SpecificCharacterSet = "ISO_IR 100"
     dataset.SOPClassUID, dataset.SOPInstanceUID = sop_class, sop_instance_uid
     dataset.StudyInstanceUID = derive_uid("study", *identity)
     dataset.SeriesInstanceUID = derive_uid("series", *identity)
-    _add_patient(dataset, patient, time.date())
-    _add_study(dataset, part, encoding, patient, time)
+    _add_patient(dataset, patient)
+    _add_study(dataset, part, encoding, patient)
     _add_pixels(dataset, stored, spacing_mm, encoding)
     dataset.WindowCenter, dataset.WindowWidth = f"{(low + high + 1) / 2:g}", str(high - low + 1)
     if encoding.modality == "DX":
@@ -197,12 +172,12 @@ def _file_meta(sop_class: UID, sop_instance_uid: UID) -> FileMetaDataset:
     return meta
 
 
-def _add_patient(dataset: Dataset, patient: Patient, study_date: date) -> None:
+def _add_patient(dataset: Dataset, patient: Patient) -> None:
     dataset.PatientName, dataset.PatientID = patient.name, patient.patient_id
     dataset.PatientSex = "" if patient.sex is None else str(patient.sex)
     dataset.PatientBirthDate = ""
     if patient.age_months is not None:
-        born = study_date - timedelta(days=round(patient.age_months * DAYS_PER_MONTH))
+        born = STUDY_TIME - timedelta(days=round(patient.age_months * DAYS_PER_MONTH))
         dataset.PatientBirthDate = born.strftime("%Y%m%d")
         years = patient.age_months / 12
         dataset.PatientAge = f"{int(years):03d}Y" if years >= 2 else f"{int(patient.age_months):03d}M"
@@ -210,10 +185,8 @@ def _add_patient(dataset: Dataset, patient: Patient, study_date: date) -> None:
     dataset.DeidentificationMethod = "Drawn phantom: there is no patient"
 
 
-def _add_study(
-    dataset: Dataset, part: _BodyPart, encoding: Encoding, patient: Patient, time: datetime
-) -> None:
-    day, clock = time.strftime("%Y%m%d"), time.strftime("%H%M%S")
+def _add_study(dataset: Dataset, part: _BodyPart, encoding: Encoding, patient: Patient) -> None:
+    day, clock = STUDY_TIME.strftime("%Y%m%d"), STUDY_TIME.strftime("%H%M%S")
     for prefix in ("Study", "Series", "Acquisition", "Content"):
         setattr(dataset, f"{prefix}Date", day)
         setattr(dataset, f"{prefix}Time", clock)

@@ -107,16 +107,11 @@ _SHAPED_AND_FUSED: dict[str, tuple[tuple[float, float], tuple[float, float] | No
 _FUSING_MONTHS = {"radius": 24.0, "ulna": 20.0}
 
 
-def centre_names() -> tuple[str, ...]:
-    """All centres that appear after birth, in the order in which they appear in girls."""
-    return tuple(sorted(_APPEARS, key=lambda name: _APPEARS[name][0]))
-
-
 def milestones(centre: str, sex: Sex) -> Milestones:
     """Ages of one centre.
 
     Args:
-        centre: A name from :func:`centre_names`, e.g. ``"capitate"`` or ``"middle_phalanx_5"``.
+        centre: Name of a carpal or an epiphysis, e.g. ``"capitate"`` or ``"middle_phalanx_5"``.
         sex: Girls are ahead of boys at every centre.
 
     Raises:
@@ -131,13 +126,3 @@ def milestones(centre: str, sex: Sex) -> Milestones:
         fused=None if fused is None else fused[column],
         fusing_months=_FUSING_MONTHS.get(kind, 18.0),
     )
-
-
-def visible_centres(age_months: float, sex: Sex) -> frozenset[str]:
-    """Names of the centres that have appeared, fused ones included."""
-    return frozenset(name for name in _APPEARS if milestones(name, sex).size(age_months) > 0)
-
-
-def fused_centres(age_months: float, sex: Sex) -> frozenset[str]:
-    """Names of the epiphyses that have fused with their shafts."""
-    return frozenset(name for name in _APPEARS if milestones(name, sex).fusion(age_months) >= 1)

@@ -92,15 +92,13 @@ _HAND_TEXT = re.compile(
 def read_body_part(attributes: Attributes) -> BodyPart:
     """The body part by AnatomicRegionSequence and BodyPartExamined together.
 
-    A hand in either of them is a hand: devices leave a default in one and set the other. That they contradict
-    each other is noted, and the image decides. Where both are silent, the exam that was chosen at the device
+    A hand in either of them is a hand: devices leave a default in one and set the other. Where they
+    contradict each other, the image decides. Where both are silent, the exam that was chosen at the device
     (AcquisitionDeviceProcessingDescription) is asked.
     """
     said = {_region(attributes), _by_words(attributes, "BodyPartExamined")} - {BodyPart.UNSTATED}
     if not said:
         return _by_words(attributes, "AcquisitionDeviceProcessingDescription")
-    if BodyPart.OTHER in said and len(said) > 1:
-        attributes.notes.append("BodyPartExamined and AnatomicRegionSequence contradict each other.")
     return next(part for part in (BodyPart.HAND, BodyPart.WRIST, BodyPart.OTHER) if part in said)
 
 

@@ -132,22 +132,20 @@ def transfer_syntax_uid(dataset: Dataset) -> str:
     file_meta = getattr(dataset, "file_meta", None)
     if not isinstance(file_meta, Dataset):
         return ""
-    return Attributes(file_meta, notes=[], word_type="<u2").text("TransferSyntaxUID")
+    return Attributes(file_meta, word_type="<u2").text("TransferSyntaxUID")
 
 
 class Attributes:
-    """Attributes of a dataset as plain Python values; a malformed one counts as absent, with a note.
+    """Attributes of a dataset as plain Python values; a malformed one counts as absent.
 
     Args:
         dataset: Any dataset; it is not changed.
-        notes: Sentences about what was odd are appended here. They name attributes, never values.
         word_type: numpy's type of a 16-bit word in OW values, by the byte order of the file; an item takes it
             from the dataset it is in.
     """
 
-    def __init__(self, dataset: Dataset, notes: list[str], word_type: str = "") -> None:
+    def __init__(self, dataset: Dataset, word_type: str = "") -> None:
         self._dataset = dataset
-        self.notes = notes
         is_big_endian = not word_type and transfer_syntax_uid(dataset) == ExplicitVRBigEndian
         self.word_type = word_type or (">u2" if is_big_endian else "<u2")
 
@@ -162,7 +160,6 @@ class Attributes:
         except MemoryError:
             raise
         except Exception:  # pydicom's converters raise almost anything on malformed values
-            self.notes.append(f"{keyword} is malformed.")
             return None
         return None if value is None or value == "" or value == b"" else value
 
@@ -177,24 +174,15 @@ class Attributes:
     def text(self, keyword: str) -> str:
         """The single value as text, stripped of padding; empty where absent or where there are several."""
         texts = self.texts(keyword)
-        if len(texts) > 1:
-            self.notes.append(f"{keyword} has several values.")
-            return ""
-        return texts[0] if texts else ""
+        return texts[0] if len(texts) == 1 else ""
 
     def numbers(self, keyword: str) -> tuple[float, ...]:
         """All values as finite floats; empty where any of them is not one."""
-        numbers = []
-        for text in self.texts(keyword):
-            try:
-                number = float(text)
-            except ValueError:
-                number = math.nan
-            if not math.isfinite(number):
-                self.notes.append(f"{keyword} is not a finite number.")
-                return ()
-            numbers.append(number)
-        return tuple(numbers)
+        try:
+            numbers = tuple(float(text) for text in self.texts(keyword))
+        except ValueError:
+            return ()
+        return numbers if all(map(math.isfinite, numbers)) else ()
 
     def number(self, keyword: str) -> float | None:
         """The first value as a finite float."""
@@ -213,4 +201,4 @@ class Attributes:
         value = self.value(keyword)
         if not isinstance(value, Sequence) or isinstance(value, str | bytes):
             return ()
-        return [Attributes(item, self.notes, self.word_type) for item in value if isinstance(item, Dataset)]
+        return [Attributes(item, self.word_type) for item in value if isinstance(item, Dataset)]

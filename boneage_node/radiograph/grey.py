@@ -25,7 +25,7 @@ _PERCENTILES = (0.1, 99.9)
 _ROWS_AT_ONCE = 256
 
 
-def to_grey(stored: StoredPixels, dataset: Dataset) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
+def to_grey(stored: StoredPixels, dataset: Dataset) -> npt.NDArray[np.float32]:
     """Pixels as a viewer shows them, bone bright.
 
     The VOI LUT sequence goes before the window, the first of several before the others. Where there is none,
@@ -33,9 +33,9 @@ def to_grey(stored: StoredPixels, dataset: Dataset) -> tuple[npt.NDArray[np.floa
     Padding (PS3.3 C.7.5.1.1.2) counts for nothing and comes out black.
 
     Returns:
-        Pixels of shape (rows, columns), float32 in [0, 1], and sentences on what was odd in the header.
+        Pixels of shape (rows, columns), float32 in [0, 1].
     """
-    attributes = Attributes(dataset, notes=[])
+    attributes = Attributes(dataset)
     with quiet_pydicom():
         codes = np.arange(2**stored.bits)
         values = codes.astype(np.float64)
@@ -50,7 +50,7 @@ def to_grey(stored: StoredPixels, dataset: Dataset) -> tuple[npt.NDArray[np.floa
         if _is_inverted(stored, falling, attributes):
             grey = 1 - grey
         grey[padding] = 0
-    return _look_up(grey.astype(np.float32), stored), tuple(dict.fromkeys(attributes.notes))
+    return _look_up(grey.astype(np.float32), stored)
 
 
 def _histogram(stored: StoredPixels) -> npt.NDArray[np.int64]:
@@ -95,8 +95,7 @@ def _modality(values: Values, attributes: Attributes) -> tuple[Values, bool]:
     slope = 1.0 if slope is None else slope
     outputs = values * slope + (intercept or 0.0)
     if np.abs(outputs).max() > _MAX_OUTPUT or not np.ptp(outputs):
-        attributes.notes.append("RescaleSlope and RescaleIntercept are absurd and not used.")
-        return values, False
+        return values, False  # absurd
     return outputs, slope < 0
 
 
@@ -115,7 +114,6 @@ def _read_lut(keyword: str, values: Values, attributes: Attributes) -> Values | 
         looked_up = entries[np.clip(np.rint(values - first), 0, entries.size - 1).astype(np.intp)]
         if np.ptp(looked_up):
             return looked_up
-    attributes.notes.append(f"{keyword} is malformed or flat and not used.")
     return None
 
 
@@ -143,12 +141,9 @@ def _voi(outputs: Values, counts: npt.NDArray[np.int64], attributes: Attributes)
         grey: Values = (lut - lut.min()) / np.ptp(lut)
         if _shows_image(grey, counts):
             return grey
-        attributes.notes.append("The VOI LUT shows next to nothing of the image and is not used.")
     grey_by_window = _window(outputs, attributes)
-    if grey_by_window is not None:
-        if _shows_image(grey_by_window, counts):
-            return grey_by_window
-        attributes.notes.append("The window shows next to nothing of the image and is not used.")
+    if grey_by_window is not None and _shows_image(grey_by_window, counts):
+        return grey_by_window
     low, high = _weighted_percentiles(outputs, counts, _PERCENTILES)
     if high <= low:
         low, high = _weighted_percentiles(outputs, counts, (0, 100))
@@ -164,10 +159,8 @@ def _window(outputs: Values, attributes: Attributes) -> Values | None:
         return None
     function = attributes.text("VOILUTFunction").upper() or "LINEAR"
     if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
-        attributes.notes.append("VOILUTFunction is none that the standard defines; LINEAR is taken.")
         function = "LINEAR"
     if width <= 0 or (function == "LINEAR" and width < 1):
-        attributes.notes.append("WindowWidth is too small.")
         return None
     if function == "SIGMOID":
         return 1 / (1 + np.exp(np.clip(-4 * (outputs - center) / width, -50, 50)))
@@ -207,18 +200,7 @@ def _is_inverted(stored: StoredPixels, falling: bool, attributes: Attributes) ->
     be looked at, so there the relation to the X-ray intensity (PS3.3 C.8.11.3.1.2) goes before it: bone is
     where less arrives, and bone is to be bright.
     """
-    inverted = stored.photometric == "MONOCHROME1"
-    shape = attributes.text("PresentationLUTShape").upper()
-    if shape and (shape == "INVERSE") != inverted:
-        attributes.notes.append(
-            "PresentationLUTShape contradicts PhotometricInterpretation, which is believed."
-        )
     sign = attributes.integer("PixelIntensityRelationshipSign")
     if attributes.text("PresentationIntentType").upper() == "FOR PROCESSING" and sign in (1, -1):
-        by_intensity = (sign == 1) != falling
-        if by_intensity != inverted:
-            attributes.notes.append(
-                "PhotometricInterpretation contradicts the X-ray intensity, which is believed."
-            )
-        return by_intensity
-    return inverted
+        return (sign == 1) != falling
+    return stored.photometric == "MONOCHROME1"

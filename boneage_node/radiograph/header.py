@@ -1,4 +1,4 @@
-"""Header of an image, read without guessing; what is odd is noted."""
+"""Header of an image, read without guessing."""
 
 from __future__ import annotations
 
@@ -52,7 +52,6 @@ class Header:
         rows: Height in pixels, 0 where absent.
         columns: Width in pixels, 0 where absent.
         acquired_at: Sortable text (date and time as written) for ranking; empty where absent.
-        notes: Sentences on what was odd, without patient data.
     """
 
     sop_instance_uid: str
@@ -73,13 +72,11 @@ class Header:
     rows: int
     columns: int
     acquired_at: str
-    notes: tuple[str, ...]
 
 
 def read_header(dataset: Dataset) -> Header:
-    """Read a header. Never raises: what is malformed counts as absent and is noted."""
-    notes: list[str] = []
-    attributes = Attributes(dataset, notes)
+    """Read a header. Never raises: what is malformed counts as absent."""
+    attributes = Attributes(dataset)
     with quiet_pydicom():
         spacing_mm = _spacing_mm(attributes)
         return Header(
@@ -101,105 +98,65 @@ def read_header(dataset: Dataset) -> Header:
             rows=attributes.integer("Rows") or 0,
             columns=attributes.integer("Columns") or 0,
             acquired_at=_acquired_at(attributes),
-            notes=tuple(dict.fromkeys(notes)),
         )
 
 
 def _sex(attributes: Attributes) -> Sex | None:
     text = attributes.text("PatientSex")
-    if text in tuple(Sex):
-        return Sex(text)
-    if text not in ("", "O"):
-        attributes.notes.append("PatientSex is none of M, F and O.")
-    return None
+    return Sex(text) if text in tuple(Sex) else None
 
 
 def _chronological_age_months(attributes: Attributes) -> float | None:
     """Age at the study from PatientBirthDate and the day of the study, else from PatientAge."""
     born = read_date(attributes, "PatientBirthDate")
-    stated = _stated_age(attributes)
     try:
         studied = read_study_date(attributes)
-    except _Contradiction:
-        attributes.notes.append("The dates of study, series and acquisition contradict each other.")
+    except ContradictingDatesError:
         return None
     if born is None or studied is None:
-        if stated is None:
-            return None
-        months, unit = stated
-        if unit == "Y":
-            attributes.notes.append("The age is PatientAge's, in whole years.")
-        return _plausible(attributes, months)
-    months = (studied - born).days / DAYS_PER_MONTH
-    if months < 0:
-        attributes.notes.append("PatientBirthDate is after the study.")
-        return None
-    # PatientAge is rounded down, and often that of an earlier visit: less than two years apart is not odd.
-    if stated is not None and abs(months - stated[0]) > 24:
-        attributes.notes.append("PatientAge contradicts PatientBirthDate, which is believed.")
-    return _plausible(attributes, months)
+        months = _stated_age_months(attributes)
+    else:
+        months = (studied - born).days / DAYS_PER_MONTH
+    return months if months is not None and 0 <= months <= MAX_AGE_YEARS * 12 else None
 
 
-class _Contradiction(BoneAgeError):  # noqa: N818 - reads as the sentence it is
-    """Dates that cannot all be true."""
+class ContradictingDatesError(BoneAgeError):
+    """Dates of study, series and acquisition that cannot all be true."""
 
 
 def read_study_date(attributes: Attributes) -> date | None:
     """The day of the study; None where the header does not say.
 
     Raises:
-        ValueError: The header's dates are too far apart: archives restamp studies on import, by years, and
+        ContradictingDatesError: They are too far apart: archives restamp studies on import, by years, and
             then nobody knows the age at exposure.
     """
     dates = [read_date(attributes, keyword) for keyword in STUDY_DATES]
     days = [day for day in dates[:3] if day]
     if days and (max(days) - min(days)).days > MAX_DAYS_APART:
-        raise _Contradiction
+        raise ContradictingDatesError
     return next(filter(None, dates), None)
-
-
-def _plausible(attributes: Attributes, months: float) -> float | None:
-    if months > MAX_AGE_YEARS * 12:
-        attributes.notes.append(f"The age is over {MAX_AGE_YEARS} years.")
-        return None
-    return months
 
 
 def read_date(attributes: Attributes, keyword: str) -> date | None:
     """A DA value: YYYYMMDD, or YYYY.MM.DD as before 1993 (PS3.5 6.2)."""
-    text = attributes.text(keyword)
-    if not text:
-        return None
-    match = re.fullmatch(r"([0-9]{4})(\.?)([0-9]{2})\2([0-9]{2})", text)
+    match = re.fullmatch(r"([0-9]{4})(\.?)([0-9]{2})\2([0-9]{2})", attributes.text(keyword))
     try:
-        if match:
-            return date(int(match[1]), int(match[3]), int(match[4]))
-    except ValueError:
-        pass  # no such day: noted below, like any other text
-    attributes.notes.append(f"{keyword} is not a date.")
-    return None
+        return date(int(match[1]), int(match[3]), int(match[4])) if match else None
+    except ValueError:  # no such day
+        return None
 
 
-def _stated_age(attributes: Attributes) -> tuple[float, str] | None:
-    """PatientAge (nnnD, nnnW, nnnM, nnnY) as (months, unit)."""
-    text = attributes.text("PatientAge")
-    if not text:
-        return None
-    match = re.fullmatch(r"([0-9]{1,3})([DWMY])", text)
-    if match is None:
-        attributes.notes.append("PatientAge is not an age.")
-        return None
-    return int(match[1]) * _MONTHS_PER_UNIT[match[2]], match[2]
+def _stated_age_months(attributes: Attributes) -> float | None:
+    """PatientAge (nnnD, nnnW, nnnM, nnnY) in months."""
+    match = re.fullmatch(r"([0-9]{1,3})([DWMY])", attributes.text("PatientAge"))
+    return int(match[1]) * _MONTHS_PER_UNIT[match[2]] if match else None
 
 
 def _laterality(attributes: Attributes) -> Laterality | None:
     said = set(_stated_lateralities(attributes))
-    if len(said) == 1:
-        only = said.pop()
-        return Laterality(only) if only in tuple(Laterality) else None
-    if said:
-        attributes.notes.append("The header contradicts itself on the laterality.")
-    return None
+    only = said.pop() if len(said) == 1 else None
+    return Laterality(only) if only in tuple(Laterality) else None
 
 
 def _stated_lateralities(attributes: Attributes) -> Iterator[str]:
@@ -213,8 +170,6 @@ def _stated_lateralities(attributes: Attributes) -> Iterator[str]:
             text = holder.text(keyword)
             if text in ("L", "R", "B"):
                 yield text
-            elif text not in ("", "U"):
-                attributes.notes.append(f"{keyword} is none of L, R, B and U.")
         for region in holder.items("AnatomicRegionSequence"):
             for modifier in region.items("AnatomicRegionModifierSequence"):
                 code = Code(modifier.text("CodeValue"), modifier.text("CodingSchemeDesignator"), "")
@@ -228,8 +183,6 @@ def _spacing_mm(attributes: Attributes) -> tuple[float, float] | None:
         values = attributes.numbers(keyword)
         if len(values) == 2 and min(values) > 0:
             return values[0], values[1]
-        if values:
-            attributes.notes.append(f"{keyword} is not two positive numbers.")
     return None
 
 

@@ -136,7 +136,7 @@ def read_pixel_format(dataset: Dataset) -> PixelFormat:
     Raises:
         Refusal: NO_PIXELS, UNSUPPORTED_PIXELS, TOO_LARGE or DAMAGED_PIXELS.
     """
-    attributes = Attributes(dataset, notes=[])
+    attributes = Attributes(dataset)
     _check_pixel_data(dataset, attributes)
     syntax = transfer_syntax_uid(dataset)
     if syntax not in (*_NATIVE, *_PLUGINS, *_BY_GDCM):

@@ -25,12 +25,10 @@ class Radiograph:
     Attributes:
         header: What the header says.
         pixels: Shape (rows, columns), float32 in [0, 1], bone bright; size and orientation as stored.
-        notes: Sentences on what was odd in header and pixels, without patient data.
     """
 
     header: Header
     pixels: npt.NDArray[np.float32]
-    notes: tuple[str, ...]
 
     @property
     def hand(self) -> Hand:
@@ -62,5 +60,5 @@ def read_radiograph(source: StoredFile | Dataset, *, sex_required: bool = True) 
     header = read_header(dataset)
     with quiet_pydicom():
         check_eligibility(header, sex_required=sex_required)
-        pixels, notes = to_grey(decode_pixels(dataset), dataset)
-    return Radiograph(header, pixels, tuple(dict.fromkeys(header.notes + notes)))
+        pixels = to_grey(decode_pixels(dataset), dataset)
+    return Radiograph(header, pixels)

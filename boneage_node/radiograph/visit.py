@@ -9,7 +9,7 @@ from datetime import date
 from pydicom.dataset import Dataset
 
 from .dataset import Attributes, quiet_pydicom, undecoded_copy
-from .header import STUDY_DATES, read_date, read_study_date
+from .header import STUDY_DATES, ContradictingDatesError, read_date, read_study_date
 
 _READ = ("PatientID", "IssuerOfPatientID", "PatientBirthDate", *STUDY_DATES)
 
@@ -36,11 +36,11 @@ def read_visit(dataset: Dataset) -> Visit:
     Never raises: what is malformed counts as absent.
     """
     with quiet_pydicom():
-        attributes = Attributes(undecoded_copy(dataset, _READ), [])
+        attributes = Attributes(undecoded_copy(dataset, _READ))
         patient_id, issuer = attributes.text("PatientID"), attributes.text("IssuerOfPatientID")
         try:
             study_date = read_study_date(attributes)
-        except ValueError:
+        except ContradictingDatesError:
             study_date = None
         return Visit(
             patient_digest=_digest(issuer, patient_id) if patient_id else None,

@@ -49,7 +49,7 @@ class FhirHeader:
         Whoever reads ``source`` later still finds its values byte for byte.
         """
         with quiet_pydicom():
-            attributes = Attributes(_decodable(source), notes=[])
+            attributes = Attributes(_decodable(source))
             return cls(
                 subject=_subject(attributes),
                 imaging_study=_imaging_study(attributes.text("StudyInstanceUID")),

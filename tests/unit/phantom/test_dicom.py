@@ -22,7 +22,6 @@ from boneage_node.phantom.dicom import (
     DAYS_PER_MONTH,
     Encoding,
     Patient,
-    blank_body_part,
     chest_dicom,
     derive_uid,
     hand_dicom,
@@ -58,13 +57,10 @@ def test_hands_are_valid(hand, validate, modality, photometric, syntax):
     assert validate(hand_dicom(hand, GIRL, encoding=Encoding(modality, photometric, 12, syntax))) == []
 
 
-def test_chests_unknown_patients_and_bare_headers_are_valid(hand, validate):
+def test_chests_and_unknown_patients_are_valid(hand, validate):
     stranger = Patient("PHANTOM^CHILD", "PHANTOM-2", None, None)
     assert validate(chest_dicom(draw_chest(seed=1, height_px=160), GIRL)) == []
     assert validate(hand_dicom(hand, stranger)) == []
-    bare = hand_dicom(hand, GIRL, encoding=Encoding("CR"))
-    blank_body_part(bare)
-    assert validate(bare) == []
 
 
 @pytest.mark.parametrize("bits_stored", [10, 12, 14, 16])
@@ -110,11 +106,6 @@ def test_uids_derive_from_what_was_drawn(hand):
         assert first[keyword].value.is_valid
     assert len({first.SOPInstanceUID, first.SeriesInstanceUID, first.StudyInstanceUID}) == 3
     assert derive_uid("a", "b") != derive_uid("ab")
-
-
-def test_a_dx_header_keeps_its_body_part(hand):
-    with pytest.raises(ValueError, match="CR"):
-        blank_body_part(hand_dicom(hand, GIRL))
 
 
 @pytest.mark.parametrize("bits_stored", [9, 17])

@@ -52,17 +52,12 @@ def test_monochrome1_is_turned_over(make_image):
 @pytest.mark.parametrize(("photometric", "shape"), [("MONOCHROME1", "INVERSE"), ("MONOCHROME2", "IDENTITY")])
 def test_presentation_lut_shape_only_repeats_the_photometric_interpretation(make_image, photometric, shape):
     without = grey(make_image(PhotometricInterpretation=photometric))
-    radiograph = read(make_image(PhotometricInterpretation=photometric, PresentationLUTShape=shape))
-    np.testing.assert_array_equal(radiograph.pixels.ravel(), without)
-    assert radiograph.notes == ()
+    result = grey(make_image(PhotometricInterpretation=photometric, PresentationLUTShape=shape))
+    np.testing.assert_array_equal(result, without)
 
 
-def test_a_contradictory_presentation_lut_shape_is_noted(make_image):
-    radiograph = read(make_image(PresentationLUTShape="INVERSE"))
-    assert radiograph.pixels[0, 0] == 0
-    assert radiograph.notes == (
-        "PresentationLUTShape contradicts PhotometricInterpretation, which is believed.",
-    )
+def test_photometric_interpretation_goes_before_a_presentation_lut_shape_that_contradicts_it(make_image):
+    assert grey(make_image(PresentationLUTShape="INVERSE"))[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -107,12 +102,11 @@ def test_sigmoid_window(make_image):
     np.testing.assert_allclose(result, 1 / (1 + np.exp(-4 * (np.arange(4096) - 2048) / 1024)), atol=1e-6)
 
 
-def test_an_unknown_function_is_linear_and_noted(make_image):
+def test_an_unknown_function_is_linear(make_image):
     radiograph = read(make_image(WindowCenter=2048, WindowWidth=1025, VOILUTFunction="CUBIC"))
     np.testing.assert_array_equal(
         radiograph.pixels, read(make_image(WindowCenter=2048, WindowWidth=1025)).pixels
     )
-    assert "VOILUTFunction" in radiograph.notes[0]
 
 
 def test_the_first_of_several_windows(make_image):
@@ -155,7 +149,6 @@ def test_a_negative_slope_turns_the_image_over(make_image):
 def test_an_absurd_header_leaves_the_image_to_its_percentiles(make_image, attributes):
     radiograph = read(make_image(**attributes))
     np.testing.assert_allclose(radiograph.pixels, read(make_image()).pixels, atol=1e-6)
-    assert radiograph.notes or list(attributes) == ["WindowCenter"]
 
 
 def test_a_window_that_clips_a_large_background_is_used(make_image):
@@ -163,7 +156,6 @@ def test_a_window_that_clips_a_large_background_is_used(make_image):
     pixels[:10, :10] = 2000 + np.arange(100).reshape(10, 10)
     radiograph = read(make_image(pixels, WindowCenter=2050, WindowWidth=201))
     assert radiograph.pixels[5, 5] == pytest.approx((2055 - 2049.5) / 200 + 0.5)
-    assert radiograph.notes == ()
 
 
 def test_a_window_that_leaves_a_few_pixels_is_not_used(make_image):
@@ -171,7 +163,6 @@ def test_a_window_that_leaves_a_few_pixels_is_not_used(make_image):
     pixels[0, :600] = 4000 + np.arange(600) % 90
     radiograph = read(make_image(pixels, WindowCenter=4045, WindowWidth=91))
     assert radiograph.pixels[50, 1000] == pytest.approx(0.25, abs=0.01)
-    assert radiograph.notes == ("The window shows next to nothing of the image and is not used.",)
 
 
 @pytest.mark.parametrize("vr", ["US", "OW"])
