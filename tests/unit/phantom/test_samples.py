@@ -1,4 +1,4 @@
-"""``sample_dicom/`` is what ``write_samples`` writes, and holds what it promises."""
+"""``sample_dicom/`` is what ``boneage-node phantom`` writes, and holds what it promises."""
 
 import re
 import subprocess
@@ -6,14 +6,17 @@ import subprocess
 import numpy as np
 import pydicom
 import pytest
+from support.command_line import run
 
-from boneage_node.phantom.samples import SAMPLES, sample_dataset, write_samples
+from boneage_node.phantom.samples import SAMPLES, sample_dataset
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("samples")
-    return folder, write_samples(folder)
+    written = run("phantom", folder)
+    assert written.returncode == 0, written.stderr
+    return folder, [folder / sample.file_name for sample in SAMPLES]
 
 
 def header(dataset):
