@@ -27,7 +27,7 @@ from .destinations import parse
 from .settings import CommitmentSettings, DeliverySettings
 from .threads import NamedThreads
 
-ANSWER_HERE_SECONDS = 60.0
+RESULT_HERE_SECONDS = 60.0
 """Time that the control process leaves a result to the association of the request."""
 _LEASE_SECONDS = 300.0
 
@@ -58,14 +58,14 @@ class CommitmentReceiver:
         """Keep a request; when this returns, it survives a power cut."""
         known = request.peer in self._stations
         return self._store.commitment_requests.accept(
-            request, answer_in_seconds=0.0 if known else ANSWER_HERE_SECONDS
+            request, due_in_seconds=0.0 if known else RESULT_HERE_SECONDS
         )
 
     def result_here(self, request: CommitmentRequest) -> CommitmentResult | None:
         """Return the result where it has to go over the association of the request, else None."""
         if request.peer in self._stations:
             return None
-        return self._store.commitment_requests.answer(request)
+        return self._store.commitment_requests.make_result(request)
 
     def result_sent(self, request: CommitmentRequest, result: CommitmentResult) -> None:
         """Note that the peer has its result."""
@@ -78,9 +78,9 @@ class CommitmentReceiver:
 
 def note_result_sent(store: Store, request: CommitmentRequest, result: CommitmentResult) -> None:
     """Note that a peer has the result of its request."""
-    store.commitment_requests.answered(request.id, result)
+    store.commitment_requests.result_sent(request.id, result)
     get_logger().info(
-        "storage commitment answered",
+        "storage commitment reported",
         request=request.id,
         peer=request.peer,
         committed=len(result.committed),
@@ -136,63 +136,65 @@ class Commitments:
     def tick(self) -> None:
         """Start what is due, unless it is under way."""
         for destination in self._store.commitments.destinations():
-            self._threads.start_once(f"request commitment of {destination}", partial(self.ask, destination))
+            self._threads.start_once(
+                f"request commitment of {destination}", partial(self.request, destination)
+            )
         for peer in self._store.commitment_requests.peers():
             self._threads.start_once(f"report commitment to {peer}", partial(self.report, peer))
 
-    def ask(self, destination: str) -> None:
-        """Ask a destination for all that is due, a batch a request."""
+    def request(self, destination: str) -> None:
+        """Request commitment of a destination for all that is due, a batch a request."""
         while not self._threads.stopping:
             transaction_uid = str(generate_uid(prefix=None))
-            ask = self._store.commitments.claim(
+            request = self._store.commitments.claim(
                 destination, REQUEST_BATCH, transaction_uid, self._request_retry
             )
-            if ask is None:
+            if request is None:
                 return
-            self._ask(ask)
+            self._request(request)
 
     def report(self, peer: str) -> None:
-        """Report to a peer all that it asked for and is due, an association a request."""
+        """Report to a peer all results that are due, an association a request."""
         while not self._threads.stopping:
             request = self._store.commitment_requests.claim(peer, _LEASE_SECONDS, self._retry)
             if request is None:
                 return
             self._report(request)
 
-    def _ask(self, ask: CommitmentRequest) -> None:
-        station = parse(ask.peer, DocumentForm.SR).station
+    def _request(self, request: CommitmentRequest) -> None:
+        station = parse(request.peer, DocumentForm.SR).station
         assert station is not None, "commitment is requested of stations alone"
 
         def is_done() -> bool:
-            return self._threads.stopping or self._store.commitments.is_answered(ask.transaction_uid)
+            return self._threads.stopping or self._store.commitments.has_result(request.transaction_uid)
 
         try:
             send_request(
                 station,
-                ask,
+                request,
                 self._caller,
                 partial(keep_result, self._store, self._retry),
                 is_done,
                 linger_seconds=LINGER_SECONDS,
             )
         except NotSupported as error:
-            self._store.commitments.unsupported(ask.transaction_uid, str(error))
-            if ask.peer not in self._unsupported:
-                self._unsupported.add(ask.peer)
+            self._store.commitments.unsupported(request.transaction_uid, str(error))
+            if request.peer not in self._unsupported:
+                self._unsupported.add(request.peer)
                 self._log.warning(
-                    "storage commitment not supported", destination=ask.peer, problem=str(error)
+                    "storage commitment not supported", destination=request.peer, problem=str(error)
                 )
         except (NotTaken, Unreachable) as error:
-            self._store.commitments.not_asked(ask.transaction_uid, str(error), self._request_retry)
+            self._store.commitments.not_requested(request.transaction_uid, str(error), self._request_retry)
             self._log.warning(
                 "storage commitment not requested",
-                destination=ask.peer,
-                studies=ask.study_ids,
+                destination=request.peer,
+                studies=request.study_ids,
                 problem=str(error),
             )
         else:
             self._log.info(
-                "storage commitment requested", destination=ask.peer, references=len(ask.references)
+                "storage commitment requested", destination=request.peer, references=len(request.references)
             )
 
     def _report(self, request: CommitmentRequest) -> None:
@@ -204,20 +206,20 @@ class Commitments:
                 f"It is not known where {name} listens: name it in known_peers, as {name}@host:port.",
             )
             return
-        answer = self._store.commitment_requests.answer(request)
+        result = self._store.commitment_requests.make_result(request)
         try:
-            send_result(station, answer, self._caller)
+            send_result(station, result, self._caller)
         except (NotTaken, Unreachable) as error:
             permanent = isinstance(error, NotTaken) and error.permanent
             self._report_failed(request, str(error), permanent=permanent)
         else:
-            note_result_sent(self._store, request, answer)
+            note_result_sent(self._store, request, result)
 
     def _report_failed(self, request: CommitmentRequest, problem: str, *, permanent: bool = False) -> None:
         status = self._store.commitment_requests.failed(request.id, problem, self._retry, permanent=permanent)
         given_up = status is Status.DEAD
         self._log.warning(
-            "storage commitment answer given up" if given_up else "storage commitment not answered",
+            "storage commitment report given up" if given_up else "storage commitment not reported",
             request=request.id,
             peer=request.peer,
             attempt=request.attempts,

@@ -90,13 +90,13 @@ class CommitmentSettings(BaseModel, frozen=True, extra="forbid"):
 
     request: bool = Field(
         False,
-        description="Ask each PACS, after C-STORE, by storage commitment whether it keeps what it took; "
+        description="Request storage commitment of each PACS, after C-STORE, for what it took; "
         "what it does not keep is sent again.",
     )
     wait_seconds: float = Field(
         3600.0,
         gt=0,
-        description="How long to wait for the answer to a request for storage commitment before the next "
+        description="How long to wait for the result of a request for storage commitment before the next "
         "one; doubles with each.",
     )
     max_attempts: int = Field(
@@ -107,9 +107,9 @@ class CommitmentSettings(BaseModel, frozen=True, extra="forbid"):
     )
     known_peers: tuple[KnownStation, ...] = Field(
         (),
-        description="Where stations listen that ask this node for storage commitment, each `AE@host:port` or "
-        "`AE@host:port/tls`; those of `send_to` are known. Others get their answer only on the association "
-        "of their request.",
+        description="Where stations listen that request storage commitment of this node, each `AE@host:port` "
+        "or `AE@host:port/tls`; those of `send_to` are known. Others get their result only on the "
+        "association of their request.",
     )
 
     @property

@@ -1,4 +1,4 @@
-"""Requests of peers for storage commitment, answered from the database and the files alone."""
+"""Requests of peers for storage commitment, with results from the database and the files alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ from .tables import CommitmentRequestRow, EventKind, InstanceRow, Status
 _KEPT_DAYS = 30
 _QUERY_BATCH = 500
 
-_REQUESTS = Leases(CommitmentRequestRow, lost=lambda _: "the process answering it died, or lost its lease")
+_REQUESTS = Leases(
+    CommitmentRequestRow, lost=lambda _: "the process reporting its result died, or lost its lease"
+)
 _IS_OPEN = CommitmentRequestRow.status.in_([Status.TODO, Status.DOING])
 
 
@@ -35,24 +37,24 @@ class CommitmentRequests(LeasedPart):
 
     _leases = _REQUESTS
 
-    def accept(self, request: CommitmentRequest, *, answer_in_seconds: float = 0.0) -> CommitmentRequest:
+    def accept(self, request: CommitmentRequest, *, due_in_seconds: float = 0.0) -> CommitmentRequest:
         """Take a request in. When this returns, it is committed.
 
-        The same request again, whose success the peer did not see, is answered again.
+        The same request again, whose success the peer did not see, gets its result again.
 
         Args:
             request: The request.
-            answer_in_seconds: How long nobody but the caller answers it.
+            due_in_seconds: How long nobody but the caller sends its result.
 
         Raises:
-            TooManyRequests: Too many wait for their answers.
+            TooManyRequests: Too many wait for their results.
             SpoolFull: There is no room (an OSError with ENOSPC).
         """
         self._spool.require_room()
         table = CommitmentRequestRow
         with self._transactions.writing() as session:
             if session.scalars(select(func.count()).where(_IS_OPEN)).one() >= MAX_OPEN_REQUESTS:
-                raise TooManyRequests(f"{MAX_OPEN_REQUESTS} requests wait for their answers")
+                raise TooManyRequests(f"{MAX_OPEN_REQUESTS} requests wait for their results")
             known = _REQUESTS.lock(
                 session,
                 table.calling_ae_title == request.peer,
@@ -65,18 +67,18 @@ class CommitmentRequests(LeasedPart):
             row.instances = [list(instance) for instance in request.references]
             row.created_at = session.now
             row.last_error = None
-            start_anew(row, session.now + timedelta(seconds=answer_in_seconds))
+            start_anew(row, session.now + timedelta(seconds=due_in_seconds))
             session.flush()
             return _request(row)
 
     def peers(self) -> list[str]:
-        """The AE titles of peers to whom an answer is due now."""
+        """The AE titles of peers to whom a result is due now."""
         return self._due(CommitmentRequestRow.calling_ae_title)
 
     def claim(
         self, calling_ae_title: str, lease_seconds: float, policy: RetryPolicy
     ) -> CommitmentRequest | None:
-        """Take the oldest request of a peer that is due, in order to answer it; None where there is none."""
+        """Take the oldest request of a peer whose result is due; None where there is none."""
         of_peer = CommitmentRequestRow.calling_ae_title == calling_ae_title
         with self._transactions.writing() as session:
             for (row,) in _REQUESTS.bury_spent(session, policy, of_peer):
@@ -84,8 +86,8 @@ class CommitmentRequests(LeasedPart):
             rows = _REQUESTS.claim(session, 1, lease_seconds, policy, of_peer)
             return _request(rows[0][0]) if rows else None
 
-    def answer(self, request: CommitmentRequest) -> CommitmentResult:
-        """Make the result: the objects that the node can vouch for now, and the others.
+    def make_result(self, request: CommitmentRequest) -> CommitmentResult:
+        """Make the result: the objects that the node keeps now, and the others.
 
         An object is kept when it was received under that SOP class and all files under its UID are in the
         spool in their full length.
@@ -102,22 +104,22 @@ class CommitmentRequests(LeasedPart):
                 failed.append(FailedReference(referenced, reason))
         return CommitmentResult(request.transaction_uid, tuple(committed), tuple(failed))
 
-    def answered(self, request_id: int, answer: CommitmentResult) -> None:
-        """End a request whose peer has its answer; the history of each study in it says so, too."""
+    def result_sent(self, request_id: int, result: CommitmentResult) -> None:
+        """End a request whose peer has its result; the history of each study in it says so, too."""
         with self._transactions.writing() as session:
             for row in _REQUESTS.lock(session, CommitmentRequestRow.id == request_id, _IS_OPEN):
                 _REQUESTS.complete(session, row)
                 row.instances = []
-                received = _received(session, answer.committed).values()
+                received = _received(session, result.committed).values()
                 studies = Counter(instances[0].study_id for instances in received)
                 for study_id, images in sorted(studies.items()):
                     detail = f"told {row.calling_ae_title} that {images} of its images are kept"
                     session.record(EventKind.COMMITMENT_ANSWERED, study_id, detail)
 
     def failed(self, request_id: int, error: str, policy: RetryPolicy, *, permanent: bool = False) -> Status:
-        """Send an answer again later, or give it up, as `Leases.fail`; returns the request's status now.
+        """Send a result again later, or give it up, as `Leases.fail`; returns the request's status now.
 
-        Nothing changes where the peer has its answer all the same.
+        Nothing changes where the peer has its result all the same.
         """
         with self._transactions.writing() as session:
             for row in _REQUESTS.lock(session, CommitmentRequestRow.id == request_id, _IS_OPEN):

@@ -1,4 +1,4 @@
-"""Commitments: whether destinations vouch for what was delivered to them; asked, answered, or given up."""
+"""Storage commitment of destinations: requested for what was delivered, given, refused, or given up."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from .tables import (
 )
 
 KEPT_DAYS = 90
-"""Days for which an answer to an earlier request is still understood."""
+"""Days for which the result of an earlier request is still understood."""
 
 
 class CommitmentState(StrEnum):
     """State of a commitment: of a destination to keep what was delivered to it.
 
     ``REFUSED``: it says that it does not keep the object, which is delivered again. ``UNANSWERED``: given up
-    until an operator asks again. ``UNSUPPORTED``: it does not take such requests.
+    until an operator has it requested again. ``UNSUPPORTED``: it does not take such requests.
     """
 
     TO_ASK = "to_ask"
@@ -70,7 +70,7 @@ COMMITMENTS = Leases(
 
 @dataclass(frozen=True)
 class Reported:
-    """Change by an answer: numbers of objects now committed, and of those to send again or given up."""
+    """Change by a result: numbers of objects now committed, and of those to send again or given up."""
 
     destination: str
     committed: int
@@ -79,7 +79,7 @@ class Reported:
 
 @dataclass(frozen=True)
 class CommitmentDetail:
-    """Commitment of a delivery's destination; ``due_at``: when it is asked (again)."""
+    """Commitment of a delivery's destination; ``due_at``: when it is requested (again)."""
 
     state: CommitmentState
     attempts: int
@@ -95,25 +95,25 @@ class Commitments(LeasedPart):
     _leases = COMMITMENTS
 
     def destinations(self) -> list[str]:
-        """The destinations that are to be asked something now."""
+        """The destinations of which commitment is to be requested now."""
         return self._due(CommitmentRow.destination)
 
     def claim(
         self, destination: str, limit: int, transaction_uid: str, policy: RetryPolicy
     ) -> CommitmentRequest | None:
-        """Take what is to be asked, and note it as asked before it is: the answer may come at once.
+        """Make a request, and note it before it is sent: the result may come at once.
 
-        What was asked for the last time and not answered is given up.
+        What was requested for the last time without a result is given up.
 
         Args:
-            destination: Whom to ask.
+            destination: The destination.
             limit: How many objects at most.
             transaction_uid: A new UID.
-            policy: How often to ask, and how long each answer is waited for: always the longest wait, for an
-                answer that is on its way must not be asked for again.
+            policy: How often to request, and how long each result is waited for: always the longest wait,
+                for nothing is requested again while its result is on its way.
 
         Returns:
-            What to ask, or None where there is nothing.
+            The request, or None where nothing is due.
         """
         there = CommitmentRow.destination == destination
         with self._transactions.writing() as session:
@@ -136,42 +136,42 @@ class Commitments(LeasedPart):
                 study_ids=tuple(sorted({row.study_id for row in rows})),
             )
 
-    def not_asked(self, transaction_uid: str, error: str, policy: RetryPolicy) -> None:
-        """Make a request that did not arrive again when its answer would have been overdue."""
+    def not_requested(self, transaction_uid: str, error: str, policy: RetryPolicy) -> None:
+        """Make a request that did not arrive again when its result would have been overdue."""
         with self._transactions.writing() as session:
-            for row in COMMITMENTS.lock(session, *_asked_in(transaction_uid)):
+            for row in COMMITMENTS.lock(session, *_requested_in(transaction_uid)):
                 COMMITMENTS.fail(session, row, error, policy, again_at=row.leased_until)
 
     def unsupported(self, transaction_uid: str, reason: str) -> None:
         """Give up a request, because the destination takes no such requests at all."""
         with self._transactions.writing() as session:
-            for row in COMMITMENTS.lock(session, *_asked_in(transaction_uid)):
+            for row in COMMITMENTS.lock(session, *_requested_in(transaction_uid)):
                 row.outcome = CommitmentOutcome.UNSUPPORTED
                 COMMITMENTS.complete(session, row, EventKind.COMMITMENT_UNSUPPORTED)
                 row.last_error = reason
 
-    def is_answered(self, transaction_uid: str) -> bool:
-        """Tell whether nothing that was asked in a request waits for its answer any more."""
+    def has_result(self, transaction_uid: str) -> bool:
+        """Tell whether no object of a request waits for its result any more."""
         with self._transactions.reading() as session:
-            return not session.scalar(select(exists().where(*_asked_in(transaction_uid))))
+            return not session.scalar(select(exists().where(*_requested_in(transaction_uid))))
 
     def reported(self, report: CommitmentResult, policy: RetryPolicy) -> Reported | None:
-        """Take an answer in, also one to an earlier request.
+        """Take a result in, also that of an earlier request.
 
         What the destination does not keep is delivered again, as an attempt that failed is. A refusal of an
         earlier request is passed over: the object may have been delivered again since.
 
         Args:
-            report: The answer.
+            report: The result.
             policy: When what is not kept is delivered again, and when it is a dead letter.
 
         Returns:
             What it changed, or None where the node made no such request.
         """
-        asked = CommitmentTransactionRow
+        requests = CommitmentTransactionRow
         with self._transactions.writing() as session:
             destination = session.scalar(
-                select(asked.destination).where(asked.transaction_uid == report.transaction_uid)
+                select(requests.destination).where(requests.transaction_uid == report.transaction_uid)
             )
             if destination is None:
                 return None
@@ -195,7 +195,7 @@ class Commitments(LeasedPart):
         return self._count(CommitmentState, CommitmentRow.status, CommitmentRow.outcome, word=_state)
 
     def sweep(self) -> None:
-        """Forget requests so old that no answer to them is expected any more."""
+        """Forget requests so old that no result of them is expected any more."""
         with self._transactions.writing() as session:
             latest = session.now - timedelta(days=KEPT_DAYS)
             session.execute(
@@ -220,7 +220,7 @@ def _state(status: Status, outcome: CommitmentOutcome | None) -> CommitmentState
     return CommitmentState(outcome.value) if outcome else _STATES[status]
 
 
-def _asked_in(transaction_uid: str) -> tuple[ColumnElement[bool], ...]:
+def _requested_in(transaction_uid: str) -> tuple[ColumnElement[bool], ...]:
     return CommitmentRow.transaction_uid == transaction_uid, CommitmentRow.status == Status.DOING
 
 
@@ -262,7 +262,7 @@ def _refuse(session: Transaction, row: CommitmentRow, refused: FailedReference, 
         (delivery,) = DELIVERIES.lock(session, DeliveryRow.id == row.delivery_id)
         error = f"{row.destination} took the object, but says that it does not keep it: {refused.sentence}."
         DELIVERIES.fail(session, delivery, error, policy)
-    else:  # Asked again when the answer would have been overdue.
+    else:  # Requested again when the result would have been overdue.
         again_at = row.leased_until or session.now
         COMMITMENTS.postpone(session, row, again_at, EventKind.COMMITMENT_REFUSED, detail)
     row.last_error = refused.sentence

@@ -42,8 +42,8 @@ class Store:
         intake: Takes instances in and settles studies.
         queue: Jobs of reading a study.
         outbox: Deliveries of documents.
-        commitments: Whether destinations vouch for what was delivered.
-        commitment_requests: What peers ask the node to vouch for.
+        commitments: Storage commitment of destinations for what was delivered.
+        commitment_requests: Requests of peers for storage commitment.
         earlier: What the node has said before of a study, and of a patient.
         studies: What an operator sees and tries again.
         spool: The files.

@@ -1,4 +1,4 @@
-"""Storage commitment asked of the node, by peers that are known or not, honest or not."""
+"""Storage commitment requested of the node, by peers that are known or not, honest or not."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from support.waiting import eventually
 from boneage_node.dimse import commitment
 from boneage_node.dimse.commitment import MAX_REFERENCES
 from boneage_node.dimse.wire.bounds import BoundedBytes
-from boneage_node.exchange.commitment import ANSWER_HERE_SECONDS
+from boneage_node.exchange.commitment import RESULT_HERE_SECONDS
 
 INSTANCE = f"{STUDY}.1.1"
 UNCOMPRESSED = [ImplicitVRLittleEndian]
@@ -50,7 +50,7 @@ SECRET = "1.2.826.31415926"
 
 @dataclass
 class Modality:
-    """A peer that asks, and that listens for the answer."""
+    """A peer that requests, and that listens for the result."""
 
     reports: list[tuple[int, Dataset]] = field(default_factory=list)
     status: int = 0x0000
@@ -86,11 +86,11 @@ class Modality:
             server.shutdown()
 
 
-def ask(association: Association, information: Dataset, **options: Any) -> int | None:
+def send_action(association: Association, information: Dataset, **options: Any) -> int | None:
     options = {"action_type": 1, "class_uid": PUSH_MODEL, "instance_uid": WELL_KNOWN, **options}
     status, _ = association.send_n_action(information, **options)
-    answer: int | None = status.get("Status")
-    return answer
+    response: int | None = status.get("Status")
+    return response
 
 
 def failures(report: Dataset) -> list[tuple[str, int]]:
@@ -109,14 +109,14 @@ def node(tmp_path: Path) -> Iterator[SmallNode]:
         yield running
 
 
-def test_a_stranger_gets_the_answer_where_it_asked(node: SmallNode) -> None:
+def test_a_stranger_gets_the_result_where_it_requested(node: SmallNode) -> None:
     receive(node.store)
     modality = Modality()
     with modality.calling(node) as association:
-        assert ask(association, action_information((DX, INSTANCE))) == 0
+        assert send_action(association, action_information((DX, INSTANCE))) == 0
         eventually(lambda: modality.reports)
         wrong = [(DX, INSTANCE), (DX, "1.2.3"), (CR, INSTANCE)]
-        assert ask(association, action_information(*wrong, transaction="2.25.901")) == 0
+        assert send_action(association, action_information(*wrong, transaction="2.25.901")) == 0
         eventually(lambda: len(modality.reports) == 2)
         eventually(lambda: node.store.commitment_requests.counts()["done"] == 2)
     (first, all_kept), (second, some_kept) = modality.reports
@@ -126,7 +126,7 @@ def test_a_stranger_gets_the_answer_where_it_asked(node: SmallNode) -> None:
     assert failures(some_kept) == [("1.2.3", 0x0112), (INSTANCE, 0x0119)]
     told = [event.detail for event in node.store.studies.show(STUDY).events if "commitment" in event.kind]
     assert told == ["told MODALITY that 1 of its images are kept"] * 2
-    node.tick(seconds=ANSWER_HERE_SECONDS)
+    node.tick(seconds=RESULT_HERE_SECONDS)
     assert len(modality.reports) == 2
 
 
@@ -138,7 +138,7 @@ def test_a_known_peer_is_called_back(tmp_path: Path) -> None:
     ):
         receive(node.store)
         with modality.calling(node) as association:
-            assert ask(association, action_information((DX, INSTANCE))) == 0
+            assert send_action(association, action_information((DX, INSTANCE))) == 0
         assert modality.reports == []
         node.tick()
         ((event_type, report),) = modality.reports
@@ -154,19 +154,19 @@ def test_a_destination_is_a_known_peer(tmp_path: Path) -> None:
         small_node(tmp_path / "node", delivery={"send_to": [address]}) as node,
     ):
         with modality.calling(node) as association:
-            ask(association, action_information((DX, INSTANCE)))
+            send_action(association, action_information((DX, INSTANCE)))
         node.tick()
         assert failures(modality.reports[0][1]) == [(INSTANCE, 0x0112)]
 
 
-def test_an_answer_waits_for_a_peer_that_is_away_and_survives_a_restart(tmp_path: Path) -> None:
+def test_a_result_waits_for_a_peer_that_is_away_and_survives_a_restart(tmp_path: Path) -> None:
     modality = Modality()
     with modality.listening() as address:
         port = int(address.rpartition(":")[2])
     with small_node(tmp_path / "node", commitment={"known_peers": [address]}) as node:
         receive(node.store)
         with modality.calling(node) as association:
-            ask(association, action_information((DX, INSTANCE)))
+            send_action(association, action_information((DX, INSTANCE)))
         node.tick()
         assert node.store.commitment_requests.counts()["todo"] == 1
     with (
@@ -177,35 +177,35 @@ def test_an_answer_waits_for_a_peer_that_is_away_and_survives_a_restart(tmp_path
         assert kept(modality.reports[0][1]) == [INSTANCE]
 
 
-def test_a_stranger_that_went_away_gets_its_answer_once_it_is_known(tmp_path: Path) -> None:
-    modality = Modality(status=0x0110)  # the answer on the association of the request does not get through
+def test_a_stranger_that_went_away_gets_its_result_once_it_is_known(tmp_path: Path) -> None:
+    modality = Modality(status=0x0110)  # the result on the association of the request does not get through
     with small_node(tmp_path / "node") as node:
         with modality.calling(node) as association:
-            ask(association, action_information((DX, INSTANCE)))
+            send_action(association, action_information((DX, INSTANCE)))
             eventually(lambda: modality.reports)
-        node.tick(seconds=ANSWER_HERE_SECONDS)
+        node.tick(seconds=RESULT_HERE_SECONDS)
         assert node.store.commitment_requests.counts()["todo"] == 1
     modality = Modality()
     with (
         modality.listening() as address,
         small_node(tmp_path / "node", commitment={"known_peers": [address]}) as node,
     ):
-        node.tick(seconds=2 * ANSWER_HERE_SECONDS)
+        node.tick(seconds=2 * RESULT_HERE_SECONDS)
         assert len(modality.reports) == 1
 
 
-def test_an_answer_that_nobody_takes_is_given_up_with_a_word(
+def test_a_result_that_nobody_takes_is_given_up_with_a_word(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with small_node(tmp_path / "node", delivery={"max_attempts": 1}) as node:
         with Modality(status=0x0110).calling(node) as association:
-            ask(association, action_information((DX, INSTANCE)))
+            send_action(association, action_information((DX, INSTANCE)))
         node.tick()
         assert node.store.commitment_requests.counts()["todo"] == 1, "left to the association of the request"
-        node.tick(seconds=ANSWER_HERE_SECONDS)
+        node.tick(seconds=RESULT_HERE_SECONDS)
         assert node.store.commitment_requests.counts()["dead"] == 1
         out = capsys.readouterr().out
-    assert "storage commitment answer given up" in out
+    assert "storage commitment report given up" in out
     assert "name it in known_peers, as MODALITY@host:port" in out
 
 
@@ -215,12 +215,12 @@ def test_a_request_is_kept_before_it_is_answered(node: SmallNode, monkeypatch: p
 
     with Modality().calling(node) as association:
         monkeypatch.setattr(node.store.commitment_requests, "accept", fail)
-        assert ask(association, action_information((DX, INSTANCE))) == 0x0110
+        assert send_action(association, action_information((DX, INSTANCE))) == 0x0110
         monkeypatch.undo()
         node.store.spool.reserve_bytes = 2**60
-        assert ask(association, action_information((DX, INSTANCE))) == 0x0213
+        assert send_action(association, action_information((DX, INSTANCE))) == 0x0213
         node.store.spool.reserve_bytes = 0
-        assert ask(association, action_information((DX, INSTANCE))) == 0
+        assert send_action(association, action_information((DX, INSTANCE))) == 0
     assert sum(node.store.commitment_requests.counts().values()) == 1
 
 
@@ -349,7 +349,7 @@ def test_a_request_that_is_too_long_is_swallowed_not_kept(
     [
         (event_report(3), GOOD, 0x0113),
         (event_report(1, instance=SECRET), GOOD, 0x0112),
-        (event_report(1), GOOD, 0x0115),  # nobody asked
+        (event_report(1), GOOD, 0x0115),  # nobody requested
         (event_report(2), TRANSACTION + sequence(0x1198, uid_item(DX, "..")), 0x0115),
         (event_report(2), b"", 0x0115),
     ],

@@ -1,4 +1,4 @@
-"""Storage commitment with Orthanc, which asks and is asked, and reports on an association of its own."""
+"""Storage commitment with Orthanc, which requests and commits, and reports on an association of its own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from support.orthanc_peer import Orthanc
 from support.ports import free_port
 from support.waiting import eventually
 
-from boneage_node.exchange.commitment import ANSWER_HERE_SECONDS
+from boneage_node.exchange.commitment import RESULT_HERE_SECONDS
 
 Send = Callable[..., subprocess.CompletedProcess[str]]
 PROMPT = {"delivery_base_seconds": "0.5", "delivery_cap_seconds": "1", "commitment_wait_seconds": "2"}
@@ -78,20 +78,20 @@ def test_the_pacs_says_that_it_keeps_the_report(
 
 @contextmanager
 def both(
-    program: str, folder: Path, *, known: bool = True, **settings: Any
+    program: str, folder: Path, *, known: bool = True, request: bool = False
 ) -> Iterator[tuple[Orthanc, SmallNode]]:
     """An Orthanc and a small node that know where the other listens."""
     port = free_port()
     with pacs_for(program, folder / "orthanc", port) as pacs:
-        peers = [pacs.destination] if known else []
-        with small_node(folder / "node", port=port, commitment={"known_peers": peers}, **settings) as node:
+        commitment = {"known_peers": [pacs.destination] if known else [], "request": request}
+        with small_node(folder / "node", port=port, commitment=commitment) as node:
             yield pacs, node
 
 
 def outcome(pacs: Orthanc, resources: list[str], *unknown: str) -> str:
-    """Let Orthanc ask the node about objects of its own, and about others; where it says the outcome."""
-    asked = {"Resources": resources, "DicomInstances": [[CR, instance] for instance in unknown]}
-    path: str = pacs.post("/modalities/node/storage-commitment", asked)["Path"]
+    """Let Orthanc request commitment of its own objects and of others; where it says the outcome."""
+    requested = {"Resources": resources, "DicomInstances": [[CR, instance] for instance in unknown]}
+    path: str = pacs.post("/modalities/node/storage-commitment", requested)["Path"]
     return path
 
 
@@ -104,16 +104,16 @@ def test_orthanc_is_told_what_the_node_keeps(tmp_path: Path, orthanc_program: st
         pacs.store("node", [identifier])
         after, strange = outcome(pacs, [identifier]), outcome(pacs, [identifier], "1.2.3")
         node.tick()
-        answers = [pacs.get(path) for path in (before, after, strange)]
-        assert [answer["Status"] for answer in answers] == ["Failure", "Success", "Failure"]
-        assert answers[1]["Success"] == [{"SOPClassUID": CR, "SOPInstanceUID": image.SOPInstanceUID}]
-        (failure,) = answers[2]["Failures"]
+        results = [pacs.get(path) for path in (before, after, strange)]
+        assert [result["Status"] for result in results] == ["Failure", "Success", "Failure"]
+        assert results[1]["Success"] == [{"SOPClassUID": CR, "SOPInstanceUID": image.SOPInstanceUID}]
+        (failure,) = results[2]["Failures"]
         assert (failure["SOPInstanceUID"], failure["FailureReason"]) == ("1.2.3", 0x0112)
         assert node.store.commitment_requests.counts() == {"todo": 0, "doing": 0, "done": 3, "dead": 0}
 
 
 def test_orthanc_is_asked_and_sent_again_what_it_has_lost(tmp_path: Path, orthanc_program: str) -> None:
-    with both(orthanc_program, tmp_path, commitment={"request": True}) as (pacs, node):
+    with both(orthanc_program, tmp_path, request=True) as (pacs, node):
         image = node.report(tmp_path, pacs.destination)
         node.deliveries.tick()
         node.threads.join()
@@ -142,7 +142,7 @@ def test_orthanc_that_does_not_know_the_node_says_nothing_and_is_asked_again(
         assert "enter this node's AE title, address and port there" in delivery.commitment.last_error
 
 
-def test_orthanc_releases_before_the_answer_and_gets_it_once_its_address_is_known(
+def test_orthanc_releases_before_the_result_and_gets_it_once_its_address_is_known(
     tmp_path: Path, orthanc_program: str
 ) -> None:
     write_radiograph(tmp_path / "image.dcm")
@@ -153,5 +153,5 @@ def test_orthanc_releases_before_the_answer_and_gets_it_once_its_address_is_know
         eventually(lambda: node.receiver.open_association_count == 0)
         assert pacs.get(path)["Status"] == "Pending"
         with small_node(tmp_path / "node", commitment={"known_peers": [pacs.destination]}) as informed:
-            informed.tick(seconds=ANSWER_HERE_SECONDS)
+            informed.tick(seconds=RESULT_HERE_SECONDS)
         assert pacs.get(path)["Status"] == "Success"

@@ -1,4 +1,4 @@
-"""Storage commitment requested by the node, with a PACS that answers as each test wants it to."""
+"""Storage commitment requested by the node, with a PACS that responds as each test wants it to."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ WAIT_SECONDS = 3600.0
 
 @dataclass
 class Pacs:
-    """A PACS; ``answer`` is called, with itself and the event, while it responds to an N-ACTION."""
+    """A PACS; ``respond`` is called, with itself and the event, while it responds to an N-ACTION."""
 
-    answer: Callable[[Pacs, evt.Event], int] = lambda _pacs, _event: 0
+    respond: Callable[[Pacs, evt.Event], int] = lambda _pacs, _event: 0
     stored: list[str] = field(default_factory=list)
     requests: list[Dataset] = field(default_factory=list)
     statuses: list[int | None] = field(default_factory=list)
@@ -41,10 +41,10 @@ class Pacs:
         self.requests.append(event.action_information)
         assert event.request.RequestedSOPInstanceUID == WELL_KNOWN
         assert event.action_type == 1
-        return self.answer(self, event), None
+        return self.respond(self, event), None
 
     def report_on(self, association: Association, request: Dataset | None = None) -> None:
-        """Report what was asked for."""
+        """Report on what was requested."""
         request = request or self.requests[-1]
         references = list(request.ReferencedSOPSequence)
         kept, failed = ([], references) if self.failed else (references, [])
@@ -88,7 +88,7 @@ def running(pacs: Pacs, *, supports: bool = True) -> Iterator[Pacs]:
         server.shutdown()
 
 
-def answer_after_the_response(pacs: Pacs, event: evt.Event) -> int:
+def report_after_the_response(pacs: Pacs, event: evt.Event) -> int:
     def report() -> None:
         eventually(lambda: event.assoc._is_paused is False)  # the handler has come to its end
         pacs.report_on(event.assoc)
@@ -97,24 +97,24 @@ def answer_after_the_response(pacs: Pacs, event: evt.Event) -> int:
     return 0
 
 
-def answer_before_the_response(pacs: Pacs, event: evt.Event) -> int:
+def report_before_the_response(pacs: Pacs, event: evt.Event) -> int:
     pacs.report_on(event.assoc)
     return 0
 
 
-def answer_on_an_association_of_its_own(pacs: Pacs, _event: evt.Event) -> int:
+def report_on_an_association_of_its_own(pacs: Pacs, _event: evt.Event) -> int:
     pacs.later(pacs.call_node)
     return 0
 
 
 @pytest.mark.parametrize(
-    "answer", [answer_after_the_response, answer_before_the_response, answer_on_an_association_of_its_own]
+    "respond", [report_after_the_response, report_before_the_response, report_on_an_association_of_its_own]
 )
-def test_an_answer_is_taken_wherever_it_comes(
-    tmp_path: Path, answer: Callable[[Pacs, evt.Event], int]
+def test_a_result_is_taken_wherever_it_comes(
+    tmp_path: Path, respond: Callable[[Pacs, evt.Event], int]
 ) -> None:
     with (
-        running(Pacs(answer)) as pacs,
+        running(Pacs(respond)) as pacs,
         small_node(tmp_path / "node", commitment={"request": True}) as node,
     ):
         pacs.node_port = node.receiver.port
@@ -138,7 +138,7 @@ def test_nothing_is_asked_by_default(tmp_path: Path) -> None:
         assert (len(pacs.stored), pacs.requests, node.state()) == (1, [], None)
 
 
-def test_an_answer_is_taken_after_a_restart(tmp_path: Path) -> None:
+def test_a_result_is_taken_after_a_restart(tmp_path: Path) -> None:
     with running(Pacs()) as pacs:
         with small_node(tmp_path / "node", commitment={"request": True}) as node:
             node.report(tmp_path, pacs.destination)
@@ -146,7 +146,7 @@ def test_an_answer_is_taken_after_a_restart(tmp_path: Path) -> None:
             node.threads.join()
             node.commitments.tick()
             eventually(lambda: pacs.requests)
-            node.stop.set()  # as SIGTERM does while the answer is waited for
+            node.stop.set()  # as SIGTERM does while the result is waited for
             node.threads.join()
             assert node.state() == "asked"
         with small_node(tmp_path / "node", commitment={"request": True}) as node:
@@ -155,7 +155,9 @@ def test_an_answer_is_taken_after_a_restart(tmp_path: Path) -> None:
             assert (pacs.statuses, node.state()) == ([0], "committed")
 
 
-def test_no_answer_asks_again_and_ends_in_sight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_result_it_is_requested_again_and_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("boneage_node.exchange.commitment.LINGER_SECONDS", 0.0)
     with (
         running(Pacs()) as pacs,
@@ -175,7 +177,7 @@ def test_no_answer_asks_again_and_ends_in_sight(tmp_path: Path, monkeypatch: pyt
 
 def test_what_the_pacs_does_not_keep_is_sent_again_until_it_is_a_dead_letter(tmp_path: Path) -> None:
     with (
-        running(Pacs(answer_after_the_response, failed=True)) as pacs,
+        running(Pacs(report_after_the_response, failed=True)) as pacs,
         small_node(tmp_path / "node", commitment={"request": True}, delivery={"max_attempts": 2}) as node,
     ):
         image = node.report(tmp_path, pacs.destination)
@@ -192,7 +194,7 @@ def test_what_the_pacs_does_not_keep_is_sent_again_until_it_is_a_dead_letter(tmp
 
 def test_a_pacs_that_cannot_tell_now_is_asked_again_not_sent_again(tmp_path: Path) -> None:
     with (
-        running(Pacs(answer_after_the_response, failed=True, reason=0x0213)) as pacs,
+        running(Pacs(report_after_the_response, failed=True, reason=0x0213)) as pacs,
         small_node(tmp_path / "node", commitment={"request": True}) as node,
     ):
         node.report(tmp_path, pacs.destination)
@@ -225,12 +227,12 @@ def test_a_pacs_without_the_service_is_not_fatal_and_said_once(
 def test_a_pacs_that_does_not_take_the_request_is_asked_again(tmp_path: Path) -> None:
     statuses = iter([0x0110, 0x0000])
 
-    def answer(pacs: Pacs, event: evt.Event) -> int:
+    def respond(pacs: Pacs, event: evt.Event) -> int:
         status = next(statuses)
-        return answer_after_the_response(pacs, event) if status == 0 else status
+        return report_after_the_response(pacs, event) if status == 0 else status
 
     with (
-        running(Pacs(answer)) as pacs,
+        running(Pacs(respond)) as pacs,
         small_node(tmp_path / "node", commitment={"request": True}) as node,
     ):
         node.report(tmp_path, pacs.destination)
@@ -256,8 +258,8 @@ def test_a_pacs_that_went_away_is_asked_again(tmp_path: Path) -> None:
         assert str(delivery.commitment.last_error).startswith("Nothing listens on")
 
 
-def test_an_answer_to_nobodys_request_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with running(Pacs(answer_on_an_association_of_its_own)) as pacs, small_node(tmp_path / "node") as node:
+def test_a_result_of_nobodys_request_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with running(Pacs(report_on_an_association_of_its_own)) as pacs, small_node(tmp_path / "node") as node:
         pacs.node_port = node.receiver.port
         request = Dataset()
         request.TransactionUID = "2.25.31415926"

@@ -34,7 +34,7 @@ _PURPOSES: dict[UID, str] = {
     BasicTextSRStorage: "a study was refused (`send_refusals`)",
     SecondaryCaptureImageStorage: "the picture beside each of these (`send_pictures`)",
     STORAGE_COMMITMENT: "whether the PACS keeps what it took (`request` in `[commitment]`); "
-    "what the node keeps of what a station asked about",
+    "whether the node keeps what it received of a station",
     query_scu.FIND: "`boneage-node fetch`",
     query_scu.MOVE: "`boneage-node fetch`",
 }
@@ -188,7 +188,7 @@ def failure_reason_table() -> str:
     for reason in FailureReason:
         failure = FailedReference(ReferencedSop("", ""), reason)
         rows.append(
-            (code(f"0x{reason:04X}"), reason.words, "sent again" if failure.is_lost else "asked again")
+            (code(f"0x{reason:04X}"), reason.words, "sent again" if failure.is_lost else "requested again")
         )
     rows.append(("any other", "", "sent again"))
     return table(("Failure Reason", "what the PACS says", "what becomes of the object"), rows)

@@ -1,4 +1,4 @@
-"""Commitments of what was delivered: asked, answered, asked again, delivered again, or given up in sight."""
+"""Commitments of what was delivered: requested, given, requested again, delivered again, or given up."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def report(
     refused: tuple[str, ...] = (),
     lost: bool = True,
 ) -> tuple[int, int] | None:
-    """Take in an answer; how many objects it committed and refused."""
+    """Take in a result; how many objects it committed and refused."""
     reason = FailureReason.NO_SUCH_OBJECT_INSTANCE if lost else FailureReason.RESOURCE_LIMITATION
     result = CommitmentResult(
         transaction,
@@ -86,22 +86,22 @@ def test_nothing_is_asked_unless_requested(store: Store) -> None:
 def test_one_request_asks_for_all_that_a_destination_got(store: Store) -> None:
     deliver(store, "2.25.1", "2.25.2", destinations=(HERE, THERE))
     assert store.commitments.destinations() == [HERE, THERE]
-    ask = claim(store)
-    assert ask is not None
-    assert (ask.peer, ask.references) == (HERE, ((SR, "2.25.1"), (SR, "2.25.2")))
+    request = claim(store)
+    assert request is not None
+    assert (request.peer, request.references) == (HERE, ((SR, "2.25.1"), (SR, "2.25.2")))
     assert claim(store, "2.25.901") is None
     assert store.commitments.destinations() == [THERE]
     assert report(store, "2.25.1") == (1, 0)
-    assert not store.commitments.is_answered("2.25.900")
+    assert not store.commitments.has_result("2.25.900")
     assert report(store, "2.25.2") == (1, 0)
-    assert store.commitments.is_answered("2.25.900")
+    assert store.commitments.has_result("2.25.900")
     assert store.commitments.counts() == {
         "to_ask": 2, "asked": 0, "committed": 2, "refused": 0, "unanswered": 0, "unsupported": 0,
     }  # fmt: skip
     assert kinds(store) == ["asked", "asked", "given", "given"]
 
 
-def test_an_answer_to_nobodys_request_changes_nothing(store: Store) -> None:
+def test_a_result_of_nobodys_request_changes_nothing(store: Store) -> None:
     deliver(store, "2.25.1")
     claim(store)
     assert report(store, "2.25.1", transaction="2.25.666") is None
@@ -109,7 +109,7 @@ def test_an_answer_to_nobodys_request_changes_nothing(store: Store) -> None:
     assert commitment(store).state is CommitmentState.ASKED
 
 
-def test_no_answer_asks_again_and_is_given_up_at_last(store: Store, clock: Clock) -> None:
+def test_without_result_it_is_requested_again_and_given_up_at_last(store: Store, clock: Clock) -> None:
     deliver(store, "2.25.1")
     assert claim(store)
     clock.go_on(WAIT_SECONDS - 1)
@@ -127,7 +127,7 @@ def test_no_answer_asks_again_and_is_given_up_at_last(store: Store, clock: Clock
 
 
 @pytest.mark.parametrize("transaction", ["2.25.900", "2.25.901"])
-def test_a_late_answer_is_an_answer(store: Store, clock: Clock, transaction: str) -> None:
+def test_a_late_result_is_a_result(store: Store, clock: Clock, transaction: str) -> None:
     deliver(store, "2.25.1")
     claim(store)
     clock.go_on(WAIT_SECONDS)
@@ -195,16 +195,16 @@ def test_a_request_that_does_not_arrive_is_made_again_and_given_up_at_last(
 ) -> None:
     deliver(store, "2.25.1")
     claim(store)
-    store.commitments.not_asked("2.25.900", "nobody there", REQUESTS)
+    store.commitments.not_requested("2.25.900", "nobody there", REQUESTS)
     assert commitment(store).last_error == "nobody there"
     assert store.commitments.destinations() == []
     clock.go_on(WAIT_SECONDS)
     assert claim(store, "2.25.901")
-    store.commitments.not_asked("2.25.901", "nobody there", REQUESTS)
+    store.commitments.not_requested("2.25.901", "nobody there", REQUESTS)
     assert commitment(store).state is CommitmentState.UNANSWERED
 
 
-def test_a_destination_without_the_service_is_not_asked_again(store: Store, clock: Clock) -> None:
+def test_a_destination_without_the_service_is_not_requested_again(store: Store, clock: Clock) -> None:
     deliver(store, "2.25.1")
     claim(store)
     store.commitments.unsupported("2.25.900", "it takes no storage commitment")
@@ -219,7 +219,7 @@ def test_a_destination_without_the_service_is_not_asked_again(store: Store, cloc
     assert delivery.status == "done"
 
 
-def test_requests_are_forgotten_only_when_no_answer_can_come_any_more(store: Store, clock: Clock) -> None:
+def test_requests_are_forgotten_only_when_no_result_can_come_any_more(store: Store, clock: Clock) -> None:
     deliver(store, "2.25.1")
     claim(store)
     clock.go_on(80 * 86400)

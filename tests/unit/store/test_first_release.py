@@ -151,5 +151,5 @@ def test_requests_of_peers_are_answered(store: Store) -> None:
     request = store.commitment_requests.claim("MODALITY", 60, attempts())
     assert request is not None
     assert (request.references, request.attempts) == ((ReferencedSop(DX, "1.2.4.1.1"),), 2)
-    store.commitment_requests.answered(request.id, store.commitment_requests.answer(request))
+    store.commitment_requests.result_sent(request.id, store.commitment_requests.make_result(request))
     assert store.commitment_requests.counts() == {"todo": 0, "doing": 0, "done": 2, "dead": 0}
