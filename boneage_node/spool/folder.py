@@ -19,11 +19,10 @@ from .spool import Spool, SpoolFull
 
 _NAME = re.compile(r"[0-9a-f]{32}\.(dcm|json)")
 _SHARD = re.compile(r"[0-9a-f]{2}")
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class _File:
-    """A file of the folder."""
+    """A file of the folder; no dataclass, so that what is printed of it is its key."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -56,7 +55,7 @@ class FolderSpool(Spool):
             for the database and the reports of what was taken in before.
     """
 
-    def __init__(self, root: Path, reserve_bytes: int = 512 * 2**20) -> None:
+    def __init__(self, root: Path, reserve_bytes: int) -> None:
         self.root = root
         self.reserve_bytes = reserve_bytes
         self.incoming_dir = root / "incoming"
@@ -75,31 +74,21 @@ class FolderSpool(Spool):
     def keep(self, incoming: Path) -> str:
         """Keep a file by a second name: where the file system has hard links, both are the same file."""
         self.require_room()
-        name = _new_name()
-        path = self._shard(name) / name
-        with _nothing_left_on_failure(path):
+        with self._new_file(".dcm") as path:
             try:
                 path.hardlink_to(incoming)
             except OSError as error:
                 # File systems without hard links (EPERM, EOPNOTSUPP), or a folder mounted apart (EXDEV).
                 if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK}:
                     raise
-                with incoming.open("rb") as source, path.open("xb") as target:
-                    shutil.copyfileobj(source, target, 2**20)
-            _sync(path)
-            _sync(path.parent)
-        return name
+                shutil.copyfile(incoming, path)
+        return path.name
 
     def write(self, data: bytes, suffix: str = ".dcm") -> str:
         """Write a file and bring it, and its folder, to disk."""
-        name = _new_name(suffix)
-        path = self._shard(name) / name
-        with _nothing_left_on_failure(path):
-            with path.open("xb") as file:
-                file.write(data)
-            _sync(path)
-            _sync(path.parent)
-        return name
+        with self._new_file(suffix) as path:
+            path.write_bytes(data)
+        return path.name
 
     def path(self, key: str) -> Path:
         """Path of a file; for this room and for administrators.
@@ -147,16 +136,23 @@ class FolderSpool(Spool):
                 removed += 1
         return removed
 
-    def _shard(self, name: str) -> Path:
+    @contextmanager
+    def _new_file(self, suffix: str) -> Iterator[Path]:
+        """Path of a new file, brought to disk with its folder; removed where it cannot be written whole."""
+        name = f"{uuid.uuid4().hex}{suffix}"
         shard = self.root / name[:2]
-        if not shard.is_dir():
-            shard.mkdir(mode=0o700, exist_ok=True)
-            _sync(self.root)
-        return shard
-
-
-def _new_name(suffix: str = ".dcm") -> str:
-    return f"{uuid.uuid4().hex}{suffix}"
+        try:
+            if not shard.is_dir():
+                shard.mkdir(mode=0o700, exist_ok=True)
+                _sync(self.root)
+            yield shard / name
+            _sync(shard / name)
+            _sync(shard)
+        except OSError as error:
+            (shard / name).unlink(missing_ok=True)
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                raise SpoolFull("the spool's file system is full") from error
+            raise
 
 
 def _changed_at(path: Path) -> float:
@@ -173,15 +169,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _nothing_left_on_failure(path: Path) -> Iterator[None]:
-    """Remove a file that could not be written whole, and call a full disk by its name."""
-    try:
-        yield
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        if error.errno in _FULL:
-            raise SpoolFull("the spool's file system is full") from error
-        raise

@@ -42,11 +42,9 @@ class Spool(Protocol):
         """
 
     def write(self, data: bytes, suffix: str = ".dcm") -> str:
-        """Write a file of the node's own making, a report, which may use the reserve; gives its key.
+        """Write a report of the node's, ``.dcm`` or ``.json``, which may use the reserve; gives its key.
 
-        Args:
-            data: Its content; it survives a power cut when this returns.
-            suffix: ``.dcm`` or ``.json``.
+        When this returns, it survives a power cut.
 
         Raises:
             SpoolFull: There is no room at all.
@@ -69,12 +67,7 @@ class Spool(Protocol):
         """Keys of all files that were put here at least this long ago; slow."""
 
     def sweep_incoming(self, older_than_seconds: float = 600.0) -> int:
-        """Remove partial files that dead senders, or a receiver killed, have left.
+        """Remove partial files that dead senders, or a receiver killed, have left; returns how many.
 
-        Args:
-            older_than_seconds: 0 where no receiver can be running on this spool; else longer than a
-                connection may be silent.
-
-        Returns:
-            How many were removed.
+        A file is that of a dead sender when it is older than a connection may be silent.
         """

@@ -67,20 +67,21 @@ def open_engine(url: str) -> Engine:
         # An error message of SQLAlchemy quotes the row: it would carry a patient's result into the log.
         "hide_parameters": True,
     }
-    if parsed.get_backend_name() == "sqlite":
+    engine_name = parsed.get_backend_name()
+    if engine_name == "sqlite":
         if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
             raise ValueError("the processes of a node meet in the database: it must be the path of a file")
         _make_private_file(Path(parsed.database))
         engine = create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS}, **options)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-    elif parsed.get_backend_name() == "postgresql":
+    elif engine_name == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
         engine = create_engine(parsed, pool_pre_ping=True, **options)
         # Before SQLAlchemy's own first look at the server, which stumbles over bytes for text.
         event.listen(engine, "connect", _prepare_postgresql, insert=True)
     else:
-        raise ValueError(f"{parsed.get_backend_name()} is not supported: SQLite or PostgreSQL")
+        raise ValueError(f"{engine_name} is not supported: SQLite or PostgreSQL")
     return engine
 
 

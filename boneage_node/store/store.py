@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from sqlalchemy import Engine, select
@@ -80,8 +79,7 @@ class Store:
             reserve_bytes: What must stay free for an object to be taken in.
 
         Raises:
-            SchemaMismatch: The database was made by a later version, or is not up to date and ``migrate``
-                is False.
+            SchemaMismatch: It was made by a later version, or is not up to date and ``migrate`` is False.
             ValueError: The URL is of an unsupported engine.
         """
         engine = database.open_engine(database_url)
@@ -96,14 +94,9 @@ class Store:
             raise
 
     def sweep_orphans(self, older_than_seconds: float = 3600.0) -> int:
-        """Remove files of the spool that no row refers to: left by a process killed before its commit.
+        """Remove files that no row refers to, left by a process killed before its commit; returns how many.
 
-        Args:
-            older_than_seconds: How old an orphan must be; longer than a file waits for its commit while
-                other processes are running, 0 where none is.
-
-        Returns:
-            How many were removed.
+        An orphan is older than a file waits for its commit; of any age where no other process is running.
         """
         removed = 0
         for names in _batches(self.spool.keys(older_than_seconds), _SWEEP_BATCH):
@@ -124,12 +117,7 @@ class Store:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -313,5 +313,5 @@ def test_a_second_store_sees_what_the_first_committed(
 ) -> None:
     accepted = receive(store)
     engine = open_engine(database_url)
-    with Store(engine, FolderSpool(tmp_path / "spool")) as second:
+    with Store(engine, FolderSpool(tmp_path / "spool", 0)) as second:
         assert second.studies.show(accepted.study_id) == store.studies.show(STUDY)
