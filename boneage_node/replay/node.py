@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from boneage_node.errors import ExitCode, NodeError
@@ -76,12 +75,7 @@ class TemporaryNode:
         self.destination = Station("BONEAGE", "127.0.0.1", port)
         return self
 
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop()
 
     def wait_for(

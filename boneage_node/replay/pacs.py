@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from pynetdicom import AE, AllStoragePresentationContexts, evt
@@ -40,12 +39,7 @@ class SmallPacs:
         self._port = int(server.server_address[1])
         return self
 
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ae.shutdown()
 
     @property

@@ -57,8 +57,12 @@ def send_as_stored(association: Association, file: BinaryIO, message_id: int) ->
     stand_in.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
     stand_in.file_meta = FileMetaDataset()
     stand_in.file_meta.TransferSyntaxUID = meta.TransferSyntaxUID
+    messages = association.dimse
     association.dimse = _EncodedDataSet(association, BytesIO(file.read()))
-    return association.send_c_store(stand_in, msg_id=message_id)
+    try:
+        return association.send_c_store(stand_in, msg_id=message_id)
+    finally:
+        association.dimse = messages  # the next file may have to be encoded anew
 
 
 class _EncodedDataSet(DIMSEServiceProvider):
