@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.command_line import run
 from support.drawn_data import hands, write_data, write_key_points, write_outlines
 
 from boneage_node.bone_age import Sex
@@ -48,8 +49,7 @@ def annotated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "boneage_node", "train", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
+    return run("train", *arguments)
 
 
 def test_hand_mask_and_key_points_are_trained_from_annotations(annotated: Path, tmp_path: Path) -> None:
@@ -89,13 +89,18 @@ def test_marked_points_are_where_the_image_shows_them(annotated: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_command_makes_a_model_that_the_node_can_load(tmp_path: Path) -> None:
-    data, out = write_data(tmp_path / "rsna", 80, splits=True), tmp_path / "run"
+def test_the_command_makes_a_model_that_the_node_can_load_in_parts(tmp_path: Path) -> None:
+    data, out = write_data(tmp_path / "rsna", 56, splits=True), tmp_path / "run"
+    small = ("--data", data, "--out", out, "--steps", "3", "--batch", "4", "--device", "cpu")
 
-    part = train("age", "--data", data, "--out", out, "--member", "B", "--steps", "3", "--device", "cpu")
+    part = train("age", *small, "--member", "B")
     assert part.returncode == 0, part.stderr
     trained = (out / "age-B" / "weights.safetensors").read_bytes()
-    done = train("all", "--data", data, "--out", out, "--steps", "3", "--device", "cpu")
+    several = several_processes("train", "age", *small, "--member", "C")
+    assert several.returncode == 0, several.stderr
+    (line,) = (out / "age-C" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(line)["step"] == 3
+    done = train("all", *small)
 
     assert done.returncode == 0, done.stderr
     assert "Model card" in done.stdout
@@ -108,32 +113,11 @@ def test_the_command_makes_a_model_that_the_node_can_load(tmp_path: Path) -> Non
     assert sum(shares) == pytest.approx(1, abs=1e-3)
 
 
-@pytest.mark.slow
-def test_several_processes_train_one_network(tmp_path: Path) -> None:
-    data, out = write_data(tmp_path / "rsna", 80, splits=True), tmp_path / "run"
-    arguments = [
-        "train",
-        "age",
-        "--data",
-        data,
-        "--out",
-        out,
-        "--member",
-        "C",
-        "--steps",
-        "4",
-        "--device",
-        "cpu",
-    ]
+def several_processes(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """A command in two processes, as torchrun starts them."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-
-    done = subprocess.run(
-        [*torchrun, "-m", "boneage_node", *map(str, arguments)], capture_output=True, text=True
-    )
-
-    assert done.returncode == 0, done.stderr
-    (line,) = (out / "age-C" / "metrics.jsonl").read_text().splitlines()
-    assert json.loads(line)["step"] == 4
+    command = [*torchrun, "-m", "boneage_node", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
 
 
 def test_too_few_calibration_images_are_said_before_training(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_the_seed_alone_decides_the_first_weights_of_the_key_points(
 def test_a_model_of_inception_is_made_from_the_right_splits_and_not_of_moved_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data, out = write_data(tmp_path / "rsna", 80, splits=True), tmp_path / "run"
+    data, out = write_data(tmp_path / "rsna", 56, splits=True), tmp_path / "run"
     given: list[Rasters] = []
 
     class Spy(AgeTask):
@@ -129,7 +129,7 @@ def test_a_model_of_inception_is_made_from_the_right_splits_and_not_of_moved_one
     assert isinstance(answer, Assessment | Refusal)
 
     splits = data / "splits.csv"
-    splits.write_text(re.sub(r"^(1079),train", r"\1,validation", splits.read_text(), flags=re.MULTILINE))
+    splits.write_text(re.sub(r"^(1055),train", r"\1,validation", splits.read_text(), flags=re.MULTILINE))
     again = ModelRun(data, out, silent, family="inception", age=TINY, device="cpu")
     with pytest.raises(DataError, match="rasters-inception was made before these changed: data"):
         again.train_age()
