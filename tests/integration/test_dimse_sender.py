@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, evt
 from support.dimse import CR, data_set_bytes, receiving, write_radiograph, write_raw
@@ -152,6 +153,22 @@ def test_a_data_set_goes_byte_for_byte(tmp_path: Path) -> None:
         (sent,) = send(destination, [file], CALLER)
     assert sent.delivered
     assert came == [data_set]
+
+
+def test_a_file_that_is_converted_keeps_its_own_data_set(tmp_path: Path) -> None:
+    files = [LocalFile(tmp_path / f"{number}.dcm") for number in range(3)]
+    syntaxes = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRLittleEndian]
+    pairs = zip(files, syntaxes, strict=True)
+    uids = [write_radiograph(file.path, syntax).SOPInstanceUID for file, syntax in pairs]
+    came: list[str] = []
+
+    def answer(event: evt.Event) -> int:
+        came.append(dcmread(event.dataset_path).SOPInstanceUID)
+        return 0
+
+    with peer(answer) as destination:
+        assert all(sent.delivered for sent in send(destination, files, CALLER))
+    assert came == uids
 
 
 def test_a_peer_of_one_byte_pdus_does_no_harm(files: list[LocalFile]) -> None:
