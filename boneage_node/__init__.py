@@ -1,3 +1,3 @@
 """A DICOM node that reads the bone age from radiographs of children's hands."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
