@@ -98,7 +98,7 @@ def _result(path: Path, predictor: Predictor, sex_unknown: SexUnknown) -> Result
 def _fhir_result(path: Path, predictor: Predictor, sex_unknown: SexUnknown) -> tuple[Result, dict[str, Any]]:
     """The answer for one file, and what a FHIR server would be sent."""
     from boneage_node.reading.study import read_study
-    from boneage_node.report import fhir_bundle, report_instance_uid
+    from boneage_node.report import Report, fhir_bundle, report_instance_uid
 
     try:
         reading = read_study([LocalFile(path)], predictor, sex_required=sex_unknown == "refuse")
@@ -108,8 +108,8 @@ def _fhir_result(path: Path, predictor: Predictor, sex_unknown: SexUnknown) -> t
         try:
             if source is None:
                 raise ValueError(reading.choice.refusal)
-            report = report_instance_uid(source, reading.answer, sha256)
-            bundle = fhir_bundle(source, reading.answer, report_instance_uid=report, created_at=now)
+            uid = report_instance_uid(source, reading.answer, sha256)
+            bundle = fhir_bundle(Report(source, reading.answer, uid, now))
         except ValueError as error:  # unreadable, or of no study
             return reading.result(), _outcome("invalid", f"{path}: {error}")
         return reading.result(), bundle

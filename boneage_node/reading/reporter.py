@@ -14,13 +14,17 @@ from boneage_node.report import (
     DeviceIdentity,
     Kind,
     Predecessor,
+    Report,
+    fhir_bundle,
+    json_bytes,
+    picture,
     report_instance_uid,
+    structured_report,
     to_bytes,
 )
 from boneage_node.store import Job, NewDocument, NewReport, Patient, ReportKind, Store
 from boneage_node.traffic.document import DocumentForm
 
-from .documents import ReportContent, bundle, picture, structured_report
 from .result import result
 from .settings import ReportSettings
 
@@ -78,15 +82,14 @@ class Reporter:
         patient = _patient(source)
         course = self._course(patient, job.study_id, answer)
         known = self._store.earlier.report_uids_of(job.study_id)
-        content = ReportContent(
-            answer=answer,
+        report = Report(
             source=source,
-            pixels=choice.radiograph.pixels if choice.radiograph else None,
-            device=self._device,
+            answer=answer,
             created_at=datetime.now().astimezone(),
+            device=self._device,
+            sop_class_uid=self._sr_class,
             course=course,
             predecessor=self._predecessor(job.study_id),
-            sop_class_uid=self._sr_class,
             sop_instance_uid=report_instance_uid(
                 source,
                 answer,
@@ -96,30 +99,31 @@ class Reporter:
                 course=course,
                 overtaken=known[:-1],
             ),
-            attention=attention,
         )
         assessed = isinstance(answer, Assessment)
         sent = assessed or self._settings.send_refusals
-        said = content.sop_instance_uid in known
+        said = report.sop_instance_uid in known
         return NewReport(
             instance_id=instance.id,
             kind=ReportKind.ASSESSMENT if assessed else ReportKind.REFUSAL,
-            sop_instance_uid=content.sop_instance_uid,
+            sop_instance_uid=report.sop_instance_uid,
             result=result(instance.file.key, choice, answer, course=course),
-            documents=self._documents(content) if sent and not said else [],
+            documents=self._documents(report, choice, attention) if sent and not said else [],
             patient=patient,
         )
 
-    def _documents(self, content: ReportContent) -> list[NewDocument]:
+    def _documents(self, report: Report, choice: Choice, attention: Attention | None) -> list[NewDocument]:
+        pixels = choice.radiograph.pixels if choice.radiograph else None
         documents = []
         for form, destinations in self._destinations.items():
             if not destinations:
                 continue
             if form is DocumentForm.FHIR:
-                file_name = self._store.spool.write(bundle(content), ".json")
+                file_name = self._store.spool.write(json_bytes(fhir_bundle(report)), ".json")
                 documents.append(NewDocument(form, file_name, destinations))
             else:
-                dataset = structured_report(content) if form is DocumentForm.SR else picture(content)
+                is_sr = form is DocumentForm.SR
+                dataset = structured_report(report) if is_sr else picture(report, pixels, attention)
                 documents.append(self._spooled(form, dataset, destinations))
         return documents
 

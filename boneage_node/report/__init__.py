@@ -4,11 +4,10 @@ from .document import to_bytes
 from .fhir.bundle import fhir_bundle
 from .fhir.types import json_bytes
 from .identity import DeviceIdentity, Kind, derive_uid, report_instance_uid
-from .picture.capture import secondary_capture
-from .picture.page import draw_picture, draw_refusal_picture
-from .sr.assessment import SR_CLASSES, assessment_sr
-from .sr.document import Predecessor
-from .sr.refusal import refusal_sr
+from .picture.capture import picture
+from .report import Predecessor, Report
+from .sr.assessment import SR_CLASSES
+from .sr.document import structured_report
 from .wording import years_and_months
 
 __all__ = [
@@ -16,15 +15,13 @@ __all__ = [
     "DeviceIdentity",
     "Kind",
     "Predecessor",
-    "assessment_sr",
+    "Report",
     "derive_uid",
-    "draw_picture",
-    "draw_refusal_picture",
     "fhir_bundle",
     "json_bytes",
-    "refusal_sr",
+    "picture",
     "report_instance_uid",
-    "secondary_capture",
+    "structured_report",
     "to_bytes",
     "years_and_months",
 ]

@@ -15,38 +15,28 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from boneage_node.about import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
-from .identity import DeviceIdentity, Kind, report_series_uid
-from .source import SourceImage, copy_patient_and_study
+from .identity import Kind, report_series_uid
+from .report import Report
+from .source import copy_patient_and_study
 
 _SPECIFIC_CHARACTER_SET = Tag("SpecificCharacterSet")
 
 
 def new_document(
-    source: Dataset,
-    *,
-    kind: Kind,
-    modality: str,
-    sop_class_uid: str,
-    sop_instance_uid: str,
-    device: DeviceIdentity,
-    created_at: datetime,
-    number: int = 1,
+    report: Report, kind: Kind, modality: str, sop_class_uid: str, sop_instance_uid: str
 ) -> Dataset:
     """Make the header that all our objects have: patient, study, series, equipment, times and file meta.
 
     Args:
-        source: The image; patient and study are taken from it byte for byte.
+        report: The report; patient and study are taken from its source byte for byte.
         kind: Chooses the series.
         modality: Modality of the series.
         sop_class_uid: SOP class of the object.
         sop_instance_uid: SOPInstanceUID of the object.
-        device: The station that makes it.
-        created_at: When it was made, with a time zone.
-        number: InstanceNumber.
     """
-    image = SourceImage.of(source)
+    image, device = report.image, report.device
     document = Dataset()
-    copy_patient_and_study(source, document)
+    copy_patient_and_study(report.source, document)
     document.SOPClassUID = sop_class_uid
     document.SOPInstanceUID = sop_instance_uid
     document.Modality = modality
@@ -57,8 +47,8 @@ def new_document(
     document.ManufacturerModelName = device.model_name
     document.SoftwareVersions = device.software_version
     document.StationName = device.name[:16]
-    document.InstanceNumber = number
-    _set_times(document, created_at.astimezone(_zone(image.timezone_offset)))
+    document.InstanceNumber = report.number
+    _set_times(document, report.created_at.astimezone(_zone(image.timezone_offset)))
 
     document.preamble = b"\0" * 128
     document.file_meta = FileMetaDataset()
@@ -70,8 +60,8 @@ def new_document(
     return document
 
 
-def to_bytes(report: Dataset) -> bytes:
-    """A report as a DICOM file (PS3.10), Explicit VR Little Endian.
+def to_bytes(document: Dataset) -> bytes:
+    """A document as a DICOM file (PS3.10), Explicit VR Little Endian.
 
     What came from the image is still encoded, in whatever character set the image names, known or not; our
     own text is ASCII, which is the same in all of them. So pydicom is not told of the character set: it would
@@ -80,11 +70,11 @@ def to_bytes(report: Dataset) -> bytes:
     buffer = BytesIO()
     file = DicomIO(buffer)
     file.is_little_endian, file.is_implicit_VR = True, False
-    file.write(report.preamble + b"DICM")
-    write_file_meta_info(file, report.file_meta)
+    file.write(document.preamble + b"DICM")
+    write_file_meta_info(file, document.file_meta)
     body = Dataset()
-    for tag in report.keys():  # noqa: SIM118 - iterating over a Dataset decodes it
-        element = report.get_item(tag)
+    for tag in document.keys():  # noqa: SIM118 - iterating over a Dataset decodes it
+        element = document.get_item(tag)
         if element.tag == _SPECIFIC_CHARACTER_SET:
             write_data_element(file, element)  # has the lowest tag of all
         else:
@@ -94,11 +84,11 @@ def to_bytes(report: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def _set_times(report: Dataset, at: datetime) -> None:
-    """The one time of a report: made, content and series."""
+def _set_times(document: Dataset, at: datetime) -> None:
+    """The one time of a document: made, content and series."""
     date, time = at.strftime("%Y%m%d"), at.strftime("%H%M%S.%f")
-    report.InstanceCreationDate = report.ContentDate = report.SeriesDate = date
-    report.InstanceCreationTime = report.ContentTime = report.SeriesTime = time
+    document.InstanceCreationDate = document.ContentDate = document.SeriesDate = date
+    document.InstanceCreationTime = document.ContentTime = document.SeriesTime = time
 
 
 def _zone(offset: str) -> timezone | None:

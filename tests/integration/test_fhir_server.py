@@ -15,12 +15,12 @@ from support.node_process import NodeProcess, run
 from support.report import (
     ASSESSMENT,
     BROKEN,
-    CREATED_AT,
     NOTHING_KNOWN,
     READ_AS_BOTH,
     REFUSAL,
     SOUND,
     radiograph,
+    report_of,
 )
 from support.waiting import eventually
 
@@ -37,8 +37,8 @@ Json = dict[str, Any]
 
 def make(answer: Any = ASSESSMENT, **header: Any) -> Json:
     source = radiograph(**header)
-    report = report_instance_uid(source, answer, "5e" * 32, DeviceIdentity())
-    return fhir_bundle(source, answer, report_instance_uid=report, created_at=CREATED_AT)
+    uid = report_instance_uid(source, answer, "5e" * 32, DeviceIdentity())
+    return fhir_bundle(report_of(source, answer, sop_instance_uid=uid))
 
 
 def send(server: FhirServer, *files: Path) -> list[Sent]:

@@ -26,6 +26,7 @@ from pydicom.uid import (
 
 from boneage_node.bone_age import (
     Agreement,
+    Answer,
     Assessment,
     Course,
     EarlierReading,
@@ -35,6 +36,7 @@ from boneage_node.bone_age import (
     Refusal,
     Sex,
 )
+from boneage_node.report import Report
 
 ROWS, COLUMNS = 1200, 900
 REPORT_UID = "2.25.1234567890"
@@ -94,6 +96,11 @@ COURSE = Course(
     ],
 )
 RIGHT_HAND = replace(ASSESSMENT, laterality=Laterality.RIGHT)
+
+
+def report_of(source: Dataset, answer: Answer = ASSESSMENT, **changes: Any) -> Report:
+    """A report of an answer, always the same but for what is changed."""
+    return Report(source, answer, **{"sop_instance_uid": REPORT_UID, "created_at": CREATED_AT, **changes})
 
 
 def read_outline(report: Dataset) -> npt.NDArray[np.float32]:

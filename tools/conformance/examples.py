@@ -22,6 +22,7 @@ from pydicom.uid import (
 
 from boneage_node.bone_age import (
     Agreement,
+    Answer,
     Assessment,
     Course,
     EarlierReading,
@@ -36,10 +37,10 @@ from boneage_node.report import (
     DeviceIdentity,
     Kind,
     Predecessor,
-    assessment_sr,
-    refusal_sr,
-    secondary_capture,
+    Report,
+    structured_report,
 )
+from boneage_node.report.picture.capture import secondary_capture
 from boneage_node.report.source import COPIED, COPIED_SEQUENCES, PICTURED
 
 _VALUES = {"AS": "008Y", "CS": "A", "DA": "20260304", "DS": "1", "TM": "101112", "UI": "2.25.1"}
@@ -71,6 +72,8 @@ _ASSESSMENTS = (
     replace(_BOY, sex=None, months_by_sex={Sex.FEMALE: 90.0, Sex.MALE: 106.0}, z_score=None),
     replace(_BOY, chronological_age_months=None, z_score=None, laterality=None, interval_coverage=0.9),
 )
+_ADULT = Refusal(ReasonCode.ADULT)
+_PICTURED_ANSWERS: tuple[Answer, ...] = (_BOY, replace(_BOY, laterality=Laterality.RIGHT), _ADULT, _ADULT)
 _COURSE = Course(
     date(2026, 3, 4),
     [EarlierReading(date(2025, year, 4), 80.0, 78.0, str(_BOY.model)) for year in (1, 2)],
@@ -80,15 +83,17 @@ _COURSE = Course(
 def structured_reports() -> list[Dataset]:
     """Reports of assessments, the fullest first."""
     return [
-        assessment_sr(
-            image,
-            assessment,
-            sop_instance_uid=f"2.25.{number}",
-            created_at=_TIMES[number % 2],
-            device=_DEVICES[number % 2],
-            sop_class_uid=sop_class,
-            course=_COURSE if number == 0 else None,
-            predecessor=_predecessor(number),
+        structured_report(
+            Report(
+                image,
+                assessment,
+                f"2.25.{number}",
+                _TIMES[number % 2],
+                _DEVICES[number % 2],
+                sop_class,
+                _COURSE if number == 0 else None,
+                _predecessor(number),
+            )
         )
         for image, sop_class in zip(_images()[:2], SR_CLASSES.values(), strict=True)
         for number, assessment in enumerate(_ASSESSMENTS)
@@ -98,13 +103,15 @@ def structured_reports() -> list[Dataset]:
 def refusals() -> list[Dataset]:
     """Reports of refusals, the fullest first."""
     return [
-        refusal_sr(
-            image,
-            Refusal(reason),
-            sop_instance_uid=f"2.25.{number}",
-            created_at=_TIMES[number % 2],
-            device=_DEVICES[number % 2],
-            predecessor=_predecessor(number),
+        structured_report(
+            Report(
+                image,
+                Refusal(reason),
+                f"2.25.{number}",
+                _TIMES[number % 2],
+                _DEVICES[number % 2],
+                predecessor=_predecessor(number),
+            )
         )
         for number, image in enumerate(_images())
         for reason in (ReasonCode.ADULT, ReasonCode.NO_PIXELS)
@@ -115,14 +122,15 @@ def pictures() -> list[Dataset]:
     """Pictures, the fullest first."""
     return [
         secondary_capture(
-            image,
+            Report(
+                image,
+                _PICTURED_ANSWERS[number],
+                str(number),
+                _TIMES[number % 2],
+                _DEVICES[number % 2],
+                predecessor=_predecessor(number),
+            ),
             Image.new("RGB", (2 + number, 3 + number), (number, 0, 0)),
-            report_instance_uid=str(number),
-            created_at=_TIMES[number % 2],
-            device=_DEVICES[number % 2],
-            of_hand=number < 2,
-            laterality=(Laterality.LEFT, Laterality.RIGHT, None, None)[number],
-            number=number + 1,
         )
         for number, image in enumerate(_images())
     ]

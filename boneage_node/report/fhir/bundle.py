@@ -7,14 +7,12 @@ them since is not overwritten.
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from pydicom import Dataset
 from pydicom.sr.coding import Code
 
-from boneage_node.bone_age import Answer, Assessment, Course, Determination, ReasonCode, Refusal
+from boneage_node.bone_age import Answer, Assessment, Determination, ReasonCode, Refusal
 from boneage_node.report import codes
-from boneage_node.report.identity import DEFAULT_DEVICE, DeviceIdentity, derive_uid
+from boneage_node.report.identity import DeviceIdentity, derive_uid
+from boneage_node.report.report import Report
 from boneage_node.report.wording import CHILDREN, assessment_sentences, refusal_sentences
 
 from .header import FhirHeader
@@ -53,49 +51,32 @@ _INTERPRETATIONS = {
 """Determination in HL7's words for numbers."""
 
 
-def fhir_bundle(
-    source: Dataset,
-    answer: Answer,
-    *,
-    report_instance_uid: str,
-    created_at: datetime,
-    device: DeviceIdentity = DEFAULT_DEVICE,
-    course: Course | None = None,
-) -> Json:
-    """An assessment or a refusal as a Bundle to be posted to a FHIR server.
+def fhir_bundle(report: Report) -> Json:
+    """A report as a Bundle of type ``transaction``, to be posted to a FHIR server.
 
-    Args:
-        source: Data set of the image, as ``pydicom.dcmread`` returned it (pixels not needed). Nothing
-            has to be in it, and nothing in it is decoded.
-        answer: The reading, or why there is none.
-        report_instance_uid: SOPInstanceUID of the structured report that says the same.
-        created_at: When the answer was found, with a time zone.
-        device: The station that found it.
-        course: Earlier readings of the patient, told in the conclusion.
-
-    Returns:
-        A Bundle of type ``transaction``, with an identifier. All identifiers follow from the UID of the
-        structured report, which is itself one of the DiagnosticReport's.
+    Nothing has to be in its source. All identifiers follow from the UID of the structured report that says
+    the same, which is itself one of the DiagnosticReport's.
     """
-    header = FhirHeader.of(source)
+    answer, uid = report.answer, report.sop_instance_uid
+    header = FhirHeader.of(report.source)
     common = {
         "subject": header.subject,
         "effectiveDateTime": header.effective,
-        "issued": created_at.isoformat(timespec="milliseconds"),
+        "issued": report.created_at.isoformat(timespec="milliseconds"),
     }
     if isinstance(answer, Assessment):
-        sentences = assessment_sentences(answer, course)
+        sentences = assessment_sentences(answer, report.course)
     else:
         sentences = refusal_sentences(answer)
-    observation = _entry(_observation(answer, sentences, header, common, device), report_instance_uid)
-    report = _diagnostic_report(sentences, header, common, observation["fullUrl"])
-    report["identifier"] = [identifier(f"urn:oid:{report_instance_uid}", system=DICOM_UID_SYSTEM)]
-    uri = urn_uuid(derive_uid("fhir", "Bundle", report_instance_uid))
+    observation = _entry(_observation(answer, sentences, header, common, report.device), uid)
+    diagnostic_report = _diagnostic_report(sentences, header, common, observation["fullUrl"])
+    diagnostic_report["identifier"] = [identifier(f"urn:oid:{uid}", system=DICOM_UID_SYSTEM)]
+    uri = urn_uuid(derive_uid("fhir", "Bundle", uid))
     return {
         "resourceType": "Bundle",
         "identifier": identifier(uri, system=URI_SYSTEM),
         "type": "transaction",
-        "entry": [observation, _entry(report, report_instance_uid)],
+        "entry": [observation, _entry(diagnostic_report, uid)],
     }
 
 

@@ -2,73 +2,62 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from pydicom import Dataset
 from pydicom.config import disable_value_validation
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from boneage_node.bone_age import Laterality
+from boneage_node.bone_age import Assessment, Attention, Refusal
 from boneage_node.report.document import new_document
-from boneage_node.report.identity import DEFAULT_DEVICE, DeviceIdentity, Kind, derive_uid
+from boneage_node.report.identity import Kind, derive_uid
+from boneage_node.report.report import Report
 from boneage_node.report.source import PICTURED, SourceImage, copy_texts
 
+from .page import draw_picture, draw_refusal_picture
 
-def secondary_capture(
-    source: Dataset,
-    picture: Image.Image,
-    *,
-    report_instance_uid: str,
-    created_at: datetime,
-    device: DeviceIdentity = DEFAULT_DEVICE,
-    of_hand: bool = False,
-    laterality: Laterality | None = None,
-    number: int = 1,
+
+def picture(
+    report: Report, pixels: npt.NDArray[np.float32] | None, attention: Attention | None = None
 ) -> Dataset:
-    """A picture of ours as a DICOM image.
+    """The picture of a report as a DICOM image.
 
     Args:
-        source: Data set of the image that was read or refused, as ``pydicom.dcmread`` returned it.
-        picture: RGB, from ``draw_picture`` or ``draw_refusal_picture``.
-        report_instance_uid: SOPInstanceUID of the structured report that says the same.
-        created_at: When the picture was made, with a time zone.
-        device: The station that made it.
-        of_hand: Whether it is known to show a hand; what was refused may show anything.
-        laterality: Which hand it shows; None where that is not known.
-        number: InstanceNumber.
+        report: The report.
+        pixels: The image as ``Radiograph.pixels``; None where it was refused before it was decoded.
+        attention: Where the networks looked, where that was asked for.
+    """
+    if isinstance(report.answer, Refusal):
+        return secondary_capture(report, draw_refusal_picture(pixels, report.answer, report.device))
+    assert pixels is not None, "what was assessed was decoded"
+    drawn = draw_picture(pixels, report.answer, report.course, report.device, attention)
+    return secondary_capture(report, drawn)
 
-    Returns:
-        The image, RGB without compression: every viewer shows that. The same report makes the same UIDs.
+
+def secondary_capture(report: Report, drawn: Image.Image) -> Dataset:
+    """A picture as a DICOM image, RGB without compression: every viewer shows that.
 
     Raises:
         ValueError: The source has no StudyInstanceUID.
     """
-    image = SourceImage.of(source)
+    image = report.image
+    assessment = report.answer if isinstance(report.answer, Assessment) else None
     # What is invalid in the image must not keep it from having a picture.
     with disable_value_validation():
-        capture = new_document(
-            source,
-            kind=Kind.PICTURE,
-            modality="OT",
-            sop_class_uid=SecondaryCaptureImageStorage,
-            sop_instance_uid=derive_uid("picture", report_instance_uid),
-            device=device,
-            created_at=created_at,
-            number=number,
-        )
+        uid = derive_uid("picture", report.sop_instance_uid)
+        capture = new_document(report, Kind.PICTURE, "OT", SecondaryCaptureImageStorage, uid)
         capture.ConversionType = "WSD"
         capture.ImageType = ["DERIVED", "SECONDARY"]
-        if of_hand:
+        if assessment:  # what was refused may show anything
             capture.BodyPartExamined = "HAND"
-        capture.Laterality = str(laterality) if laterality else None
+        capture.Laterality = str(assessment.laterality) if assessment and assessment.laterality else None
         capture.PatientOrientation = None
-        copy_texts(source, capture, PICTURED)
+        copy_texts(report.source, capture, PICTURED)
         capture.DerivationDescription = "Picture of the bone age that software read"
         if image.can_be_referenced and image.is_image:
             capture.SourceImageSequence = [_source_item(image)]
-        _set_pixels(capture, picture)
+        _set_pixels(capture, drawn)
     return capture
 
 
@@ -79,9 +68,9 @@ def _source_item(image: SourceImage) -> Dataset:
     return item
 
 
-def _set_pixels(capture: Dataset, picture: Image.Image) -> None:
+def _set_pixels(capture: Dataset, drawn: Image.Image) -> None:
     """Image Pixel module for 8-bit RGB, colour by pixel (PS3.3 C.7.6.3)."""
-    pixels = np.asarray(picture.convert("RGB"), dtype=np.uint8)
+    pixels = np.asarray(drawn.convert("RGB"), dtype=np.uint8)
     capture.SamplesPerPixel = 3
     capture.PhotometricInterpretation = "RGB"
     capture.PlanarConfiguration = 0

@@ -1,9 +1,8 @@
-"""The bone age as a structured report: Comprehensive SR, TID 1500 with one group of TID 1410."""
+"""Content of a bone age's structured report: TID 1500 with one group of TID 1410."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -23,16 +22,16 @@ from highdicom.sr import (
     TrackingIdentifier,
 )
 from pydicom import Dataset
-from pydicom.config import disable_value_validation
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
-from boneage_node.bone_age import Assessment, Course
+from boneage_node.bone_age import Assessment
 from boneage_node.report import codes
-from boneage_node.report.identity import DEFAULT_DEVICE, DeviceIdentity, Kind, derive_uid
+from boneage_node.report.identity import DeviceIdentity, derive_uid
+from boneage_node.report.report import Report
 from boneage_node.report.source import SourceImage
 from boneage_node.report.wording import agreement_sentence, course_sentences
 
-from .document import Predecessor, context, sr_document
+from .context import context
 from .measurements import measurements
 from .outline import outline_polyline
 
@@ -43,76 +42,40 @@ SR_CLASSES = {"comprehensive": ComprehensiveSRStorage, "comprehensive-3d": Compr
 _CONTAINS = RelationshipTypeValues.CONTAINS
 
 
-def assessment_sr(
-    source: Dataset,
-    assessment: Assessment,
-    *,
-    sop_instance_uid: str,
-    created_at: datetime,
-    device: DeviceIdentity = DEFAULT_DEVICE,
-    sop_class_uid: str = ComprehensiveSRStorage,
-    course: Course | None = None,
-    predecessor: Predecessor | None = None,
-) -> Dataset:
-    """The structured report of an assessment.
+def assessment_content(report: Report, assessment: Assessment) -> Dataset:
+    """The content tree.
 
     All numbers are in one measurement group that has the outline of the hand: a group without graphics blanks
     the whole report in OHIF.
-
-    Args:
-        source: Data set of the image that was read, as ``pydicom.dcmread`` returned it (pixels not needed).
-            Nothing but StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, SOPClassUID, Rows and Columns has
-            to be in it.
-        assessment: The reading; its outline in pixels of that image.
-        sop_instance_uid: Of the report, from ``report_instance_uid``.
-        created_at: When the reading was made, with a time zone.
-        device: The station that made it.
-        sop_class_uid: Comprehensive SR, or Comprehensive 3D SR as IHE AI Results asks for.
-        course: Earlier readings of the patient.
-        predecessor: The report on the same study that this one follows.
-
-    Returns:
-        The report, whose other UIDs follow from its own and the image's.
 
     Raises:
         ValueError: The source lacks a UID that the report must refer to or is no image, or the outline is no
             outline.
     """
-    image = _referable(source)
-    earlier = course_sentences(course, assessment) if course else ()
-    rows, columns = int(source.Rows), int(source.Columns)
+    image, device = _referable(report.image), report.device
+    rows, columns = int(report.source.Rows), int(report.source.Columns)
     polyline = outline_polyline(assessment.outline_px, rows, columns)
-    # What is invalid in the image must not keep it from having a report.
-    with disable_value_validation():
-        language, observer = context(device)
-        content = MeasurementReport(
-            observation_context=ObservationContext(observer_device_context=observer),
-            procedure_reported=codes.IMAGING_PROCEDURE,
-            imaging_measurements=[_group(image, assessment, polyline, device, sop_instance_uid)],
-            title=codes.IMAGING_MEASUREMENT_REPORT,
-            language_of_content_item_and_descendants=language,
-            referenced_images=[_library_entry(image, rows, columns)],
-        )
-        content[0].ContentSequence.append(_evaluations(assessment, earlier))
-        return sr_document(
-            source,
-            content[0],
-            kind=Kind.ASSESSMENT,
-            sop_class_uid=sop_class_uid,
-            sop_instance_uid=sop_instance_uid,
-            device=device,
-            created_at=created_at,
-            predecessor=predecessor,
-        )
+    language, observer = context(device)
+    content = MeasurementReport(
+        observation_context=ObservationContext(observer_device_context=observer),
+        procedure_reported=codes.IMAGING_PROCEDURE,
+        imaging_measurements=[_group(image, assessment, polyline, device, report.sop_instance_uid)],
+        title=codes.IMAGING_MEASUREMENT_REPORT,
+        language_of_content_item_and_descendants=language,
+        referenced_images=[_library_entry(image, rows, columns)],
+    )
+    earlier = course_sentences(report.course, assessment) if report.course else ()
+    root: Dataset = content[0]
+    root.ContentSequence.append(_evaluations(assessment, earlier))
+    return root
 
 
-def _referable(source: Dataset) -> SourceImage:
-    """The image that the measurements refer to.
+def _referable(image: SourceImage) -> SourceImage:
+    """The image, which measurements can refer to.
 
     Raises:
         ValueError: It has not its UIDs, or is no image.
     """
-    image = SourceImage.of(source)
     if not image.can_be_referenced:
         raise ValueError("an image without its UIDs cannot have an assessment")
     if not image.is_image:
@@ -172,15 +135,10 @@ def _algorithm(assessment: Assessment, device: DeviceIdentity) -> AlgorithmIdent
         parameters=[
             f"model={model.name} {model.version}",
             f"weights_sha256={model.sha256}",
-            f"sex={_sex(assessment)}",
+            f"sex={assessment.sex or 'unknown'}",
             f"interval_coverage={assessment.interval_coverage:.2f}",
         ],
     )
-
-
-def _sex(assessment: Assessment) -> str:
-    """The sex that the hand was read as."""
-    return str(assessment.sex or "unknown")
 
 
 def _library_entry(image: SourceImage, rows: int, columns: int) -> Dataset:

@@ -1,96 +1,63 @@
-"""SR documents (PS3.3 A.35): their header, and the context that their content has in common."""
+"""The structured report of a reading as an SR document (PS3.3 A.35)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
-
-from highdicom.sr import (
-    CodedConcept,
-    DeviceObserverIdentifyingAttributes,
-    LanguageOfContentItemAndDescendants,
-    ObserverContext,
-)
 from pydicom import Dataset
+from pydicom.config import disable_value_validation
+from pydicom.uid import BasicTextSRStorage
 
-from boneage_node.report import codes
+from boneage_node.bone_age import Refusal
 from boneage_node.report.document import new_document
-from boneage_node.report.identity import DeviceIdentity, Kind, report_series_uid
-from boneage_node.report.source import SourceImage
+from boneage_node.report.identity import Kind, report_series_uid
+from boneage_node.report.report import Report
+
+from .assessment import assessment_content
+from .refusal import refusal_content
 
 
-@dataclass(frozen=True)
-class Predecessor:
-    """The structured report of the same study that a new one follows.
+def structured_report(report: Report) -> Dataset:
+    """The SR document of a report: Comprehensive SR of an assessment, Basic Text SR of a refusal.
 
-    Attributes:
-        sop_class_uid: Its SOP class.
-        sop_instance_uid: Its SOP instance.
-        kind: Which series it is in.
-        number: How many there are already.
+    It is complete and preliminary: its content is all there is, and nobody has verified it.
+
+    Raises:
+        ValueError: The source has no StudyInstanceUID. Of an assessment also: it lacks a UID that the report
+            must refer to or is no image, or the outline is no outline.
     """
+    # What is invalid in the image must not keep it from having a report.
+    with disable_value_validation():
+        if isinstance(report.answer, Refusal):
+            content = refusal_content(report.image, report.answer, report.device)
+            kind, sop_class_uid = Kind.REFUSAL, str(BasicTextSRStorage)
+        else:
+            content = assessment_content(report, report.answer)
+            kind, sop_class_uid = Kind.ASSESSMENT, report.sop_class_uid
+        document = new_document(report, kind, "SR", sop_class_uid, report.sop_instance_uid)
+        for element in content:
+            if element.keyword != "RelationshipType":  # the root has no parent to relate to
+                document.add(element)
+        document.ReferencedPerformedProcedureStepSequence = []
+        document.CompletionFlag = "COMPLETE"
+        document.VerificationFlag = "UNVERIFIED"
+        document.PreliminaryFlag = "PRELIMINARY"
+        document.PerformedProcedureCodeSequence = []
+        _add_references(document, report)
+    return document
 
-    sop_class_uid: str
-    sop_instance_uid: str
-    kind: Kind
-    number: int
 
-
-def sr_document(
-    source: Dataset,
-    content: Dataset,
-    *,
-    kind: Kind,
-    sop_class_uid: str,
-    sop_instance_uid: str,
-    device: DeviceIdentity,
-    created_at: datetime,
-    predecessor: Predecessor | None = None,
-) -> Dataset:
-    """An SR document in the study of the image it speaks of.
-
-    Args:
-        source: The image's data set.
-        content: Root container of the content tree.
-        kind: Chooses the series.
-        sop_class_uid: SOP class of the document.
-        sop_instance_uid: SOPInstanceUID of the document.
-        device: The station that makes it.
-        created_at: When it was made, with a time zone.
-        predecessor: The report on the same study that this one follows.
-
-    Returns:
-        The document, complete and preliminary: its content is all there is, and nobody has verified it.
-    """
-    image = SourceImage.of(source)
-    report = new_document(
-        source,
-        kind=kind,
-        modality="SR",
-        sop_class_uid=sop_class_uid,
-        sop_instance_uid=sop_instance_uid,
-        device=device,
-        created_at=created_at,
-        number=predecessor.number + 1 if predecessor else 1,
-    )
-    for element in content:
-        if element.keyword != "RelationshipType":  # the root has no parent to relate to
-            report.add(element)
-    report.ReferencedPerformedProcedureStepSequence = []
-    report.CompletionFlag = "COMPLETE"
-    report.VerificationFlag = "UNVERIFIED"
-    report.PreliminaryFlag = "PRELIMINARY"
-    report.PerformedProcedureCodeSequence = []
+def _add_references(document: Dataset, report: Report) -> None:
+    """The image as evidence, and the report that this one follows."""
+    image, predecessor = report.image, report.predecessor
     study_instance_uid = image.study_instance_uid
     if image.can_be_referenced:
-        report.CurrentRequestedProcedureEvidenceSequence = [
+        document.CurrentRequestedProcedureEvidenceSequence = [
             _reference(
                 study_instance_uid, image.series_instance_uid, image.sop_class_uid, image.sop_instance_uid
             )
         ]
     if predecessor is not None:
         series_instance_uid = report_series_uid(study_instance_uid, predecessor.kind)
-        report.PredecessorDocumentsSequence = [
+        document.PredecessorDocumentsSequence = [
             _reference(
                 study_instance_uid,
                 series_instance_uid,
@@ -98,20 +65,6 @@ def sr_document(
                 predecessor.sop_instance_uid,
             )
         ]
-    return report
-
-
-def context(device: DeviceIdentity) -> tuple[LanguageOfContentItemAndDescendants, ObserverContext]:
-    """Language of a document and the device that observed (TID 1204, TID 1002, TID 1004)."""
-    observer = DeviceObserverIdentifyingAttributes(
-        uid=device.uid,
-        name=device.name,
-        manufacturer_name=device.manufacturer,
-        model_name=device.model_name,
-    )
-    return LanguageOfContentItemAndDescendants(CodedConcept.from_code(codes.ENGLISH)), ObserverContext(
-        codes.DEVICE, observer
-    )
 
 
 def _reference(

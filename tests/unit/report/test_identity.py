@@ -5,15 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.uid import Comprehensive3DSRStorage
-from support.report import ASSESSMENT, COURSE, CREATED_AT, REFUSAL, REPORT_UID, radiograph
+from support.report import ASSESSMENT, COURSE, REFUSAL, REPORT_UID, radiograph, report_of
 
 from boneage_node.bone_age import ReasonCode, Refusal, Sex
 from boneage_node.report import (
     DeviceIdentity,
-    assessment_sr,
     derive_uid,
-    refusal_sr,
     report_instance_uid,
+    structured_report,
 )
 
 
@@ -22,9 +21,8 @@ def report_uid(source=None, answer=ASSESSMENT, sha256="5e" * 32, device=DeviceId
     return report_instance_uid(source, answer, sha256, device, **arguments)
 
 
-def series_uid(make=assessment_sr, answer=ASSESSMENT, uid=REPORT_UID, **header):
-    source = radiograph(**header)
-    return make(source, answer, sop_instance_uid=uid, created_at=CREATED_AT).SeriesInstanceUID
+def series_uid(answer=ASSESSMENT, uid=REPORT_UID, **header):
+    return structured_report(report_of(radiograph(**header), answer, sop_instance_uid=uid)).SeriesInstanceUID
 
 
 @given(st.lists(st.text(), min_size=1))
@@ -88,7 +86,7 @@ def test_reports_of_a_study_share_a_series_which_never_spans_two_studies():
 
 
 def test_refusals_have_a_series_of_their_own():
-    assert series_uid(refusal_sr, REFUSAL) != series_uid()
+    assert series_uid(REFUSAL) != series_uid()
 
 
 def test_the_device_keeps_its_uid_over_versions():

@@ -8,9 +8,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from support.report import ASSESSMENT, BROKEN, CREATED_AT, REFUSAL, REPORT_UID, SOUND, TYPE_2, radiograph
+from support.report import (
+    ASSESSMENT,
+    BROKEN,
+    REFUSAL,
+    SOUND,
+    TYPE_2,
+    radiograph,
+    report_of,
+)
 
-from boneage_node.report import assessment_sr, refusal_sr, to_bytes
+from boneage_node.report import structured_report, to_bytes
 
 KEPT = (*TYPE_2, "SpecificCharacterSet", "StudyInstanceUID", "StudyDescription", "PatientAge")
 HEADERS = {**SOUND, **BROKEN}
@@ -28,9 +36,10 @@ def bytes_of(dataset, keyword):
 
 
 def both_reports(source):
-    arguments = {"sop_instance_uid": REPORT_UID, "created_at": CREATED_AT}
-    reports = assessment_sr(source, ASSESSMENT, **arguments), refusal_sr(source, REFUSAL, **arguments)
-    return [pydicom.dcmread(BytesIO(to_bytes(report))) for report in reports]
+    return [
+        pydicom.dcmread(BytesIO(to_bytes(structured_report(report_of(source, answer)))))
+        for answer in (ASSESSMENT, REFUSAL)
+    ]
 
 
 @pytest.mark.filterwarnings("ignore:.*encoding")  # of pydicom's, when it reads the report

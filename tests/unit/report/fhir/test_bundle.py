@@ -22,6 +22,7 @@ from support.report import (
     RIGHT_HAND,
     SOUND,
     radiograph,
+    report_of,
     written_and_read,
 )
 
@@ -41,8 +42,8 @@ STUDY_UID = "1.2.826.0.1.3680043.10.1.1"
 
 
 def bundle_of(source=None, answer=ASSESSMENT, **arguments):
-    arguments = {"report_instance_uid": REPORT_UID, "created_at": CREATED_AT, **arguments}
-    return json.loads(json.dumps(fhir_bundle(source or radiograph(), answer, **arguments), allow_nan=False))
+    report = report_of(source or radiograph(), answer, **arguments)
+    return json.loads(json.dumps(fhir_bundle(report), allow_nan=False))
 
 
 def resources(source=None, answer=ASSESSMENT, **arguments):
@@ -379,7 +380,7 @@ def test_another_report_has_other_identifiers():
             *(entry["request"]["ifNoneExist"] for entry in bundle["entry"]),
         }
 
-    assert not identifiers(bundle_of()) & identifiers(bundle_of(report_instance_uid="2.25.5"))
+    assert not identifiers(bundle_of()) & identifiers(bundle_of(sop_instance_uid="2.25.5"))
 
 
 @pytest.mark.parametrize("answer", ANSWERS)

@@ -6,17 +6,19 @@ import numpy as np
 import pydicom
 import pytest
 from PIL import Image
-from support.report import CREATED_AT, SOUND, radiograph
+from pydicom.uid import ComprehensiveSRStorage
+from support.report import ASSESSMENT, NOTHING_KNOWN, REFUSAL, RIGHT_HAND, SOUND, radiograph, report_of
 
-from boneage_node.bone_age import Laterality
-from boneage_node.report import secondary_capture, to_bytes
+from boneage_node.report import Kind, Predecessor, to_bytes
+from boneage_node.report.picture.capture import secondary_capture
 
+EARLIER = Predecessor(ComprehensiveSRStorage, "2.25.7", Kind.ASSESSMENT, 1)
 PIXELS = np.arange(3 * 7 * 5, dtype=np.uint8).reshape(7, 5, 3)
 
 
-def capture_of(source, **arguments):
-    arguments = {"report_instance_uid": "2.25.1", "created_at": CREATED_AT, **arguments}
-    return pydicom.dcmread(BytesIO(to_bytes(secondary_capture(source, Image.fromarray(PIXELS), **arguments))))
+def capture_of(source, answer=ASSESSMENT, **arguments):
+    capture = secondary_capture(report_of(source, answer, **arguments), Image.fromarray(PIXELS))
+    return pydicom.dcmread(BytesIO(to_bytes(capture)))
 
 
 @pytest.mark.parametrize("name", SOUND)
@@ -33,7 +35,7 @@ def test_it_is_filed_with_the_image_and_shows_the_picture(name):
 
 def test_the_same_report_has_the_same_picture_and_a_series_of_pictures():
     first, again = capture_of(radiograph()), capture_of(radiograph())
-    other = capture_of(radiograph(), report_instance_uid="2.25.2", number=2)
+    other = capture_of(radiograph(), sop_instance_uid="2.25.2", predecessor=EARLIER)
     assert first.SOPInstanceUID == again.SOPInstanceUID != other.SOPInstanceUID
     assert first.SeriesInstanceUID == other.SeriesInstanceUID
     assert other.InstanceNumber == 2
@@ -49,8 +51,9 @@ def test_a_lossy_compression_is_passed_on():
 
 
 def test_the_side_is_said_where_it_is_known():
-    unknown = capture_of(radiograph())
-    assert unknown.Laterality == ""
-    assert "BodyPartExamined" not in unknown
-    right = capture_of(radiograph(), of_hand=True, laterality=Laterality.RIGHT)
+    refused, unknown = capture_of(radiograph(), REFUSAL), capture_of(radiograph(), NOTHING_KNOWN)
+    assert refused.Laterality == unknown.Laterality == ""
+    assert unknown.BodyPartExamined == "HAND"
+    assert "BodyPartExamined" not in refused
+    right = capture_of(radiograph(), RIGHT_HAND)
     assert (right.BodyPartExamined, right.Laterality) == ("HAND", "R")

@@ -16,16 +16,16 @@ from support.report import (
     NOTHING_KNOWN,
     READ_AS_BOTH,
     REFUSAL,
-    REPORT_UID,
     RIGHT_HAND,
     ROWS,
     SOUND,
     radiograph,
     read_outline,
+    report_of,
 )
 
 from boneage_node.bone_age import Agreement
-from boneage_node.report import DeviceIdentity, Kind, Predecessor, assessment_sr, refusal_sr, to_bytes
+from boneage_node.report import DeviceIdentity, Kind, Predecessor, structured_report, to_bytes
 
 BONE_AGE = Code("85151-9", "LN", "XR Bone age")
 UNCERTAINTY = Code("371884006", "SCT", "+/-, range of measurement uncertainty")
@@ -36,8 +36,7 @@ Z_SCORE = Code("121416", "DCM", "Z-Score of measurement")
 
 
 def file_of(source, assessment=ASSESSMENT, **arguments):
-    arguments = {"sop_instance_uid": REPORT_UID, "created_at": CREATED_AT, **arguments}
-    return to_bytes(assessment_sr(source, assessment, **arguments))
+    return to_bytes(structured_report(report_of(source, assessment, **arguments)))
 
 
 def read(source, assessment=ASSESSMENT, **arguments):
@@ -214,7 +213,7 @@ def test_the_outline_can_be_read_back():
 
 def test_a_refusal_has_no_outline_to_read_back():
     with pytest.raises(ValueError, match="no outline"):
-        read_outline(refusal_sr(radiograph(), REFUSAL, sop_instance_uid=REPORT_UID, created_at=CREATED_AT))
+        read_outline(structured_report(report_of(radiograph(), REFUSAL)))
 
 
 def test_spacing_is_described_only_where_the_image_has_it():

@@ -3,15 +3,14 @@ from io import BytesIO
 import pydicom
 import pytest
 from pydicom.uid import BasicTextSRStorage
-from support.report import CREATED_AT, REFUSAL, REPORT_UID, radiograph
+from support.report import REFUSAL, radiograph, report_of
 
 from boneage_node.bone_age import ReasonCode, Refusal
-from boneage_node.report import refusal_sr, to_bytes
+from boneage_node.report import structured_report, to_bytes
 
 
 def read(source, refusal=REFUSAL):
-    report = refusal_sr(source, refusal, sop_instance_uid=REPORT_UID, created_at=CREATED_AT)
-    return pydicom.dcmread(BytesIO(to_bytes(report)))
+    return pydicom.dcmread(BytesIO(to_bytes(structured_report(report_of(source, refusal)))))
 
 
 def items(report):

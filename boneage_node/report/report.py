@@ -1,0 +1,74 @@
+"""A report: the answer of a reading with all that its documents (SR, picture, FHIR) share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from pydicom import Dataset
+from pydicom.uid import ComprehensiveSRStorage
+
+from boneage_node.bone_age import Answer, Course
+
+from .identity import DEFAULT_DEVICE, DeviceIdentity, Kind
+from .source import SourceImage
+
+
+@dataclass(frozen=True)
+class Predecessor:
+    """The structured report of the same study that a new one follows.
+
+    Attributes:
+        sop_class_uid: Its SOP class.
+        sop_instance_uid: Its SOP instance.
+        kind: Which series it is in.
+        number: How many there are already.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    kind: Kind
+    number: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """Content that the documents of one report share.
+
+    Attributes:
+        source: Data set of the image, as ``pydicom.dcmread`` returned it (pixels not needed), of any quality.
+            Nothing in it is decoded.
+        answer: The reading, or why there is none; an outline is in pixels of that image.
+        sop_instance_uid: Of the structured report, from ``report_instance_uid``. All other UIDs and
+            identifiers of its documents follow from it and the image's.
+        created_at: When the report is made, with a time zone.
+        device: The station that makes it.
+        sop_class_uid: Of an assessment's structured report: Comprehensive SR, or Comprehensive 3D SR as IHE
+            AI Results asks for.
+        course: Earlier readings of the patient.
+        predecessor: The report on the same study that this one follows.
+    """
+
+    source: Dataset
+    answer: Answer
+    sop_instance_uid: str
+    created_at: datetime
+    device: DeviceIdentity = DEFAULT_DEVICE
+    sop_class_uid: str = ComprehensiveSRStorage
+    course: Course | None = None
+    predecessor: Predecessor | None = None
+
+    @cached_property
+    def image(self) -> SourceImage:
+        """What DICOM documents refer to.
+
+        Raises:
+            ValueError: The source has no StudyInstanceUID.
+        """
+        return SourceImage.of(self.source)
+
+    @property
+    def number(self) -> int:
+        """InstanceNumber of its DICOM documents."""
+        return self.predecessor.number + 1 if self.predecessor else 1
