@@ -35,7 +35,7 @@ def real_pictures() -> Iterator[tuple[str, Grey]]:
         file = get_testdata_file(name)
         assert isinstance(file, str), name
         dataset = dcmread(file)
-        pixels, _ = to_grey(decode_pixels(dataset), dataset)
+        pixels = to_grey(decode_pixels(dataset), dataset)
         yield kind, pixels
         if kind == "real chest":
             height, width = pixels.shape

@@ -32,8 +32,7 @@ def chest() -> np.ndarray:
     """A real radiograph of a chest, its grey values as the node makes them."""
     pytest.importorskip("data_store", reason="pydicom-data is not installed")
     dataset = dcmread(get_testdata_file("RG1_UNCR.dcm", download=False))
-    pixels, _ = to_grey(decode_pixels(dataset), dataset)
-    return pixels
+    return to_grey(decode_pixels(dataset), dataset)
 
 
 def overlap(assessment: Assessment, mask: np.ndarray) -> float:

@@ -5,7 +5,7 @@ import pytest
 from support.report import ASSESSMENT, COLUMNS, COURSE, NOTHING_KNOWN, READ_AS_BOTH, REFUSAL, RIGHT_HAND, ROWS
 
 from boneage_node.bone_age import Agreement, Attention, ReasonCode, Refusal, Sex
-from boneage_node.report import draw_picture, draw_refusal_picture
+from boneage_node.report.picture.page import draw_picture, draw_refusal_picture
 from boneage_node.report.picture.style import CHART_BAND, CHART_GRID, OUTLINE
 
 PANEL_WIDTH_PX = 680
