@@ -24,6 +24,7 @@ from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian,
 
 from boneage_node.dimse.store_scp import serve
 from boneage_node.dimse.wire.bounds import Limits
+from boneage_node.logs import LogSettings, configure_logs
 from boneage_node.net.listening import Listening
 from boneage_node.node.receiver import Instances
 from boneage_node.store import Store
@@ -49,6 +50,7 @@ def write_image(path: Path, megabytes: float) -> None:
 
 def run_receiver(folder: Path, connection: Connection) -> None:
     """Serve until told to stop."""
+    configure_logs("receiver", LogSettings(level="warning"))
     store = Store.open(f"sqlite:///{folder}/benchmark.sqlite3", folder / "spool")
     listening = Listening(port=0)
     receiver = serve(
