@@ -35,7 +35,6 @@ class Header:
     Attributes:
         sop_instance_uid: As written; empty where absent, as for the other identifiers.
         sop_class_uid: Kind of object.
-        series_instance_uid: Series.
         study_instance_uid: Study.
         modality: Upper case; empty where absent.
         image_type: Values of ImageType, upper case.
@@ -46,8 +45,6 @@ class Header:
         body_part: What was imaged, by codes and words.
         view: The projection.
         mentions_hand: A free text speaks of a hand. Only for ranking.
-        spacing_mm: (row, column) spacing of the pixels in mm, or None. ImagerPixelSpacing is taken as it is,
-            at the detector: a hand lies on it.
         pixel_aspect: Height of a pixel divided by its width; 1 where the header is silent.
         rows: Height in pixels, 0 where absent.
         columns: Width in pixels, 0 where absent.
@@ -56,7 +53,6 @@ class Header:
 
     sop_instance_uid: str
     sop_class_uid: str
-    series_instance_uid: str
     study_instance_uid: str
     modality: str
     image_type: tuple[str, ...]
@@ -67,7 +63,6 @@ class Header:
     body_part: BodyPart
     view: View
     mentions_hand: bool
-    spacing_mm: tuple[float, float] | None
     pixel_aspect: float
     rows: int
     columns: int
@@ -78,11 +73,9 @@ def read_header(dataset: Dataset) -> Header:
     """Read a header. Never raises: what is malformed counts as absent."""
     attributes = Attributes(dataset)
     with quiet_pydicom():
-        spacing_mm = _spacing_mm(attributes)
         return Header(
             sop_instance_uid=attributes.text("SOPInstanceUID"),
             sop_class_uid=attributes.text("SOPClassUID"),
-            series_instance_uid=attributes.text("SeriesInstanceUID"),
             study_instance_uid=attributes.text("StudyInstanceUID"),
             modality=attributes.text("Modality").upper(),
             image_type=tuple(value.upper() for value in attributes.texts("ImageType")),
@@ -93,8 +86,7 @@ def read_header(dataset: Dataset) -> Header:
             body_part=read_body_part(attributes),
             view=read_view(attributes),
             mentions_hand=mentions_hand(attributes),
-            spacing_mm=spacing_mm,
-            pixel_aspect=_pixel_aspect(attributes, spacing_mm),
+            pixel_aspect=_pixel_aspect(attributes),
             rows=attributes.integer("Rows") or 0,
             columns=attributes.integer("Columns") or 0,
             acquired_at=_acquired_at(attributes),
@@ -178,19 +170,12 @@ def _stated_lateralities(attributes: Attributes) -> Iterator[str]:
                         yield letter
 
 
-def _spacing_mm(attributes: Attributes) -> tuple[float, float] | None:
-    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+def _pixel_aspect(attributes: Attributes) -> float:
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio"):
         values = attributes.numbers(keyword)
         if len(values) == 2 and min(values) > 0:
-            return values[0], values[1]
-    return None
-
-
-def _pixel_aspect(attributes: Attributes, spacing_mm: tuple[float, float] | None) -> float:
-    ratio = spacing_mm or attributes.numbers("PixelAspectRatio")
-    if len(ratio) != 2 or min(ratio) <= 0:
-        return 1.0
-    return ratio[0] / ratio[1]
+            return values[0] / values[1]
+    return 1.0
 
 
 def _acquired_at(attributes: Attributes) -> str:

@@ -60,11 +60,7 @@ class Reporter:
         return self._settings.attention_map and bool(self._destinations.get(DocumentForm.PICTURE))
 
     def report(
-        self,
-        job: Job,
-        choice: Choice,
-        answer: Answer,
-        attention: Attention | None = None,
+        self, job: Job, choice: Choice, answer: Answer, attention: Attention | None = None
     ) -> NewReport:
         """The report of a reading; without documents where nothing is to be sent, or it was said before.
 
@@ -101,14 +97,13 @@ class Reporter:
             ),
         )
         assessed = isinstance(answer, Assessment)
-        sent = assessed or self._settings.send_refusals
-        said = report.sop_instance_uid in known
+        to_send = (assessed or self._settings.send_refusals) and report.sop_instance_uid not in known
         return NewReport(
             instance_id=instance.id,
             kind=ReportKind.ASSESSMENT if assessed else ReportKind.REFUSAL,
             sop_instance_uid=report.sop_instance_uid,
             result=result(instance.file.key, choice, answer, course=course),
-            documents=self._documents(report, choice, attention) if sent and not said else [],
+            documents=self._documents(report, choice, attention) if to_send else [],
             patient=patient,
         )
 
