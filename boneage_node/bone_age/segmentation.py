@@ -12,7 +12,6 @@ from skimage import measure
 
 from .framing import Frame, Grey, equalise, stretch
 from .networks import HandUNet
-from .polyline import simplified
 from .words import ReasonCode, Refusal
 
 SIDE_PX = 192
@@ -135,6 +134,6 @@ def outline(mask: Mask, tolerance_px: float = 0.7) -> npt.NDArray[np.float32]:
     """
     contours = measure.find_contours(np.pad(mask, 1).astype(np.float32), 0.5)
     longest = max(contours, key=len)
-    simple = simplified(longest, tolerance_px)[:-1, ::-1] - 1
+    simple = measure.approximate_polygon(longest, tolerance_px)[:-1, ::-1] - 1
     height, width = mask.shape
     return np.asarray(np.clip(simple, 0, [width - 1, height - 1]), dtype=np.float32)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-
-from boneage_node.bone_age.polyline import simplified
+from skimage.measure import approximate_polygon
 
 MOST_POINTS = 200
 LABEL_HEIGHT = 2 / 3
@@ -38,10 +37,10 @@ def outline_polyline(
         raise ValueError("the outline encloses nothing")
     closed = _begun_beside_the_wrist(inside, LABEL_HEIGHT * rows)
     tolerance_px = 0.5
-    polyline = simplified(closed, tolerance_px)
+    polyline: npt.NDArray[np.float64] = approximate_polygon(closed, tolerance_px)
     while len(polyline) >= MOST_POINTS:
         tolerance_px *= 1.5
-        polyline = simplified(closed, tolerance_px)
+        polyline = approximate_polygon(closed, tolerance_px)
     if len(polyline) < 4:
         raise ValueError("the outline encloses nothing")
     return _with_short_first_piece(polyline).round(2)
