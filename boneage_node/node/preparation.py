@@ -22,7 +22,7 @@ QUEUE = 128
 
 
 class Role(StrEnum):
-    """Which processes to start: ``all``, or on several machines over one database and spool, a kind each."""
+    """The processes to start: ``all``, or on several machines over one database and spool, a kind each."""
 
     ALL = "all"
     RECEIVER = "receiver"

@@ -113,7 +113,7 @@ def _draw_long_bone(
     if size > 0:
         open_bone = open_bone + piece.epiphysis(size, growth, joint_mm)
     if fusion > 0:
-        open_bone = (1 - fusion) * open_bone + fusion * piece.whole(joint_mm, scar=1.0 - 0.6 * fusion)
+        open_bone = (1 - fusion) * open_bone + fusion * piece.fused(joint_mm, scar=1.0 - 0.6 * fusion)
     canvas.attenuation[window] += open_bone
 
 
@@ -167,7 +167,7 @@ class _LongBonePiece:
         inside = along**exponent + (np.abs(self.across) / half_width) ** exponent < 1
         return self._pillow(inside, 2 * self.depth * half_width * 0.6, 0.42)
 
-    def whole(self, joint_mm: float, scar: float) -> Array:
+    def fused(self, joint_mm: float, scar: float) -> Array:
         """The grown bone, with the faint bright line where its plate was."""
         inside = (
             (self.along > self.near + joint_mm)

@@ -61,7 +61,7 @@ class Report:
 
     @cached_property
     def image(self) -> SourceImage:
-        """What DICOM documents refer to.
+        """The image that DICOM documents refer to.
 
         Raises:
             ValueError: The source has no StudyInstanceUID.

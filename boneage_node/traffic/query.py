@@ -13,7 +13,7 @@ class QueryFailed(BoneAgeError):  # noqa: N818 - reads as the sentence it is
 
 @dataclass(frozen=True)
 class StudyQuery:
-    """Which studies are asked for: one of the two is given, and neither holds a wildcard.
+    """The studies that are asked for: one of the two is given, and neither holds a wildcard.
 
     Attributes:
         accession_number: Accession Number, or None.
