@@ -80,6 +80,11 @@ class HandFinder:
 def bone_is_dark(image: Grey, mask: Mask) -> bool:
     """Whether grey values are inverted: a hand attenuates, so its rim is brighter than the air beside it."""
     rim_px = max(2.0, _RIM * max(image.shape))
+    near = tuple(
+        slice(max(0, int(edges[0] - rim_px) - 1), int(edges[-1] + rim_px) + 2)
+        for edges in (np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0)))
+    )
+    image, mask = image[near], mask[near]  # what is further away does not count, and takes time
     outside_px = ndimage.distance_transform_edt(~mask)
     inside_px = ndimage.distance_transform_edt(mask)
     inner = image[(inside_px > 0) & (inside_px <= rim_px)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from .inception import AgeInception
 from .manifest import AgeMember, Manifest, ModelError, read_manifest, verified_weights
 from .networks import AGE_BINS, AgeVgg, HandUNet, KeyPointVgg
 from .reference import z_score
+from .registration import Points
 from .rounding import MONTHS_DIGITS, Z_SCORE_DIGITS, rounded
 from .segmentation import outline
 from .shape import UsualHand
@@ -144,16 +146,21 @@ class Predictor:
         ]
 
     def _assess(self, hand: Hand, found: FoundHand) -> Answer:
-        """Read a hand as its sex, or as each."""
-        with one_thread():
-            rasters = {
-                member.name: member_raster(member, found)[np.newaxis] for member in self.manifest.members
-            }
-            read = {sex: self.read(rasters, [MALE[sex]]) for sex in _sexes(hand.sex)}
+        """Read a hand as its sex, or as each; the members side by side, each of them on one thread."""
+        sexes = _sexes(hand.sex)
+
+        def read(member: AgeMember) -> list[dict[str, npt.NDArray[np.float32]]]:
+            raster = {member.name: member_raster(member, found)[np.newaxis]}
+            return [self.read(raster, [MALE[sex]]) for sex in sexes]
+
+        with one_thread(), ThreadPoolExecutor() as threads:
+            outlined = threads.submit(outline, found.mask)
+            by_member = list(threads.map(read, self.manifest.members))
         member_months = {
-            sex: {name: float(months[0]) for name, months in members.items()} for sex, members in read.items()
+            sex: {name: float(months[0]) for members in of_sex for name, months in members.items()}
+            for sex, of_sex in zip(sexes, zip(*by_member, strict=True), strict=True)
         }
-        return self._answer(hand, found, member_months)
+        return self._answer(hand, found, outlined.result(), member_months)
 
     def attention(self, hand: Hand, found: FoundHand) -> Attention | None:
         """Attention map of a hand that was found; None where networks read the whole radiograph."""
@@ -187,7 +194,9 @@ class Predictor:
         mean = float(weights @ values)
         return float(np.clip(mean, 0, AGE_BINS)), float(np.sqrt(weights @ (values - mean) ** 2))
 
-    def _answer(self, hand: Hand, found: FoundHand, read: dict[Sex, dict[str, float]]) -> Answer:
+    def _answer(
+        self, hand: Hand, found: FoundHand, outline_px: Points, read: dict[Sex, dict[str, float]]
+    ) -> Answer:
         months_by_sex, ends, spreads = {}, [], []
         for sex, member_months in read.items():
             months, spread = (rounded(value, MONTHS_DIGITS) for value in self.ensemble(member_months))
@@ -218,7 +227,7 @@ class Predictor:
             spread_months=max(spreads),
             agreement=self._agreement(max(spreads)),
             laterality=hand.laterality,
-            outline_px=found.in_radiograph(outline(found.mask)),
+            outline_px=found.in_radiograph(outline_px),
             key_points_px=found.in_radiograph(found.points_px),
             regions_px=self._regions_px(found),
             model=self.identity,
