@@ -36,7 +36,7 @@ from boneage_node.traffic.uid import is_uid
 from .contexts import STORAGE_COMMITMENT, UNCOMPRESSED
 from .identifiers import text
 from .status import RequestError
-from .wire.association import DEFAULT_TIMEOUT_SECONDS, open_association
+from .wire.association import open_association
 from .wire.bounds import BoundedBytes
 from .wire.messages import decode_data_set
 from .wire.requestor import ReportMessages
@@ -126,7 +126,6 @@ def send_request(
     is_done: Callable[[], bool],
     *,
     linger_seconds: float = LINGER_SECONDS,
-    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
 ) -> None:
     """Request storage commitment of a PACS, and take the result should it come on the same association.
 
@@ -137,7 +136,6 @@ def send_request(
         accept_result: Keeps a result for good; False where the node made no such request.
         is_done: Whether the result need not be waited for any more.
         linger_seconds: Time to wait for the result here.
-        timeout_seconds: Time to wait for the connection, and for each response.
 
     Raises:
         Unreachable: It is not there, or does not respond.
@@ -155,7 +153,7 @@ def send_request(
     information = Dataset()
     information.TransactionUID = request.transaction_uid
     information.ReferencedSOPSequence = [_item(referenced) for referenced in request.references]
-    with open_association(station, caller, [commitment_context()], timeout_seconds) as association:
+    with open_association(station, caller, [commitment_context()]) as association:
         if not association.accepted_contexts:
             raise NotSupported(f"{station} takes no storage commitment requests.")
         reports = ReportMessages(association, respond)
@@ -171,13 +169,7 @@ def send_request(
             reports.serve()
 
 
-def send_result(
-    station: Station,
-    result: CommitmentResult,
-    caller: Caller,
-    *,
-    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
-) -> None:
+def send_result(station: Station, result: CommitmentResult, caller: Caller) -> None:
     """Send a peer the result of its request, on an association that the node opens.
 
     Raises:
@@ -185,7 +177,7 @@ def send_result(
         NotTaken: It does not take the result.
     """
     role = build_role(STORAGE_COMMITMENT, scp_role=True)
-    with open_association(station, caller, [commitment_context()], timeout_seconds, [role]) as association:
+    with open_association(station, caller, [commitment_context()], [role]) as association:
         if not association.accepted_contexts:
             raise Unreachable(f"{station} takes no storage commitment reports: allow them there.")
         event_type, information = _to_event(result)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydicom import uid
 from pydicom.dataset import Dataset
@@ -19,19 +19,17 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
 )
 
 from boneage_node.net.addresses import Station
-from boneage_node.net.calling import Caller
+from boneage_node.net.calling import Caller, Waits
 from boneage_node.traffic.query import FoundSeries, FoundStudy, QueryFailed, StudyQuery
 from boneage_node.traffic.uid import is_uid
 
 from .contexts import UNCOMPRESSED
-from .wire.association import DEFAULT_TIMEOUT_SECONDS, open_association
+from .wire.association import open_association
 
 FIND: uid.UID = StudyRootQueryRetrieveInformationModelFind
 MOVE: uid.UID = StudyRootQueryRetrieveInformationModelMove
 MAX_MATCHES = 200
 """More than that is not what was meant."""
-MOVE_TIMEOUT_SECONDS = 300.0
-"""Between two answers: an archive may have to fetch from tape, and need not tell how it gets on."""
 
 STUDY_KEYS = ("StudyInstanceUID", "StudyDate", "AccessionNumber", "PatientID")
 SERIES_KEYS = ("StudyInstanceUID", "SeriesInstanceUID", "Modality")
@@ -119,7 +117,7 @@ class Pacs:
         identifier.StudyInstanceUID = study_instance_uid
         if series_instance_uids:
             identifier.SeriesInstanceUID = list(series_instance_uids)
-        with self._asking(MOVE, "C-MOVE", MOVE_TIMEOUT_SECONDS) as association:
+        with self._asking(MOVE, "C-MOVE", self._caller.waits.retrieving) as association:
             for status, _ in association.send_c_move(identifier, to_ae_title, MOVE):
                 code = self._status(status, "C-MOVE")
                 progress = SubOperations(
@@ -138,7 +136,7 @@ class Pacs:
         for keyword, value in keys.items():
             setattr(identifier, keyword, value)
         matches: list[Dataset] = []
-        with self._asking(FIND, "C-FIND", DEFAULT_TIMEOUT_SECONDS) as association:
+        with self._asking(FIND, "C-FIND", self._caller.waits) as association:
             for status, match in association.send_c_find(identifier, FIND):
                 code = self._status(status, "C-FIND")
                 if code in _PENDING and match is not None:
@@ -152,9 +150,9 @@ class Pacs:
         return matches
 
     @contextmanager
-    def _asking(self, sop_class: uid.UID, what: str, timeout_seconds: float) -> Iterator[Association]:
+    def _asking(self, sop_class: uid.UID, what: str, waits: Waits) -> Iterator[Association]:
         contexts = [build_context(sop_class, list(UNCOMPRESSED))]
-        with open_association(self._station, self._caller, contexts, timeout_seconds) as association:
+        with open_association(self._station, replace(self._caller, waits=waits), contexts) as association:
             if not association.accepted_contexts:
                 raise QueryFailed(
                     f"{self._station} takes the association but no {what} from {self._caller.ae_title}: "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydicom import dcmread, uid
 from pydicom.errors import InvalidDicomError
@@ -20,7 +20,7 @@ from boneage_node.traffic.store_status import is_delivered, is_permanent, senten
 
 from .contexts import UNCOMPRESSED, VERIFICATION, proposed_syntaxes
 from .status import Status
-from .wire.association import DEFAULT_TIMEOUT_SECONDS, open_association
+from .wire.association import open_association
 from .wire.requestor import read_file_meta, send_as_stored
 
 MAX_CONTEXTS = 128
@@ -38,13 +38,7 @@ class _Instance:
         return self.sop_class_uid, proposed_syntaxes(self.transfer_syntax_uid)
 
 
-def send(
-    station: Station,
-    files: Iterable[StoredFile],
-    caller: Caller,
-    *,
-    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
-) -> Iterator[Sent]:
+def send(station: Station, files: Iterable[StoredFile], caller: Caller) -> Iterator[Sent]:
     """Send files in their order, over one association while it holds.
 
     Where the peer ends the association in the middle of a file, that file has failed for now, and the rest
@@ -54,8 +48,7 @@ def send(
     Args:
         station: Where to.
         files: DICOM files.
-        caller: How the node calls.
-        timeout_seconds: How long to wait for the connection, and for each answer.
+        caller: How the node calls, and how long it waits.
 
     Yields:
         For each file its outcome, as soon as it is known.
@@ -71,7 +64,7 @@ def send(
         done = 0
         try:
             contexts = _propose(batch)
-            with open_association(station, caller, contexts, timeout_seconds) as association:
+            with open_association(station, caller, contexts) as association:
                 for number, instance in enumerate(batch, 1):
                     sent = _send_one(association, station, instance, number)
                     done = number
@@ -85,7 +78,7 @@ def send(
         waiting = waiting[done:]
 
 
-def echo(station: Station, caller: Caller, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> float:
+def echo(station: Station, caller: Caller) -> float:
     """Ask a station whether it is there.
 
     Returns:
@@ -96,7 +89,7 @@ def echo(station: Station, caller: Caller, *, timeout_seconds: float = DEFAULT_T
     """
     started = time.monotonic()
     contexts = [build_context(VERIFICATION, list(UNCOMPRESSED))]
-    with open_association(station, caller, contexts, timeout_seconds) as association:
+    with open_association(station, replace(caller, waits=caller.waits.brief), contexts) as association:
         if not association.accepted_contexts:
             raise Unreachable(f"{station} takes the association but not C-ECHO.")
         status = association.send_c_echo()

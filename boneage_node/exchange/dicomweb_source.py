@@ -30,12 +30,12 @@ class DicomwebSource(Source):
 
     def studies(self, query: StudyQuery, caller: Caller) -> list[FoundStudy]:
         """Find studies by QIDO-RS."""
-        with HttpClient(self.base_url, tls=caller.tls) as client:
+        with HttpClient(self.base_url, caller.waits, caller.tls) as client:
             return find_studies(client, query)
 
     def series(self, study_instance_uid: str, caller: Caller) -> list[FoundSeries]:
         """Find series by QIDO-RS."""
-        with HttpClient(self.base_url, tls=caller.tls) as client:
+        with HttpClient(self.base_url, caller.waits, caller.tls) as client:
             return find_series(client, study_instance_uid)
 
     def fetch(self, plan: Plan, node: Station, caller: Caller, advance: Advance) -> Fetched:
@@ -55,7 +55,7 @@ class DicomwebSource(Source):
     def _retrieve(self, plan: Plan, folder: Path, fetched: Fetched, caller: Caller) -> list[LocalFile]:
         """Retrieve what is planned into a folder; a series that fails is noted, and the others go on."""
         paths: list[Path] = []
-        with HttpClient(self.base_url, tls=caller.tls) as client:
+        with HttpClient(self.base_url, caller.waits.retrieving, caller.tls) as client:
             for series in plan.wanted:
                 try:
                     paths += retrieve_series(

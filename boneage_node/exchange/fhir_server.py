@@ -56,7 +56,7 @@ class FhirServer(Destination):
         """Send Bundles of type ``transaction`` as they are, each by a request of its own."""
         from boneage_node.net.http import HttpClient, send_each
 
-        return send_each(HttpClient(self.base_url, tls=caller.tls), files, _send_one)
+        return send_each(HttpClient(self.base_url, caller.waits, caller.tls), files, _send_one)
 
     def probe(self, caller: Caller) -> str:
         """Ask for the CapabilityStatement, and whether it is of R4."""
@@ -64,7 +64,7 @@ class FhirServer(Destination):
 
         started = time.monotonic()
         try:
-            with HttpClient(self.base_url, tls=caller.tls) as client:
+            with HttpClient(self.base_url, caller.waits.brief, caller.tls) as client:
                 # a statement of all that a server can do is long: tell the essentials alone
                 answer = client.request(
                     "GET",

@@ -49,11 +49,12 @@ class StowRs(Destination):
         from boneage_node.dicomweb.stow import send
         from boneage_node.net.http import HttpClient
 
-        return send(HttpClient(self.base_url, tls=caller.tls), files)
+        return send(HttpClient(self.base_url, caller.waits, caller.tls), files)
 
     def probe(self, caller: Caller) -> str:
         """Ask by QIDO-RS for a study that nobody has."""
         from boneage_node.dicomweb.query import probe
         from boneage_node.net.http import HttpClient
 
-        return f"answers QIDO-RS, after {1000 * probe(HttpClient(self.base_url, tls=caller.tls)):.0f} ms"
+        client = HttpClient(self.base_url, caller.waits.brief, caller.tls)
+        return f"answers QIDO-RS, after {1000 * probe(client):.0f} ms"

@@ -27,9 +27,9 @@ from boneage_node.errors import BoneAgeError, NodeError
 from boneage_node.traffic.file import StoredFile
 from boneage_node.traffic.outcome import Sent, Unreachable
 
+from .calling import Waits
 from .tls import TlsFiles, web_context
 
-DEFAULT_TIMEOUT_SECONDS = 30.0
 MAX_ANSWER_BYTES = 2**20
 _NETRC_VARIABLE = "NETRC"
 
@@ -68,19 +68,17 @@ class HttpClient:
 
     Args:
         base_url: What every path is appended to, ``https://pacs.example/dicom-web``.
-        timeout_seconds: How long to wait for a connection, for each piece of an answer, and for a whole one.
+        waits: How long to wait for a connection, for each piece of an answer, and for a whole one.
         tls: Certificates to show and to verify the server with.
 
     Attributes:
         base_url: As given, without a slash at its end.
     """
 
-    def __init__(
-        self, base_url: str, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS, tls: TlsFiles | None = None
-    ) -> None:
+    def __init__(self, base_url: str, waits: Waits | None = None, tls: TlsFiles | None = None) -> None:
         self.base_url = base_url.rstrip("/")
         self._host = httpx.URL(base_url).host
-        self._timeout_seconds = timeout_seconds
+        self._waits = waits or Waits()
         self._tls = tls or TlsFiles()
         self._opened: httpx.Client | None = None
 
@@ -97,7 +95,7 @@ class HttpClient:
         self._opened = httpx.Client(
             auth=_netrc_auth(),
             verify=verify,
-            timeout=self._timeout_seconds,
+            timeout=httpx.Timeout(self._waits.answer_seconds, connect=self._waits.connect_seconds),
             follow_redirects=False,
             # no compression: a small answer could stand for gigabytes
             headers={"User-Agent": f"boneage-node/{__version__}", "Accept-Encoding": "identity"},
@@ -145,7 +143,7 @@ class HttpClient:
         """
         with self.stream(method, path, headers=headers, params=params, content=content) as response:
             body = bytearray()
-            deadline = time.monotonic() + self._timeout_seconds
+            deadline = time.monotonic() + self._waits.answer_seconds
             for piece in response.iter_bytes():
                 body += piece
                 if len(body) > max_bytes:

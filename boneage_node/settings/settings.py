@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 
 from boneage_node.exchange.settings import CommitmentSettings, DeliverySettings
 from boneage_node.logs import LogSettings
-from boneage_node.net.calling import Caller
+from boneage_node.net.calling import Caller, Waits
 from boneage_node.net.listening import Listening
 from boneage_node.net.tls import TlsFiles
 from boneage_node.reading.settings import ReadingSettings, ReportSettings
@@ -31,12 +31,13 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     report: ReportSettings = ReportSettings()
     delivery: DeliverySettings = DeliverySettings()
     commitment: CommitmentSettings = CommitmentSettings()
+    waits: Waits = Waits()
     logs: LogSettings = LogSettings()
 
     @property
     def caller(self) -> Caller:
         """The identity with which the node opens connections."""
-        return Caller(self.listening.ae_title, self.tls)
+        return Caller(self.listening.ae_title, self.tls, self.waits)
 
 
 SECTIONS = {

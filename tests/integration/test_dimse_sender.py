@@ -19,7 +19,7 @@ from support.waiting import PATIENCE_SECONDS
 
 from boneage_node.dimse.store_scu import MAX_CONTEXTS, echo, send
 from boneage_node.net.addresses import Station
-from boneage_node.net.calling import Caller
+from boneage_node.net.calling import Caller, Waits
 from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.outcome import Unreachable
 
@@ -110,7 +110,7 @@ def test_a_peer_that_never_answers_is_given_up(files: list[LocalFile]) -> None:
         return 0
 
     with peer(answer) as destination:
-        (sent,) = send(destination, files[:1], CALLER, timeout_seconds=3.0)
+        (sent,) = send(destination, files[:1], Caller("BONEAGE", waits=Waits(answer_seconds=3.0)))
         release.set()
     assert (sent.delivered, sent.permanent) == (False, False)
     assert sent.error is not None
@@ -173,16 +173,18 @@ def test_a_file_that_is_converted_keeps_its_own_data_set(tmp_path: Path) -> None
 
 def test_a_peer_of_one_byte_pdus_does_no_harm(files: list[LocalFile]) -> None:
     with peer(lambda _: 0, maximum_pdu_size=6) as destination:
-        sent = list(send(destination, files, CALLER, timeout_seconds=3.0))
+        sent = list(send(destination, files, Caller("BONEAGE", waits=Waits(answer_seconds=3.0))))
     assert not any(one.delivered or one.permanent for one in sent)
 
 
 def test_nobody_there_is_said_in_a_sentence(files: list[LocalFile]) -> None:
+    hurried = Caller("BONEAGE", waits=Waits(connect_seconds=1.0))
+
     def problem(host: str, port: int) -> str:
         destination = Station("PEER", host, port)
         with pytest.raises(Unreachable) as caught:
-            echo(destination, CALLER, timeout_seconds=1.0)
-        (sent,) = send(destination, files[:1], CALLER, timeout_seconds=1.0)
+            echo(destination, hurried)
+        (sent,) = send(destination, files[:1], hurried)
         assert (sent.status, sent.permanent, sent.error) == (None, False, str(caught.value))
         return str(caught.value)
 

@@ -22,7 +22,7 @@ from support.tls import Authority, Signed, orthanc_tls
 from boneage_node.dimse.store_scp import Receiver
 from boneage_node.dimse.store_scu import echo, send
 from boneage_node.net.addresses import Station
-from boneage_node.net.calling import Caller
+from boneage_node.net.calling import Caller, Waits
 from boneage_node.net.tls import TlsFiles, listening_context
 from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.outcome import Unreachable
@@ -63,9 +63,9 @@ def as_dcmtk(station: Signed) -> list[Path | str]:
     return ["+tls", station.key, station.certificate, "+cf", station.ca]
 
 
-def problem(destination: Station, tls: TlsFiles, timeout_seconds: float = 30.0) -> str:
+def problem(destination: Station, tls: TlsFiles, connect_seconds: float = 30.0) -> str:
     with pytest.raises(Unreachable) as caught:
-        echo(destination, Caller("BONEAGE", tls), timeout_seconds=timeout_seconds)
+        echo(destination, Caller("BONEAGE", tls, Waits(connect_seconds=connect_seconds)))
     return str(caught.value)
 
 
@@ -189,7 +189,7 @@ def test_a_peer_without_tls_is_told(tmp_path: Path, node: Signed) -> None:
         mute.bind(("127.0.0.1", 0))
         mute.listen()
         silent = Station("PEER", "127.0.0.1", mute.getsockname()[1], tls=True)
-        assert "does not answer as TLS" in problem(silent, node.files, timeout_seconds=1.0)
+        assert "does not answer as TLS" in problem(silent, node.files, connect_seconds=1.0)
     gone = replace(silent, port=free_port())
     assert problem(gone, node.files).startswith(f"Nothing listens on {gone.address}")
 

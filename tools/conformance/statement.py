@@ -17,7 +17,7 @@ from boneage_node.dicomweb import wado
 from boneage_node.dimse import commitment, query_scu
 from boneage_node.dimse.contexts import TRANSFER_SYNTAXES, UNCOMPRESSED
 from boneage_node.dimse.status import Status
-from boneage_node.dimse.wire import association, bounds, messages
+from boneage_node.dimse.wire import bounds, messages
 from boneage_node.dimse.wire.admission import ECHO_RESERVE
 from boneage_node.dimse.wire.bounds import Limits
 from boneage_node.net.http import MAX_ANSWER_BYTES
@@ -60,6 +60,9 @@ _SETTINGS = (
     "commitment.wait_seconds",
     "commitment.max_attempts",
     "commitment.known_peers",
+    "waits.connect_seconds",
+    "waits.answer_seconds",
+    "waits.retrieve_seconds",
 )
 """Settings that matter to the stations around the node."""
 _KIB, _MIB, _GIB = 2**10, 2**20, 2**30
@@ -94,8 +97,6 @@ def _limits() -> dict[str, str]:
         "max_command_kib": messages.MAX_COMMAND_BYTES / _KIB,
         "max_waiting_requests": messages.MAX_WAITING_REQUESTS,
         "max_instance_mib": receiver.max_instance_bytes / _MIB,
-        "timeout_seconds": association.DEFAULT_TIMEOUT_SECONDS,
-        "move_timeout_seconds": query_scu.MOVE_TIMEOUT_SECONDS,
         "max_matches": query_scu.MAX_MATCHES,
         "commitment_batch": commitment.REQUEST_BATCH,
         "linger_seconds": commitment.LINGER_SECONDS,

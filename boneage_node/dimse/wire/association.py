@@ -18,7 +18,7 @@ from pynetdicom.transport import AddressInformation, AssociationSocket
 from boneage_node.about import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from boneage_node.errors import BoneAgeError
 from boneage_node.net.addresses import Station
-from boneage_node.net.calling import Caller
+from boneage_node.net.calling import Caller, Waits
 from boneage_node.net.problems import tls_problem
 from boneage_node.net.tls import calling_context
 from boneage_node.traffic.outcome import Unreachable
@@ -26,7 +26,6 @@ from boneage_node.traffic.outcome import Unreachable
 from .toolkit import configure_pynetdicom
 from .transport import ReadAheadSocket, SecureConnection
 
-DEFAULT_TIMEOUT_SECONDS = 30.0
 _ACCEPTED = 0
 
 
@@ -80,14 +79,13 @@ class _Requestor(AE):
     pynetdicom leaves one open that never connected, and would read from one with TLS at the wrong time.
     """
 
-    def __init__(self, ae_title: str, timeout_seconds: float, tls: tuple[ssl.SSLContext, str] | None) -> None:
+    def __init__(self, ae_title: str, waits: Waits, tls: tuple[ssl.SSLContext, str] | None) -> None:
         super().__init__(ae_title=ae_title)
         self.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
         self.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-        self.connection_timeout = self.acse_timeout = timeout_seconds
-        self.dimse_timeout = self.network_timeout = timeout_seconds
+        self.connection_timeout = self.acse_timeout = waits.connect_seconds
+        self.dimse_timeout = self.network_timeout = waits.answer_seconds
         self.connection: _Watched | None = None
-        self._timeout_seconds = timeout_seconds
         self._tls = tls
 
     def _create_socket(
@@ -101,7 +99,7 @@ class _Requestor(AE):
             context, host = self._tls
             context.sslsocket_class = _SecureConnection
             connection = cast(_SecureConnection, context.wrap_socket(created.socket, server_hostname=host))
-        connection.patience_seconds = self._timeout_seconds
+        connection.patience_seconds = self.dimse_timeout
         created.socket = self.connection = connection
         return created
 
@@ -111,16 +109,14 @@ def open_association(
     station: Station,
     caller: Caller,
     contexts: list[PresentationContext],
-    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     roles: list[SCP_SCU_RoleSelectionNegotiation] | None = None,
 ) -> Iterator[Association]:
     """Open an association; it is released when the block ends, and aborted when an exception ends it.
 
     Args:
         station: Whom to call.
-        caller: How the node calls.
+        caller: How the node calls, and how long it waits.
         contexts: The presentation contexts to propose, at most 128.
-        timeout_seconds: How long to wait for the connection, and for each answer.
         roles: Roles to propose where the node is not the SCU.
 
     Yields:
@@ -134,7 +130,7 @@ def open_association(
         secured = (calling_context(caller.tls), station.host) if station.tls else None
     except BoneAgeError as error:  # certificates that cannot be used
         raise Unreachable(str(error)) from error
-    ae = _Requestor(caller.ae_title, timeout_seconds, secured)
+    ae = _Requestor(caller.ae_title, caller.waits, secured)
     try:
         try:
             association = ae.associate(

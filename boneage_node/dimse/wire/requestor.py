@@ -17,7 +17,6 @@ from pynetdicom.dimse_messages import DIMSEMessage
 from pynetdicom.dimse_primitives import C_CANCEL, C_STORE, N_EVENT_REPORT
 from pynetdicom.pdu_primitives import P_DATA
 
-from .association import DEFAULT_TIMEOUT_SECONDS
 from .bounds import BoundedBytes
 
 if TYPE_CHECKING:
@@ -119,7 +118,8 @@ class ReportMessages(DIMSEServiceProvider):
         """The next response. A peer may report before it responds, and wait with its response meanwhile."""
         if not block:
             return super().get_msg()
-        deadline = time.monotonic() + (self.dimse_timeout or DEFAULT_TIMEOUT_SECONDS)
+        assert self.dimse_timeout is not None, "set where associations are opened"
+        deadline = time.monotonic() + self.dimse_timeout
         while self.msg_queue.empty() and time.monotonic() < deadline:
             self.serve()
         return super().get_msg()

@@ -16,6 +16,7 @@ from support.waiting import PATIENCE_SECONDS
 
 from boneage_node.dicomweb.query import probe
 from boneage_node.dicomweb.stow import send
+from boneage_node.net.calling import Waits
 from boneage_node.net.http import HttpClient
 from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.outcome import Sent, Unreachable
@@ -53,7 +54,7 @@ def store_response(stored: list[str], failed: dict[str, int | None] | None = Non
 
 def send_one(files: dict[LocalFile, str], reply: Reply) -> Sent:
     with http_peer(lambda _: reply) as peer:
-        (sent,) = send(HttpClient(peer.url, PATIENCE_SECONDS), list(files)[:1])
+        (sent,) = send(HttpClient(peer.url), list(files)[:1])
     return sent
 
 
@@ -172,11 +173,11 @@ def test_files_that_are_not_there_or_no_dicom_fail_for_good(
     assert all(sent[file].permanent and not sent[file].delivered for file in bad)
 
 
-def problem(url: str, file: LocalFile, timeout_seconds: float = PATIENCE_SECONDS) -> str:
+def problem(url: str, file: LocalFile, answer_seconds: float = PATIENCE_SECONDS) -> str:
     """Why a server is not to be reached, as sending and asking say it."""
     with pytest.raises(Unreachable) as caught:
-        probe(HttpClient(url, timeout_seconds))
-    (sent,) = send(HttpClient(url, timeout_seconds), [file])
+        probe(HttpClient(url, Waits(answer_seconds=answer_seconds)))
+    (sent,) = send(HttpClient(url, Waits(answer_seconds=answer_seconds)), [file])
     assert (sent.status, sent.permanent, sent.error) == (None, False, str(caught.value))
     return str(caught.value)
 

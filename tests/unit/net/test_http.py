@@ -9,6 +9,7 @@ import pytest
 from support.http_peer import HttpPeer, Reply, http_peer
 from support.tls import Authority, Signed
 
+from boneage_node.net.calling import Waits
 from boneage_node.net.http import HttpClient, NoAnswer
 from boneage_node.net.tls import TlsFiles, listening_context
 from boneage_node.traffic.outcome import Unreachable
@@ -18,7 +19,7 @@ def test_a_server_that_stops_in_the_middle_of_its_answer_is_given_up() -> None:
     stalled = Reply(200, b"{", {"Content-Length": "50"})
     with (
         http_peer(lambda _: stalled) as peer,
-        HttpClient(peer.url, timeout_seconds=1) as client,
+        HttpClient(peer.url, Waits(answer_seconds=1)) as client,
         pytest.raises(NoAnswer, match="did not answer in time"),
     ):
         client.request("GET", "/metadata")

@@ -68,6 +68,13 @@ def test_a_former_name_wins_over_a_source_of_less_precedence(
     assert load_settings(config).listening.port == 2
 
 
+def test_waits_are_those_of_every_connection(tmp_path: Path) -> None:
+    caller = load_settings(write(tmp_path / "node.toml", "[waits]\nanswer_seconds = 900\n")).caller
+    assert caller.waits.answer_seconds == 900
+    assert caller.waits.brief.answer_seconds == caller.waits.connect_seconds == 30
+    assert caller.waits.retrieving.answer_seconds == caller.waits.retrieve_seconds == 600
+
+
 def test_every_former_name_is_of_a_setting_and_none_is_of_two() -> None:
     assert set(FORMER_NAMES.values()) <= set(FIELDS)
     assert len(set(FORMER_NAMES.values())) == len(FORMER_NAMES)
