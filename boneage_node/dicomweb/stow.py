@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterable, Iterator
+from io import BytesIO
 from typing import BinaryIO
 
 from pydicom.errors import InvalidDicomError
@@ -13,6 +14,7 @@ from pydicom.filereader import read_partial
 from boneage_node.net.http import Answer, HttpClient, NoAnswer, send_each
 from boneage_node.traffic.file import StoredFile
 from boneage_node.traffic.outcome import Sent, unreadable
+from boneage_node.traffic.pixel_data import uncompressed
 from boneage_node.traffic.store_status import SUCCESS, is_delivered, is_permanent, sentence
 
 from .json_model import DICOM_JSON, NotDicomJson, data_sets, items, text
@@ -31,7 +33,8 @@ def send(client: HttpClient, files: Iterable[StoredFile]) -> Iterator[Sent]:
 
     Args:
         client: The DICOMweb service, whose base URL goes without ``/studies``; not opened yet.
-        files: DICOM files; they are sent as they are, in pieces.
+        files: DICOM files that the node has made; they are sent as they are, in pieces. What is compressed
+            and refused for good is sent once more without compression.
 
     Returns:
         For each file its outcome, as soon as it is known.
@@ -47,7 +50,14 @@ def _send_one(client: HttpClient, file: StoredFile) -> Sent:
                 sop_instance_uid = str(meta.MediaStorageSOPInstanceUID)
             except (InvalidDicomError, AttributeError) as error:
                 return unreadable(file, error)
-            return _post(client, file, opened, sop_instance_uid)
+            sent = _post(client, file, opened, sop_instance_uid)
+            if not (sent.permanent and meta.TransferSyntaxUID.is_compressed):
+                return sent
+            # Nothing is negotiated here: that the service takes no JPEG 2000 shows in its refusal.
+            opened.seek(0)
+            plain = BytesIO()
+            uncompressed(opened).save_as(plain)
+            return _post(client, file, plain, sop_instance_uid)
     except OSError as error:
         return unreadable(file, error)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from pydicom import uid
 from pynetdicom import build_context
 from pynetdicom.presentation import PresentationContext
@@ -68,6 +70,22 @@ def accepted_contexts() -> list[PresentationContext]:
     return [verification, *(build_context(radiograph, list(TRANSFER_SYNTAXES)) for radiograph in RADIOGRAPHS)]
 
 
-def proposed_syntaxes(transfer_syntax_uid: str) -> tuple[uid.UID, ...]:
-    """The transfer syntaxes to propose for an object to be sent: its own, or both that are uncompressed."""
-    return UNCOMPRESSED if transfer_syntax_uid in UNCOMPRESSED else (uid.UID(transfer_syntax_uid),)
+class Proposal(NamedTuple):
+    """A presentation context to propose."""
+
+    sop_class_uid: uid.UID
+    syntaxes: tuple[uid.UID, ...]
+
+
+def proposals(
+    sop_class_uid: uid.UID, transfer_syntax_uid: uid.UID, *, decompress: bool
+) -> tuple[Proposal, ...]:
+    """What to propose for an object to be sent: it as it is and, where it can be, decompressed.
+
+    Not in one context: of several transfer syntaxes most peers take the uncompressed one, even where they
+    take both.
+    """
+    if transfer_syntax_uid in UNCOMPRESSED:
+        return (Proposal(sop_class_uid, UNCOMPRESSED),)
+    as_it_is = Proposal(sop_class_uid, (transfer_syntax_uid,))
+    return (as_it_is, Proposal(sop_class_uid, UNCOMPRESSED)) if decompress else (as_it_is,)

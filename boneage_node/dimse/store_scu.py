@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from pydicom import dcmread, uid
+from pydicom import uid
 from pydicom.errors import InvalidDicomError
 from pynetdicom import build_context
 from pynetdicom.association import Association
@@ -16,9 +16,10 @@ from boneage_node.net.addresses import Station
 from boneage_node.net.calling import Caller
 from boneage_node.traffic.file import StoredFile
 from boneage_node.traffic.outcome import Sent, Unreachable, unreadable
+from boneage_node.traffic.pixel_data import uncompressed
 from boneage_node.traffic.store_status import is_delivered, is_permanent, sentence
 
-from .contexts import UNCOMPRESSED, VERIFICATION, proposed_syntaxes
+from .contexts import UNCOMPRESSED, VERIFICATION, Proposal, proposals
 from .status import Status
 from .wire.association import open_association
 from .wire.requestor import read_file_meta, send_as_stored
@@ -28,17 +29,26 @@ MAX_CONTEXTS = 128
 
 @dataclass(frozen=True)
 class _Instance:
+    """A file, its transfer syntax, and the presentation contexts to propose for it."""
+
     file: StoredFile
-    sop_class_uid: uid.UID
     transfer_syntax_uid: uid.UID
+    proposals: tuple[Proposal, ...]
 
     @property
-    def proposal(self) -> tuple[uid.UID, tuple[uid.UID, ...]]:
-        """The presentation context to propose for it: SOP class and transfer syntaxes."""
-        return self.sop_class_uid, proposed_syntaxes(self.transfer_syntax_uid)
+    def sop_class_uid(self) -> uid.UID:
+        """Its SOP class."""
+        return self.proposals[0].sop_class_uid
+
+    @property
+    def syntaxes(self) -> set[uid.UID]:
+        """The transfer syntaxes that it can be sent in."""
+        return {syntax for proposal in self.proposals for syntax in proposal.syntaxes}
 
 
-def send(station: Station, files: Iterable[StoredFile], caller: Caller) -> Iterator[Sent]:
+def send(
+    station: Station, files: Iterable[StoredFile], caller: Caller, *, decompress: bool = False
+) -> Iterator[Sent]:
     """Send files in their order, over one association while it holds.
 
     Where the peer ends the association in the middle of a file, that file has failed for now, and the rest
@@ -49,6 +59,7 @@ def send(station: Station, files: Iterable[StoredFile], caller: Caller) -> Itera
         station: Where to.
         files: DICOM files.
         caller: How the node calls, and how long it waits.
+        decompress: Decompress what the peer takes without compression alone: of files that the node has made.
 
     Yields:
         For each file its outcome, as soon as it is known.
@@ -56,7 +67,7 @@ def send(station: Station, files: Iterable[StoredFile], caller: Caller) -> Itera
     waiting: list[_Instance] = []
     for file in files:
         try:
-            waiting.append(_read_instance(file))
+            waiting.append(_read_instance(file, decompress))
         except (OSError, InvalidDicomError, AttributeError) as error:
             yield unreadable(file, error)
     while waiting:
@@ -100,25 +111,26 @@ def echo(station: Station, caller: Caller) -> float:
     return time.monotonic() - started
 
 
-def _read_instance(file: StoredFile) -> _Instance:
+def _read_instance(file: StoredFile, decompress: bool) -> _Instance:
     with file.open() as opened:
         meta = read_file_meta(opened)
-    return _Instance(file, uid.UID(meta.MediaStorageSOPClassUID), uid.UID(meta.TransferSyntaxUID))
+    sop_class, syntax = uid.UID(meta.MediaStorageSOPClassUID), uid.UID(meta.TransferSyntaxUID)
+    return _Instance(file, syntax, proposals(sop_class, syntax, decompress=decompress))
 
 
 def _fitting(waiting: list[_Instance]) -> list[_Instance]:
     """As many instances from the front as the presentation contexts of one association do for."""
-    proposals: set[tuple[uid.UID, tuple[uid.UID, ...]]] = set()
+    proposed: set[Proposal] = set()
     for count, instance in enumerate(waiting):
-        proposals.add(instance.proposal)
-        if len(proposals) > MAX_CONTEXTS:
+        proposed.update(instance.proposals)
+        if len(proposed) > MAX_CONTEXTS:
             return waiting[:count]
     return waiting
 
 
 def _propose(batch: list[_Instance]) -> list[PresentationContext]:
-    proposals = dict.fromkeys(instance.proposal for instance in batch)
-    return [build_context(sop_class, list(syntaxes)) for sop_class, syntaxes in proposals]
+    proposed = dict.fromkeys(proposal for instance in batch for proposal in instance.proposals)
+    return [build_context(sop_class, list(syntaxes)) for sop_class, syntaxes in proposed]
 
 
 def _send_one(association: Association, station: Station, instance: _Instance, number: int) -> Sent:
@@ -129,7 +141,7 @@ def _send_one(association: Association, station: Station, instance: _Instance, n
     }
     message_id = number % 2**16
     as_is = instance.transfer_syntax_uid in accepted
-    if not as_is and not accepted.intersection(instance.proposal[1]):
+    if not as_is and not accepted & instance.syntaxes:
         what = f"{instance.sop_class_uid.name} in {instance.transfer_syntax_uid.name}"
         reason = f"{station} does not take {what}."
         return Sent(instance.file, Status.SOP_CLASS_NOT_SUPPORTED, reason, permanent=True)
@@ -138,7 +150,7 @@ def _send_one(association: Association, station: Station, instance: _Instance, n
             if as_is:
                 answer = send_as_stored(association, file, message_id)
             else:
-                answer = association.send_c_store(dcmread(file), msg_id=message_id)
+                answer = association.send_c_store(uncompressed(file), msg_id=message_id)
     except Exception as error:  # whatever a damaged file, or an association that has just ended, brings about
         return Sent(instance.file, None, f"The file could not be sent: {type(error).__name__}.")
     if "Status" not in answer:

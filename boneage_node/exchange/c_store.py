@@ -44,7 +44,7 @@ class CStore(Destination):
         """Send DICOM files over one association while it holds."""
         from boneage_node.dimse.store_scu import send
 
-        return send(self.address, files, caller)
+        return send(self.address, files, caller, decompress=True)
 
     def probe(self, caller: Caller) -> str:
         """Ask by C-ECHO."""

@@ -10,7 +10,13 @@ from typing import Any
 import pynetdicom.sop_class
 import pytest
 from conformance import examples
-from pydicom.uid import UID, AllTransferSyntaxes, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    AllTransferSyntaxes,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+)
 from pynetdicom import AE, build_context, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import AsynchronousOperationsWindowNegotiation, UserIdentityNegotiation
@@ -19,7 +25,8 @@ from support.repository import REPOSITORY
 
 from boneage_node.dimse.commitment import send_request
 from boneage_node.dimse.query_scu import Pacs
-from boneage_node.dimse.store_scu import echo, send
+from boneage_node.dimse.store_scu import echo
+from boneage_node.exchange.c_store import CStore
 from boneage_node.net.addresses import Station
 from boneage_node.net.calling import Caller
 from boneage_node.report import to_bytes
@@ -51,12 +58,15 @@ def syntaxes() -> dict[str, list[UID]]:
     rows = tables("3.2.2")[1]
     everything = [UID(row[1]) for row in rows]
     uncompressed = [UID(row[1]) for row in rows if row[2] == "yes"]
-    return {"uncompressed": uncompressed, "images": everything}
+    return {"uncompressed": uncompressed, "images": everything, "JPEG 2000 lossless": [JPEG2000Lossless]}
 
 
 def offers(section: str) -> dict[UID, list[UID]]:
-    """Transfer syntaxes by SOP class, as the first table of a section has them."""
-    return {UID(row[1]): syntaxes()[row[3]] for row in tables(section)[0]}
+    """Transfer syntaxes by SOP class, as the first table of a section has them, over all its contexts."""
+    offered: dict[UID, list[UID]] = {}
+    for row in tables(section)[0]:
+        offered.setdefault(UID(row[1]), []).extend(syntaxes()[row[3]])
+    return offered
 
 
 @pytest.fixture
@@ -141,8 +151,10 @@ def test_the_node_proposes_what_is_said_and_nothing_else(tmp_path: Path) -> None
         names = event.assoc.requestor
         assert f"`{names.implementation_class_uid}`" in statement()
         assert f"{names.maximum_length} bytes as calling" in statement()
+        contexts: dict[UID, list[UID]] = {}
         for context in names.requested_contexts:
-            proposed[UID(str(context.abstract_syntax))] = list(context.transfer_syntax)
+            contexts.setdefault(UID(str(context.abstract_syntax)), []).extend(context.transfer_syntax)
+        proposed.update(contexts)
 
     with pacs(list(said), note) as station:
         echo(station, Caller("BONEAGE"))
@@ -150,7 +162,7 @@ def test_the_node_proposes_what_is_said_and_nothing_else(tmp_path: Path) -> None
         for number, made in enumerate(objects):
             (tmp_path / f"{number}.dcm").write_bytes(to_bytes(made))
         files = [LocalFile(path) for path in sorted(tmp_path.iterdir())]
-        assert all(sent.error is None for sent in send(station, files, Caller("BONEAGE")))
+        assert all(sent.error is None for sent in CStore(station).send(files, Caller("BONEAGE")))
         references = (ReferencedSop("1.2.840.10008.5.1.4.1.1.7", "2.25.2"),)
         request = CommitmentRequest(str(station), "2.25.1", references)
         send_request(station, request, Caller("BONEAGE"), lambda report: True, lambda: True)

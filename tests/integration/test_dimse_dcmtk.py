@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from pydicom import dcmread
 from pydicom.uid import (
     ExplicitVRLittleEndian,
@@ -19,12 +21,16 @@ from pydicom.uid import (
 )
 from support.dcmtk import Archive, Run
 from support.dimse import data_set_bytes, make_radiograph, receiving, write_radiograph
+from support.report import radiograph, report_of
 from support.waiting import PATIENCE_SECONDS, eventually
 
 from boneage_node.dimse.contexts import RADIOGRAPHS, TRANSFER_SYNTAXES
 from boneage_node.dimse.store_scu import echo, send
+from boneage_node.exchange.c_store import CStore
 from boneage_node.net.addresses import Station
 from boneage_node.net.calling import Caller
+from boneage_node.report import to_bytes
+from boneage_node.report.picture.capture import secondary_capture
 from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.outcome import Unreachable
 
@@ -178,6 +184,28 @@ def test_what_the_peer_does_not_take_fails_for_good_and_the_rest_goes_on(
     assert (second.delivered, second.permanent, second.status) == (False, True, 0x0122)
     assert second.error is not None
     assert "JPEG 2000 Image Compression (Lossless Only)" in second.error
+
+
+@pytest.mark.parametrize(
+    ("option", "received"),
+    [("+xa", JPEG2000Lossless), ("+x=", ExplicitVRLittleEndian), ("+xi", ImplicitVRLittleEndian)],
+    ids=["takes all", "uncompressed alone", "implicit alone"],
+)
+def test_a_picture_goes_compressed_to_whom_takes_it_so_and_decompressed_to_others(
+    tmp_path: Path, storescp: Archive, option: str, received: str
+) -> None:
+    shown = np.random.default_rng(1).integers(0, 256, (80, 70, 3), dtype=np.uint8)
+    capture = secondary_capture(report_of(radiograph()), Image.fromarray(shown))
+    file = LocalFile(tmp_path / "picture.dcm")
+    file.path.write_bytes(to_bytes(capture))
+    with archive(storescp, tmp_path / "received", option) as destination:
+        (sent,) = CStore(destination).send([file], CALLER)
+    assert sent.delivered
+    (came,) = [dcmread(path) for path in (tmp_path / "received").iterdir()]
+    assert came.file_meta.TransferSyntaxUID == received
+    assert came.SOPInstanceUID == capture.SOPInstanceUID
+    assert came.PatientName == radiograph().PatientName
+    assert (came.pixel_array == shown).all()
 
 
 def test_a_peer_that_takes_none_of_them_fails_each(tmp_path: Path, storescp: Archive) -> None:

@@ -130,7 +130,7 @@ def pictures() -> list[Dataset]:
                 _DEVICES[number % 2],
                 predecessor=_predecessor(number),
             ),
-            Image.new("RGB", (2 + number, 3 + number), (number, 0, 0)),
+            Image.new("RGB", (64 + number, 65 + number), (number, 0, 0)),
         )
         for number, image in enumerate(_images())
     ]

@@ -16,7 +16,7 @@ from boneage_node.dimse.contexts import (
     UNCOMPRESSED,
     VERIFICATION,
     accepted_contexts,
-    proposed_syntaxes,
+    proposals,
 )
 from boneage_node.dimse.wire.admission import ECHO_RESERVE, Rejection
 from boneage_node.net.http import Answer
@@ -91,10 +91,14 @@ def as_requestor(objects: Iterable[Dataset]) -> list[Offer]:
     Args:
         objects: Examples of all that it sends.
     """
-    sent = {made.SOPClassUID: proposed_syntaxes(made.file_meta.TransferSyntaxUID) for made in objects}
+    sent = dict.fromkeys(
+        proposal
+        for made in objects
+        for proposal in proposals(made.SOPClassUID, made.file_meta.TransferSyntaxUID, decompress=True)
+    )
     return [
         Offer(VERIFICATION, ("SCU",), UNCOMPRESSED),
-        *(Offer(sop_class, ("SCU",), syntaxes) for sop_class, syntaxes in sent.items()),
+        *(Offer(sop_class, ("SCU",), syntaxes) for sop_class, syntaxes in sent),
         Offer(STORAGE_COMMITMENT, ("SCU", "SCP"), tuple(commitment_context().transfer_syntax or ())),
         *(Offer(sop_class, ("SCU",), UNCOMPRESSED) for sop_class in (query_scu.FIND, query_scu.MOVE)),
     ]

@@ -7,7 +7,7 @@ from string import Template
 
 from pydicom import Dataset
 from pydicom.datadict import dictionary_description
-from pydicom.uid import UID
+from pydicom.uid import UID, JPEG2000Lossless
 from pynetdicom import AE
 
 from boneage_node import __version__
@@ -34,6 +34,7 @@ from .examples import pictures, refusals, structured_reports
 from .reads import reads_table
 
 _SYNTAX_LISTS = {UNCOMPRESSED: "uncompressed", TRANSFER_SYNTAXES: "images"}
+_OF_PICTURES = {(JPEG2000Lossless,): "JPEG 2000 lossless"}
 _SETTINGS = (
     "listening.ae_title",
     "listening.host",
@@ -125,7 +126,7 @@ def _network(objects: list[Dataset]) -> dict[str, str]:
         "no_such_instance": f"0x{FailureReason.NO_SUCH_OBJECT_INSTANCE:04X}",
         "class_conflict": f"0x{FailureReason.CLASS_INSTANCE_CONFLICT:04X}",
         "transaction_kept_days": str(KEPT_DAYS),
-        "requestor": network.requestor_table(proposed, _SYNTAX_LISTS),
+        "requestor": network.requestor_table(proposed, _SYNTAX_LISTS | _OF_PICTURES),
         "peer_statuses": network.peer_status_table(),
         "permanent_http_statuses": network.permanent_http_statuses(),
         "study_keys": _names(query_scu.STUDY_KEYS),

@@ -6,18 +6,25 @@ import json
 import socket
 import ssl
 import subprocess
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+from pydicom import Dataset, dcmread
 from support.dimse import PATIENT, write_radiograph
 from support.http_peer import HttpPeer, Reply, Request, http_peer
 from support.ports import free_port
+from support.report import radiograph, report_of
 from support.waiting import PATIENCE_SECONDS
 
 from boneage_node.dicomweb.query import probe
 from boneage_node.dicomweb.stow import send
 from boneage_node.net.calling import Waits
 from boneage_node.net.http import HttpClient
+from boneage_node.report import to_bytes
+from boneage_node.report.picture.capture import secondary_capture
 from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.outcome import Sent, Unreachable
 
@@ -283,3 +290,24 @@ def test_a_server_that_is_no_dicomweb_does_not_pass_for_one() -> None:
         pytest.raises(Unreachable, match="does not answer as a DICOMweb service does"),
     ):
         probe(HttpClient(peer.url))
+
+
+def test_a_picture_that_the_service_does_not_take_compressed_goes_decompressed(tmp_path: Path) -> None:
+    shown = np.random.default_rng(1).integers(0, 256, (80, 70, 3), dtype=np.uint8)
+    capture = secondary_capture(report_of(radiograph()), Image.fromarray(shown))
+    file = LocalFile(tmp_path / "picture.dcm")
+    file.path.write_bytes(to_bytes(capture))
+    uid = str(capture.SOPInstanceUID)
+
+    def answer(request: Request) -> Reply:
+        came.append(dcmread(BytesIO(request.body.split(b"\r\n\r\n", 1)[1])))
+        if came[-1].file_meta.TransferSyntaxUID.is_compressed:
+            return Reply(409, store_response([], {uid: 0xC122}), JSON)
+        return Reply(200, store_response([uid]), JSON)
+
+    came: list[Dataset] = []
+    with http_peer(answer) as peer:
+        (sent,) = send(HttpClient(peer.url, PATIENCE_SECONDS), [file])
+    assert sent == Sent(file, 0)
+    assert [one.SOPInstanceUID for one in came] == [uid, uid]
+    assert (came[1].pixel_array == shown).all()

@@ -6,14 +6,25 @@ import numpy as np
 import pydicom
 import pytest
 from PIL import Image
-from pydicom.uid import ComprehensiveSRStorage
-from support.report import ASSESSMENT, NOTHING_KNOWN, REFUSAL, RIGHT_HAND, SOUND, radiograph, report_of
+from pydicom.datadict import keyword_for_tag
+from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian, JPEG2000Lossless
+from support.report import (
+    ASSESSMENT,
+    BROKEN,
+    NOTHING_KNOWN,
+    REFUSAL,
+    RIGHT_HAND,
+    SOUND,
+    radiograph,
+    report_of,
+)
 
 from boneage_node.report import Kind, Predecessor, to_bytes
 from boneage_node.report.picture.capture import secondary_capture
+from boneage_node.traffic.pixel_data import uncompressed
 
 EARLIER = Predecessor(ComprehensiveSRStorage, "2.25.7", Kind.ASSESSMENT, 1)
-PIXELS = np.arange(3 * 7 * 5, dtype=np.uint8).reshape(7, 5, 3)
+PIXELS = np.random.default_rng(1).integers(0, 256, (67, 65, 3), dtype=np.uint8)
 
 
 def capture_of(source, answer=ASSESSMENT, **arguments):
@@ -29,6 +40,7 @@ def test_it_is_filed_with_the_image_and_shows_the_picture(name):
     assert capture.PatientID == source.get("PatientID", "")
     assert (capture.pixel_array == PIXELS).all()
     assert capture.ConversionType == "WSD"
+    assert capture.file_meta.TransferSyntaxUID == JPEG2000Lossless
     (referenced,) = capture.SourceImageSequence
     assert referenced.ReferencedSOPInstanceUID == source.SOPInstanceUID
 
@@ -57,3 +69,26 @@ def test_the_side_is_said_where_it_is_known():
     assert "BodyPartExamined" not in refused
     right = capture_of(radiograph(), RIGHT_HAND)
     assert (right.BodyPartExamined, right.Laterality) == ("HAND", "R")
+
+
+@pytest.mark.filterwarnings("ignore:Unknown encoding")
+@pytest.mark.parametrize("name", [*SOUND, *BROKEN])
+def test_decompressed_it_is_the_same_instance_with_the_same_pixels_and_patient(name):
+    file = to_bytes(
+        secondary_capture(report_of(radiograph(**{**SOUND, **BROKEN}[name])), Image.fromarray(PIXELS))
+    )
+    written = BytesIO()
+    uncompressed(BytesIO(file)).save_as(written)
+    plain, compressed = (pydicom.dcmread(BytesIO(data)) for data in (written.getvalue(), file))
+    assert plain.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert plain.PhotometricInterpretation == "RGB"
+    assert plain.PixelData.rstrip(b"\0") == PIXELS.tobytes().rstrip(b"\0")
+    of_pixels = {"PixelData", "PhotometricInterpretation"}
+    rest = [tag for tag in compressed.keys() if keyword_for_tag(tag) not in of_pixels]  # noqa: SIM118
+    assert [plain.get_item(tag).value for tag in rest] == [compressed.get_item(tag).value for tag in rest]
+
+
+def test_a_radiograph_in_grey_takes_less_than_a_fifth():
+    grey = np.random.default_rng(1).integers(0, 16, (400, 400, 1), dtype=np.uint8).repeat(3, axis=2)
+    capture = secondary_capture(report_of(radiograph()), Image.fromarray(grey))
+    assert len(capture.PixelData) < grey.size / 5
