@@ -307,7 +307,7 @@ def test_a_picture_that_the_service_does_not_take_compressed_goes_decompressed(t
 
     came: list[Dataset] = []
     with http_peer(answer) as peer:
-        (sent,) = send(HttpClient(peer.url, PATIENCE_SECONDS), [file])
+        (sent,) = send(HttpClient(peer.url), [file])
     assert sent == Sent(file, 0)
     assert [one.SOPInstanceUID for one in came] == [uid, uid]
     assert (came[1].pixel_array == shown).all()
