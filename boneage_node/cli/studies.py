@@ -25,9 +25,9 @@ from .common import (
 )
 
 if TYPE_CHECKING:
-    from boneage_node.store import Store
+    from boneage_node.store import DeliveryDetail, Store
 
-app = typer.Typer(no_args_is_help=True, help="List the studies of a node, show one, try one again.")
+app = typer.Typer(no_args_is_help=True, help="List the studies of a node, show one; try, send or read again.")
 
 COMMITMENT_SENTENCES = {
     "to_ask": "not committed yet: storage commitment will be requested",
@@ -39,8 +39,14 @@ COMMITMENT_SENTENCES = {
 }
 """For each state of a commitment, what `studies show` says below the delivery."""
 
+_FORMS = {"sr": "structured report", "picture": "picture", "fhir": "FHIR"}
+
 StudyArgument = Annotated[
     str, typer.Argument(help="The study's number in the list, or its Study Instance UID.")
+]
+DestinationOption = Annotated[
+    str | None,
+    typer.Option(help="Only what goes there: a destination as studies show and the settings have it."),
 ]
 
 
@@ -93,6 +99,8 @@ def list_(
     for study in studies:
         cells = reading_cells(study.result) if study.result else ("",) * len(READING_COLUMNS)
         deliveries = ", ".join(f"{count} {status}" for status, count in study.deliveries.items() if count)
+        if study.next_delivery_at is not None:
+            deliveries += f", next {_when(study.next_delivery_at)[5:16]}"
         table.add_row(
             str(study.id),
             _when(study.received_at)[:16],
@@ -130,8 +138,7 @@ def show(
         if job.last_error:
             out.print(f"Reading {job.id} is {job.status} after {job.attempts} attempts: {job.last_error}")
     for delivery in detail.deliveries:
-        problem = f": {delivery.last_error}" if delivery.last_error else ""
-        out.print(f"Delivery {delivery.id} to {delivery.destination} is {delivery.status}{problem}")
+        out.print(_delivery(delivery))
         if delivery.commitment is not None:
             problem = f": {delivery.commitment.last_error}" if delivery.commitment.last_error else ""
             out.print(f"  {COMMITMENT_SENTENCES[delivery.commitment.state]}{problem}")
@@ -142,15 +149,116 @@ def show(
 
 
 @app.command()
-def retry(study: StudyArgument, config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
-    """Send a study's dead letters again and ask again for storage commitment, or else read it again."""
+def retry(
+    study: Annotated[
+        str | None, typer.Argument(help="The study's number in the list, or its Study Instance UID.")
+    ] = None,
+    destination: DestinationOption = None,
+    every: Annotated[bool, typer.Option("--all", help="Of all studies, to all destinations.")] = False,
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Try at once what has failed, or waits for its next attempt.
+
+    Dead letters and reports that wait are sent. Studies that were set aside are read.
+    Storage commitment that was never answered is requested.
+    What has been delivered is not sent: see resend. What has been read is not read: see reread.
+
+    Exit status: 0 when something was set going, 1 when there was nothing to try.
+
+    \b
+    Examples:
+      boneage-node studies retry 5
+      boneage-node studies retry --destination PACS@10.0.0.5:104
+      boneage-node studies retry --all
+    """  # noqa: D301 - click reads the backspace
+    if every == (study is not None or destination is not None):
+        raise typer.BadParameter("name a study, or --destination, or --all", param_hint="STUDY")
     with _store(config, data_dir) as store:
-        retried = store.studies.retry(study)
+        retried = store.studies.retry(study, _known_as(destination))
     if retried.deliveries:
-        out.print(f"{retried.deliveries} deliveries will be tried again.")
+        out.print(f"{_count(retried.deliveries, 'delivery', 'deliveries')} will be tried now.")
     if retried.commitments:
-        out.print(f"Storage commitment of {retried.commitments} deliveries will be requested again.")
-    if retried.reading:
-        out.print("The study will be read again.")
-    if not (retried.deliveries or retried.commitments or retried.reading):
-        out.print("The study is on its way; there is nothing to try again.")
+        of = _count(retried.commitments, "delivery", "deliveries")
+        out.print(f"Storage commitment of {of} will be requested again.")
+    if retried.readings:
+        out.print(f"{_count(retried.readings, 'study', 'studies')} will be read again.")
+    if not (retried.deliveries or retried.commitments or retried.readings):
+        raise NodeError(
+            ExitCode.FAILED,
+            "Nothing has failed, and nothing waits for another attempt. To send again what has been "
+            "delivered: boneage-node studies resend. To read a study again: boneage-node studies reread.",
+        )
+
+
+@app.command()
+def resend(
+    study: StudyArgument,
+    destination: DestinationOption = None,
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Send once more what has been delivered, for a PACS that lost it.
+
+    The newest report of the study goes again, as the same objects.
+    What has not been delivered yet goes by itself: retry hurries it.
+
+    Exit status: 0 when something is sent, 1 when nothing has been delivered.
+    """
+    with _store(config, data_dir) as store:
+        deliveries = store.studies.send_again(study, _known_as(destination))
+    if not deliveries:
+        where = f" to {destination}" if destination else ""
+        raise NodeError(
+            ExitCode.FAILED,
+            f"Nothing of the newest report has been delivered{where}: see boneage-node studies show, and "
+            "hurry what waits with boneage-node studies retry.",
+        )
+    out.print(f"{_count(deliveries, 'document', 'documents')} will be sent again.")
+
+
+@app.command()
+def reread(study: StudyArgument, config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
+    """Read a study again, after the model or a setting was changed.
+
+    A report that says the same as the one before is not sent again: see resend.
+
+    Exit status: 0 when it is read, 1 when it is on its way anyhow.
+    """
+    with _store(config, data_dir) as store:
+        if not store.studies.read_again(study):
+            raise NodeError(ExitCode.FAILED, "The study is on its way: it will be read anyhow.")
+    out.print("The study will be read again.")
+
+
+def _known_as(destination: str | None) -> str | None:
+    """A destination as the database has it."""
+    from boneage_node.exchange.destinations import parse
+    from boneage_node.traffic.document import DocumentForm
+
+    for form in (DocumentForm.SR, DocumentForm.FHIR):
+        try:
+            return None if destination is None else str(parse(destination, form))
+        except ValueError:  # of another protocol, or of one that an earlier version knew
+            continue
+    return destination
+
+
+def _count(number: int, one: str, several: str) -> str:
+    return f"{number} {one if number == 1 else several}"
+
+
+def _delivery(delivery: DeliveryDetail) -> str:
+    """A delivery in words: what goes where, how far it has come, and what was said of it."""
+    state = {
+        "todo": f"waits for attempt {delivery.attempts + 1}, at {_when(delivery.scheduled_at)}",
+        "doing": "is under way",
+        "done": "is delivered",
+        "dead": f"is a dead letter after {_count(delivery.attempts, 'attempt', 'attempts')}",
+    }[delivery.status]
+    if delivery.outcome == "superseded":
+        state = "is not sent any more: the study has a newer report"
+    elif delivery.outcome == "warned":
+        state = "is delivered, with a warning"
+    said = f": {delivery.last_error}" if delivery.last_error else ""
+    return f"Delivery {delivery.id} ({_FORMS[delivery.form]}) to {delivery.destination} {state}{said}"

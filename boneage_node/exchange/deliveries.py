@@ -1,28 +1,30 @@
-"""Sending what is due, each destination by a thread of its own."""
+"""Sending what is due, each destination and each form of document by a thread of its own."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
-from boneage_node.logs import get_logger
+from boneage_node.logs import class_name, get_logger
 from boneage_node.net.calling import Caller
-from boneage_node.store import DeliveryTask, Status, Store
-from boneage_node.traffic.file import StoredFile
+from boneage_node.store import DatabaseError, DeliveryTask, Status, Store
+from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.outcome import Sent
 
-from .destination import Destination
 from .destinations import parse
 from .settings import DeliverySettings
-from .threads import NamedThreads
+from .threads import NamedThreads, repeatedly
 
 BATCH = 50
 """Most reports over one connection."""
+_BEATS_PER_LEASE = 3
 
 
 class Deliveries:
-    """The deliveries that are due, sent by a thread a destination, so that none waits for another.
+    """The deliveries that are due, each destination and form by a thread, so that none waits for another.
+
+    A destination that chokes on structured reports, or takes long over them, still gets its pictures.
 
     Args:
         settings: How often a delivery is tried.
@@ -53,49 +55,69 @@ class Deliveries:
 
     def tick(self) -> None:
         """Start sending to every destination for which something is due, unless that is under way."""
-        for destination in self._outbox.destinations():
-            self._threads.start_once(f"deliver to {destination}", partial(self.deliver, destination))
+        for destination, form in self._outbox.routes():
+            self._threads.start_once(
+                f"deliver {form} to {destination}", partial(self.deliver, destination, form)
+            )
 
-    def deliver(self, destination: str) -> None:
-        """Send all that is due to one destination, a batch a connection."""
+    def deliver(self, destination: str, form: DocumentForm) -> None:
+        """Send all documents of a form that are due to one destination, a batch a connection."""
         while not self._threads.stopping:
-            tasks = self._outbox.claim(destination, BATCH, self._lease_seconds, self._policy)
+            tasks = self._outbox.claim(destination, form, BATCH, self._lease_seconds, self._policy)
             if not tasks:
                 return
-            self._send(tasks)
+            self._send(destination, form, tasks)
 
-    def _send(self, tasks: Sequence[DeliveryTask]) -> None:
+    def _send(self, destination: str, form: DocumentForm, tasks: Sequence[DeliveryTask]) -> None:
         """Send deliveries, and give back those that were not tried when the node stops."""
         waiting = {task.file.key: task for task in tasks}
-        for can_commit, sent in self._outcomes(tasks):
-            task = waiting.pop(sent.file.key)
-            if sent.error is None:
-                self._delivered(task, request_commitment=self._request_commitment and can_commit)
-            else:
-                self._failed(task, sent.error, sent)
-            later = [task.id for task in waiting.values()]
-            if self._threads.stopping:
-                self._outbox.release(later)
-                return
-            self._outbox.extend(later, self._lease_seconds)
+        with self._keeping_leases(waiting.values()):
+            for can_commit, sent in self._outcomes(destination, form, tasks):
+                task = waiting[sent.file.key]
+                if sent.error is None:
+                    self._delivered(task, sent, request_commitment=self._request_commitment and can_commit)
+                else:
+                    self._failed(task, sent.error, sent)
+                del waiting[sent.file.key]
+                if self._threads.stopping:
+                    self._outbox.release(task.id for task in waiting.values())
+                    return
 
-    def _outcomes(self, tasks: Sequence[DeliveryTask]) -> Iterator[tuple[bool, Sent]]:
-        """Send deliveries of one destination; yields whether it can commit, and what became of each file."""
-        files: dict[Destination, list[StoredFile]] = defaultdict(list)
-        for task in tasks:
+    def _outcomes(
+        self, destination: str, form: DocumentForm, tasks: Sequence[DeliveryTask]
+    ) -> Iterator[tuple[bool, Sent]]:
+        """Send deliveries; yields whether the destination can commit, and what became of each file."""
+        files = [task.file for task in tasks]
+        try:
+            parsed = parse(destination, form)
+        except ValueError as error:  # named by a version that knew other protocols
+            yield from ((False, Sent(file, None, f"{error}.")) for file in files)
+            return
+        for sent in parsed.send(files, self._caller):
+            yield parsed.can_commit, sent
+
+    @contextmanager
+    def _keeping_leases(self, waiting: Iterable[DeliveryTask]) -> Iterator[None]:
+        """Prolong the leases of what waits, however long the destination takes to answer."""
+
+        def prolong() -> None:
             try:
-                files[parse(task.destination, task.form)].append(task.file)
-            except ValueError as error:  # named by a version that knew other protocols
-                yield False, Sent(task.file, None, f"{error}.")
-        for destination, theirs in files.items():
-            for sent in destination.send(theirs, self._caller):
-                yield destination.can_commit, sent
+                self._outbox.extend([task.id for task in list(waiting)], self._lease_seconds)
+            except DatabaseError as error:
+                self._log.warning("lease not extended", error=class_name(error))
 
-    def _delivered(self, task: DeliveryTask, *, request_commitment: bool) -> None:
-        self._outbox.delivered([task.id], request_commitment=request_commitment)
-        self._log.info(
-            "report delivered", study=task.study_id, delivery=task.id, destination=task.destination
+        with repeatedly(prolong, self._lease_seconds / _BEATS_PER_LEASE):
+            yield
+
+    def _delivered(self, task: DeliveryTask, sent: Sent, *, request_commitment: bool) -> None:
+        self._outbox.delivered(
+            task.id, warning=sent.warning, remark=sent.remark, request_commitment=request_commitment
         )
+        known = {"study": task.study_id, "delivery": task.id, "destination": task.destination}
+        if sent.warning is None:
+            self._log.info("report delivered", **known)
+        else:
+            self._log.warning("report delivered with a warning", **known, warning=sent.warning)
 
     def _failed(self, task: DeliveryTask, error: str, sent: Sent) -> None:
         status = self._outbox.failed(

@@ -19,13 +19,15 @@ from .outbox import DeliveryTask
 from .queue import Job, LeaseLost
 from .reports import NewDocument, NewReport, Patient
 from .store import Store
-from .studies import NoSuchStudy, ReportDetail, Retried, StudyDetail
-from .tables import ReportKind, Status, StudyState
+from .studies import DeliveryDetail, NoSuchStudy, ReportDetail, Retried, StudyDetail
+from .tables import DeliveryOutcome, ReportKind, Status, StudyState
 
 __all__ = [
     "CommitmentState",
     "DatabaseAvailability",
     "DatabaseError",
+    "DeliveryDetail",
+    "DeliveryOutcome",
     "DeliveryTask",
     "Intake",
     "Job",

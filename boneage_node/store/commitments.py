@@ -19,7 +19,7 @@ from boneage_node.traffic.commitment import (
 
 from .database import Transaction
 from .leases import LeasedPart, Leases, Transition
-from .outbox import DELIVERIES
+from .outbox import not_kept
 from .part import build
 from .tables import (
     CommitmentOutcome,
@@ -259,9 +259,8 @@ def _refuse(session: Transaction, row: CommitmentRow, refused: FailedReference, 
     if refused.is_lost:
         row.outcome = CommitmentOutcome.REFUSED
         COMMITMENTS.complete(session, row, EventKind.COMMITMENT_REFUSED, detail)
-        (delivery,) = DELIVERIES.lock(session, DeliveryRow.id == row.delivery_id)
         error = f"{row.destination} took the object, but says that it does not keep it: {refused.sentence}."
-        DELIVERIES.fail(session, delivery, error, policy)
+        not_kept(session, row.delivery_id, error, policy)
     else:  # Requested again when the result would have been overdue.
         again_at = row.leased_until or session.now
         COMMITMENTS.postpone(session, row, again_at, EventKind.COMMITMENT_REFUSED, detail)

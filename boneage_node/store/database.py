@@ -28,7 +28,7 @@ _BUSY_SECONDS = 60.0
 
 _READ_ONLY = "boneage_read_only"
 
-_REVISION = "0004"
+_REVISION = "0005"
 """The newest revision of the schema. Told here, so that only a process that migrates has to load alembic."""
 
 _MIGRATION_LOCK = 0x626F6E65

@@ -199,13 +199,19 @@ class Leases(Generic[Task]):
         _put_back(task, again_at)
         self._record(session, task, Transition.POSTPONED, detail, kind)
 
-    def reopen(self, session: Transaction, *conditions: ColumnElement[bool]) -> int:
-        """Make dead letters tasks to do, with all their attempts before them; returns how many."""
-        tasks = self.lock(session, self.table.status == Status.DEAD, *conditions)
+    def reopen(self, session: Transaction, *conditions: ColumnElement[bool]) -> Sequence[Task]:
+        """Make tasks, whatever they are, ones to do now, with all their attempts before them."""
+        tasks = self.lock(session, *conditions)
         for task in tasks:
             start_anew(task, session.now)
             self._record(session, task, Transition.REOPENED)
-        return len(tasks)
+        return tasks
+
+    def stuck(self, now: datetime) -> ColumnElement[bool]:
+        """Condition of a task that goes on by hand alone, or waits for its next attempt."""
+        task = self.table
+        waits = and_(task.status == Status.TODO, task.scheduled_at > now)
+        return or_(task.status == Status.DEAD, waits)
 
     def _skipping_locked(self, *conditions: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
         tasks = select(self.table) if self.tasks is None else self.tasks

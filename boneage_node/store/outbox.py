@@ -1,11 +1,11 @@
-"""The outbox: what is to be sent where, in each study's order, until it arrives or is given up."""
+"""The outbox: what is to be sent where, the newest report of each study, until it arrives or is given up."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import and_, exists, or_, select
+from sqlalchemy import ColumnElement, and_, exists, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
@@ -16,7 +16,15 @@ from boneage_node.traffic.file import StoredFile
 from .database import Transaction
 from .leases import LeasedPart, Leases, Transition, release, start_anew
 from .part import build
-from .tables import CommitmentRow, DeliveryRow, DocumentRow, EventKind, Status
+from .tables import (
+    CommitmentRow,
+    DeliveryOutcome,
+    DeliveryRow,
+    DocumentRow,
+    EventKind,
+    ReportRow,
+    Status,
+)
 
 _other = aliased(DeliveryRow)
 DELIVERIES = Leases(
@@ -29,9 +37,10 @@ DELIVERIES = Leases(
         Transition.REOPENED: EventKind.DELIVERY_RETRIED,
     },
     lost=lambda _: "the process sending it died, or lost its lease",
-    may_start=~exists().where(  # Only the first of its study to that destination.
+    may_start=~exists().where(  # Only the first of its study and form to that destination.
         _other.study_id == DeliveryRow.study_id,
         _other.destination == DeliveryRow.destination,
+        _other.form == DeliveryRow.form,
         _other.id != DeliveryRow.id,
         or_(
             _other.status == Status.DOING,
@@ -42,6 +51,22 @@ DELIVERIES = Leases(
     locks=(DeliveryRow,),
 )
 """The deliveries, as leased tasks."""
+
+_newer_report, _own_report, _newer_document = aliased(ReportRow), aliased(ReportRow), aliased(DocumentRow)
+_OUTDATED = exists().where(
+    DocumentRow.id == DeliveryRow.document_id,
+    _own_report.id == DocumentRow.report_id,
+    _newer_report.study_id == DeliveryRow.study_id,
+    _newer_report.id > _own_report.id,
+    or_(
+        _newer_report.kind != _own_report.kind,
+        exists().where(_newer_document.report_id == _newer_report.id),
+    ),
+)
+"""Condition of a delivery whose study has a newer report, one that says otherwise or is sent itself.
+
+A refusal that is not sent, because it was said before, does not keep the first one back.
+"""
 
 
 @dataclass(frozen=True)
@@ -74,21 +99,31 @@ class Outbox(LeasedPart):
 
     _leases = DELIVERIES
 
-    def destinations(self) -> list[str]:
-        """The destinations for which something is due now."""
-        return self._due(DeliveryRow.destination)
+    def routes(self) -> list[tuple[str, DocumentForm]]:
+        """The destinations, and the forms of document, for which something is due now."""
+        with self._transactions.reading() as session:
+            due = DELIVERIES.due(session.now)
+            rows = session.execute(select(DeliveryRow.destination, DeliveryRow.form).where(due).distinct())
+            return sorted((destination, form) for destination, form in rows)
 
     def claim(
-        self, destination: str, limit: int, lease_seconds: float, policy: RetryPolicy
+        self,
+        destination: str,
+        form: DocumentForm,
+        limit: int,
+        lease_seconds: float,
+        policy: RetryPolicy,
     ) -> list[DeliveryTask]:
         """Take up to ``limit`` deliveries that are due, or whose lease has run out, oldest first.
 
-        Of one study only the oldest to the same destination is taken, so that its documents arrive in order;
-        a dead letter does not hold up what follows. The lease has to be longer than the sending takes.
+        What a newer report of its study has overtaken is not sent any more: it ends here. Of one study one
+        document of a form is taken at a time, so that none arrives after a newer one; those of other forms
+        do not wait for it. The lease has to be longer than the sending takes, or be prolonged.
         """
-        there = DeliveryRow.destination == destination
+        there = and_(DeliveryRow.destination == destination, DeliveryRow.form == form)
         try:
             with self._transactions.writing() as session:
+                supersede(session, there)
                 DELIVERIES.bury_spent(session, policy, there)
                 return [
                     build(DeliveryTask, delivery, document, file=self._spool.file(document.file_name))
@@ -110,17 +145,34 @@ class Outbox(LeasedPart):
             for row in DELIVERIES.held(session, delivery_ids):
                 release(row)
 
-    def delivered(self, delivery_ids: Iterable[int], *, request_commitment: bool = False) -> None:
-        """End deliveries that have arrived, even when their leases had run out.
+    def delivered(
+        self,
+        delivery_id: int,
+        *,
+        warning: str | None = None,
+        remark: str | None = None,
+        request_commitment: bool = False,
+    ) -> None:
+        """End a delivery that has arrived, even when its lease had run out.
 
         Args:
-            delivery_ids: Which.
-            request_commitment: The destination is to be asked whether it keeps them.
+            delivery_id: Which.
+            warning: What the destination had to say about what it took, in words that may be in the history.
+            remark: The same in its own words, which may not.
+            request_commitment: The destination is to be asked whether it keeps it.
         """
-        ids = DeliveryRow.id.in_(sorted(set(delivery_ids)))
+        arrived = (DeliveryOutcome.DELIVERED, DeliveryOutcome.WARNED)
+        unknown = or_(DeliveryRow.outcome.is_(None), DeliveryRow.outcome.not_in(arrived))
         with self._transactions.writing() as session:
-            for row in DELIVERIES.lock(session, ids, DeliveryRow.status != Status.DONE):
-                DELIVERIES.complete(session, row)
+            for row in DELIVERIES.lock(session, DeliveryRow.id == delivery_id, unknown):
+                if warning is None:
+                    row.outcome = DeliveryOutcome.DELIVERED
+                    DELIVERIES.complete(session, row)
+                else:
+                    row.outcome = DeliveryOutcome.WARNED
+                    detail = f", attempt {row.attempts}: {warning}"
+                    DELIVERIES.complete(session, row, EventKind.DELIVERY_WARNED, detail)
+                    row.last_error = f"{warning} {remark}" if remark else warning
                 if request_commitment:
                     _request_commitment(session, row)
 
@@ -133,6 +185,42 @@ class Outbox(LeasedPart):
             for row in DELIVERIES.held(session, [delivery_id]):
                 DELIVERIES.fail(session, row, error, policy, permanent=permanent)
             return session.get_one(DeliveryRow, delivery_id).status
+
+
+def supersede(session: Transaction, *conditions: ColumnElement[bool]) -> int:
+    """End deliveries, waiting, lost or dead, that a newer report of the study has overtaken; how many."""
+    stale = or_(
+        DeliveryRow.status.in_((Status.TODO, Status.DEAD)),
+        and_(DeliveryRow.status == Status.DOING, DeliveryRow.leased_until <= session.now),
+    )
+    rows = DELIVERIES.lock(session, stale, _OUTDATED, *conditions)
+    for row in rows:
+        row.outcome = DeliveryOutcome.SUPERSEDED
+        detail = " is not sent any more: the study has a newer report"
+        DELIVERIES.complete(session, row, EventKind.DELIVERY_SUPERSEDED, detail)
+    return len(rows)
+
+
+def retry(session: Transaction, *conditions: ColumnElement[bool]) -> int:
+    """Send now what is a dead letter or waits for its next attempt; returns how many deliveries."""
+    supersede(session, *conditions)
+    return len(DELIVERIES.reopen(session, DELIVERIES.stuck(session.now), *conditions))
+
+
+def send_again(session: Transaction, *conditions: ColumnElement[bool]) -> int:
+    """Send once more what was delivered, of the newest report of each study; returns how many deliveries."""
+    arrived = and_(DeliveryRow.status == Status.DONE, ~_OUTDATED)
+    rows = DELIVERIES.reopen(session, arrived, *conditions)
+    for row in rows:
+        row.outcome = None
+    return len(rows)
+
+
+def not_kept(session: Transaction, delivery_id: int, error: str, policy: RetryPolicy) -> None:
+    """Send once more, as after a failure, what the destination took and says that it does not keep."""
+    for row in DELIVERIES.lock(session, DeliveryRow.id == delivery_id):
+        row.outcome = None
+        DELIVERIES.fail(session, row, error, policy)
 
 
 def _request_commitment(session: Transaction, delivery: DeliveryRow) -> None:

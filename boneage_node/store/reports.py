@@ -109,7 +109,11 @@ def store_report(session: Transaction, study_id: int, report: NewReport) -> bool
         session.flush()
         for destination in dict.fromkeys(document.destinations):
             delivery = DeliveryRow(
-                document_id=row.id, study_id=study_id, destination=destination, created_at=session.now
+                document_id=row.id,
+                study_id=study_id,
+                destination=destination,
+                form=row.form,
+                created_at=session.now,
             )
             start_anew(delivery, session.now)
             session.add(delivery)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, exists, func, or_, select
 
 from boneage_node.errors import BoneAgeError
 from boneage_node.traffic.document import DocumentForm
@@ -15,13 +15,14 @@ from boneage_node.traffic.file import StoredFile
 from boneage_node.traffic.result import Result
 from boneage_node.traffic.uid import is_uid
 
+from . import outbox
 from .commitments import COMMITMENTS, CommitmentDetail, commitments_of
 from .database import Transaction
-from .outbox import DELIVERIES
 from .part import Part, build
 from .queue import StoredInstance, enqueue
 from .tables import (
     CommitmentRow,
+    DeliveryOutcome,
     DeliveryRow,
     DocumentRow,
     EventKind,
@@ -56,7 +57,8 @@ class StudySummary:
         updated_at: When its state last changed, UTC.
         instances: How many it has.
         result: What the latest report says; None before there is one.
-        deliveries: How many deliveries of each status, where there are any.
+        deliveries: How many deliveries of each status, where there are any; those superseded by themselves.
+        next_delivery_at: When the next of those to do is tried, UTC.
     """
 
     id: int
@@ -67,6 +69,7 @@ class StudySummary:
     instances: int
     result: Result | None
     deliveries: dict[str, int]
+    next_delivery_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -115,12 +118,17 @@ class ReportDetail:
 
 @dataclass(frozen=True)
 class DeliveryDetail:
-    """A delivery of a document; times are UTC. ``commitment`` is None where none was requested."""
+    """A delivery of a document; times are UTC. ``commitment`` is None where none was requested.
+
+    ``last_error`` is what went wrong, or what the destination had to say of what it took.
+    """
 
     id: int
     document_id: int
     destination: str
+    form: DocumentForm
     status: Status
+    outcome: DeliveryOutcome | None
     attempts: int
     created_at: datetime
     scheduled_at: datetime
@@ -157,17 +165,17 @@ class StudyDetail:
 
 @dataclass(frozen=True)
 class Retried:
-    """Tasks that trying again set going.
+    """Numbers of tasks that trying again set going.
 
     Attributes:
-        reading: Whether the study is read again.
-        deliveries: How many documents are sent again.
-        commitments: For how many documents their destination is asked again whether it keeps them.
+        readings: Studies that are read.
+        deliveries: Documents that are sent.
+        commitments: Documents of which their destination is asked whether it keeps them.
     """
 
-    reading: bool
-    deliveries: int
-    commitments: int
+    readings: int = 0
+    deliveries: int = 0
+    commitments: int = 0
 
 
 class Studies(Part):
@@ -201,30 +209,61 @@ class Studies(Part):
                 events=[build(Event, each) for each in _of(session, EventRow, row)],
             )
 
-    def retry(self, study: int | str) -> Retried:
-        """Try again with a study that has come to an end.
+    def retry(self, study: int | str | None = None, destination: str | None = None) -> Retried:
+        """Set going now what has failed or waits for its next attempt.
 
-        Its dead letters are sent again, and destinations that never said whether they keep what they were
-        sent are asked again. Without any of both, the study is read again: the same reading is then not sent
-        a second time, another one (a new model's) is. A study that is on its way is left alone.
+        Dead letters and deliveries that wait are sent, destinations that have not said whether they keep what
+        they took are asked, and studies that were set aside, or wait after a failure, are read. What is done,
+        under way or about to be done is left alone.
 
         Args:
-            study: Its id (also as digits) or its Study Instance UID.
+            study: Id (also as digits) or Study Instance UID; None for all studies.
+            destination: Only what goes there.
+
+        Raises:
+            NoSuchStudy: There is none.
+        """
+        with self._transactions.writing() as session:
+            row = None if study is None else _study(session, study, lock=True)
+            return Retried(
+                readings=_read_stuck(session, row) if destination is None else 0,
+                deliveries=outbox.retry(session, *_only(DeliveryRow, row, destination)),
+                commitments=len(
+                    COMMITMENTS.reopen(
+                        session, COMMITMENTS.stuck(session.now), *_only(CommitmentRow, row, destination)
+                    )
+                ),
+            )
+
+    def send_again(self, study: int | str, destination: str | None = None) -> int:
+        """Send once more what was delivered of a study's newest report; returns how many documents.
+
+        Args:
+            study: Id (also as digits) or Study Instance UID.
+            destination: Only what goes there.
 
         Raises:
             NoSuchStudy: There is none.
         """
         with self._transactions.writing() as session:
             row = _study(session, study, lock=True)
-            deliveries = DELIVERIES.reopen(session, DeliveryRow.study_id == row.id)
-            commitments = COMMITMENTS.reopen(session, CommitmentRow.study_id == row.id)
-            at_rest = {StudyState.REPORTED, StudyState.REFUSED}
-            nothing_else = not deliveries and not commitments
-            reading = row.state == StudyState.SET_ASIDE or (nothing_else and row.state in at_rest)
-            if reading:
-                session.record(EventKind.STUDY_RETRIED, row.id)
-                enqueue(session, row)
-            return Retried(reading, deliveries, commitments)
+            return outbox.send_again(session, *_only(DeliveryRow, row, destination))
+
+    def read_again(self, study: int | str) -> bool:
+        """Read a study again, unless it is on its way; the same reading is not sent a second time.
+
+        Returns:
+            Whether it will be read.
+
+        Raises:
+            NoSuchStudy: There is none.
+        """
+        with self._transactions.writing() as session:
+            row = _study(session, study, lock=True)
+            at_rest = row.state in (StudyState.REPORTED, StudyState.REFUSED, StudyState.SET_ASIDE)
+            if at_rest:
+                _read(session, row)
+            return at_rest
 
     def counts(self) -> dict[str, int]:
         """Numbers of studies by state."""
@@ -270,8 +309,35 @@ def _study(session: Transaction, study: int | str, *, lock: bool = False) -> Stu
     return row
 
 
+def _read_stuck(session: Transaction, study: StudyRow | None) -> int:
+    """Read studies, or one, that were set aside or wait after a failure; returns how many."""
+    waits = exists().where(
+        JobRow.study_id == StudyRow.id, JobRow.status == Status.TODO, JobRow.scheduled_at > session.now
+    )
+    stuck = select(StudyRow).where(or_(StudyRow.state == StudyState.SET_ASIDE, waits)).order_by(StudyRow.id)
+    if study is not None:
+        stuck = stuck.where(StudyRow.id == study.id)
+    rows = session.scalars(stuck.with_for_update()).all()
+    for row in rows:
+        _read(session, row)
+    return len(rows)
+
+
+def _read(session: Transaction, study: StudyRow) -> None:
+    session.record(EventKind.STUDY_RETRIED, study.id)
+    enqueue(session, study)
+
+
+def _only(
+    table: type[DeliveryRow | CommitmentRow], study: StudyRow | None, destination: str | None
+) -> list[ColumnElement[bool]]:
+    """Conditions of the rows of a study, to a destination, or of whatever study and destination."""
+    conditions = [] if study is None else [table.study_id == study.id]
+    return conditions if destination is None else [*conditions, table.destination == destination]
+
+
 def _summaries(session: Transaction, studies: Sequence[StudyRow]) -> list[StudySummary]:
-    """Summaries of these studies, with three queries for all of them together."""
+    """Summaries of these studies, with four queries for all of them together."""
     ids = [study.id for study in studies]
 
     def numbers(table: type[InstanceRow | DeliveryRow], *columns: Any) -> Sequence[Any]:
@@ -283,8 +349,13 @@ def _summaries(session: Transaction, studies: Sequence[StudyRow]) -> list[StudyS
     result_of = dict(session.execute(results).all())
     instances_of = dict(numbers(InstanceRow))
     deliveries_of: dict[int, dict[str, int]] = {study_id: {} for study_id in ids}
-    for study_id, status, number in numbers(DeliveryRow, DeliveryRow.status):
-        deliveries_of[study_id][status.value] = number
+    for study_id, status, outcome, number in numbers(DeliveryRow, DeliveryRow.status, DeliveryRow.outcome):
+        word = outcome if outcome is DeliveryOutcome.SUPERSEDED else status
+        deliveries_of[study_id][word.value] = deliveries_of[study_id].get(word.value, 0) + number
+    waiting = select(DeliveryRow.study_id, func.min(DeliveryRow.scheduled_at)).where(
+        DeliveryRow.study_id.in_(ids), DeliveryRow.status == Status.TODO
+    )
+    next_of = dict(session.execute(waiting.group_by(DeliveryRow.study_id)).all())
     return [
         build(
             StudySummary,
@@ -292,6 +363,7 @@ def _summaries(session: Transaction, studies: Sequence[StudyRow]) -> list[StudyS
             instances=instances_of.get(study.id, 0),
             result=result_of.get(study.id),
             deliveries=deliveries_of[study.id],
+            next_delivery_at=next_of.get(study.id),
         )
         for study in studies
     ]

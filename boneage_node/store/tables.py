@@ -69,6 +69,17 @@ class ReportKind(StrEnum):
     REFUSAL = "refusal"
 
 
+class DeliveryOutcome(StrEnum):
+    """End of a delivery. ``WARNED``: the destination has it, and had something to say about it.
+
+    ``SUPERSEDED``: it was not sent any more, for the study had a newer report.
+    """
+
+    DELIVERED = "delivered"
+    WARNED = "warned"
+    SUPERSEDED = "superseded"
+
+
 class CommitmentOutcome(StrEnum):
     """Answer of a destination on an object that was delivered to it.
 
@@ -95,6 +106,8 @@ class EventKind(StrEnum):
     JOB_FAILED = "job-failed"
     JOB_TAKEN_OVER = "job-taken-over"
     DELIVERY_DONE = "delivery-done"
+    DELIVERY_WARNED = "delivery-warned"
+    DELIVERY_SUPERSEDED = "delivery-superseded"
     DELIVERY_FAILED = "delivery-failed"
     DELIVERY_DEAD = "delivery-dead"
     DELIVERY_RETRIED = "delivery-retried"
@@ -296,13 +309,18 @@ class DocumentRow(Base):
 
 
 class DeliveryRow(Leased, Base):
-    """The task of sending one document to one destination."""
+    """The task of sending one document to one destination.
+
+    ``form`` is the document's. ``outcome`` is set exactly while the task is done.
+    """
 
     __tablename__ = "deliveries"
     __table_args__ = (
         UniqueConstraint("document_id", "destination"),
-        # One at a time for a study and a destination: the order of a study's documents is kept.
-        _unique_where("uq_deliveries_study_id_destination_doing", _WHERE_DOING, "study_id", "destination"),
+        # One at a time of a form: no older report of a study arrives after a newer one.
+        _unique_where(
+            "uq_deliveries_study_id_destination_form_doing", _WHERE_DOING, "study_id", "destination", "form"
+        ),
         Index(None, "status", "scheduled_at"),
         Index(None, "study_id", "destination"),
     )
@@ -310,6 +328,8 @@ class DeliveryRow(Leased, Base):
     document_id: Mapped[int] = mapped_column(ForeignKey("documents.id"))
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
     destination: Mapped[str] = mapped_column(String(DESTINATION_LENGTH))
+    form: Mapped[DocumentForm] = mapped_column(word_column(DocumentForm, "form"))
+    outcome: Mapped[DeliveryOutcome | None] = mapped_column(word_column(DeliveryOutcome, "outcome"))
 
 
 class EventRow(Base):

@@ -24,6 +24,7 @@ class Sent:
         permanent: Sending it again will not help.
         remark: What the other side says of it in its own words. They may quote what was sent, so they are
             kept with the delivery and never logged.
+        warning: What the other side has to say about a file that it took, in a sentence; None where nothing.
     """
 
     file: StoredFile
@@ -31,6 +32,7 @@ class Sent:
     error: str | None = None
     permanent: bool = False
     remark: str | None = None
+    warning: str | None = None
 
     @property
     def delivered(self) -> bool:

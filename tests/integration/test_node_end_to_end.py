@@ -159,7 +159,7 @@ def test_a_study_read_again_by_another_model_is_a_new_report_in_the_same_series(
         eventually(lambda: len(found(orthanc, "OT")) == 1)
         node.terminate()
     with NodeProcess(tmp_path / "node", "--send-to", orthanc.destination, "--model", other) as node:
-        assert run("studies", "retry", "1", "--data-dir", node.folder).returncode == 0
+        assert run("studies", "reread", "1", "--data-dir", node.folder).returncode == 0
         eventually(lambda: len(found(orthanc, "OT")) == 2)
     first, second = sorted(reports(orthanc), key=lambda report: int(report.InstanceNumber))
     assert first.SeriesInstanceUID == second.SeriesInstanceUID

@@ -141,29 +141,37 @@ def claim_deliveries(store: Store) -> list[DeliveryTask]:
     """Claim all deliveries that are due, wherever they go, oldest first."""
     tasks = [
         task
-        for destination in store.outbox.destinations()
-        for task in store.outbox.claim(destination, 10, 600, attempts())
+        for destination, form in store.outbox.routes()
+        for task in store.outbox.claim(destination, form, 10, 600, attempts())
     ]
     return sorted(tasks, key=lambda task: task.id)
 
 
 def new_report(
-    store: Store, job: Job, uid: str = "2.25.1", kind: str = "assessment", to: Sequence[str] = ()
+    store: Store,
+    job: Job,
+    uid: str = "2.25.1",
+    kind: str = "assessment",
+    to: Sequence[str] = (),
+    forms: Sequence[DocumentForm] = (DocumentForm.SR,),
 ) -> NewReport:
-    """A report of a job's first instance, and its structured report in the spool."""
-    document = NewDocument(
-        form=DocumentForm.SR,
-        file_name=store.spool.write(b"report " + uid.encode()),
-        destinations=to,
-        sop_class_uid=SR,
-        sop_instance_uid=uid,
-    )
+    """A report of a job's first instance, and its documents in the spool; the structured one has its UID."""
+    documents = [
+        NewDocument(
+            form=form,
+            file_name=store.spool.write(b"report " + uid.encode()),
+            destinations=to,
+            sop_class_uid=SR,
+            sop_instance_uid=uid if form is DocumentForm.SR else f"{uid}.1",
+        )
+        for form in forms
+    ]
     return NewReport(
         instance_id=job.instances[0].id,
         kind=ReportKind(kind),
         sop_instance_uid=uid,
         result=Result("image.dcm", "1.2.3.4", ResultStatus.ASSESSED, bone_age_months=120.5),
-        documents=[document],
+        documents=documents,
     )
 
 

@@ -245,17 +245,17 @@ def test_studies_say_what_was_never_committed_and_ask_again(tmp_path: Path) -> N
         report = new_report(store, job, to=["PACS@host:104"])
         store.queue.complete(job, "worker-1", [report])
         (task,) = claim_deliveries(store)
-        store.outbox.delivered([task.id], request_commitment=True)
+        store.outbox.delivered(task.id, request_commitment=True)
         for uid in ("2.25.1", "2.25.2"):
             store.commitments.claim(task.destination, 1, uid, attempts(1))
     shown = run("studies", "show", "1", "--data-dir", tmp_path).stdout
-    assert "Delivery 1 to PACS@host:104 is done" in shown
+    assert "Delivery 1 (structured report) to PACS@host:104 is delivered" in shown
     assert COMMITMENT_SENTENCES["unanswered"] in shown
     doctor = run("doctor", "--json", "--data-dir", tmp_path)
     assert doctor.returncode == 1
     assert "1 were never committed" in doctor.stdout
     again = run("studies", "retry", "1", "--data-dir", tmp_path).stdout
-    assert "Storage commitment of 1 deliveries will be requested again." in again
+    assert "Storage commitment of 1 delivery will be requested again." in again
     assert COMMITMENT_SENTENCES["to_ask"] in run("studies", "show", "1", "--data-dir", tmp_path).stdout
 
 
@@ -327,3 +327,30 @@ def test_replay_to_a_running_station_shows_its_answers(sample_dicom: Path, tmp_p
     gone = run("replay", sample_dicom / "girl-08y-dx.dcm", "--to", pacs.destination, "--json")
     assert gone.returncode == 1
     assert json.loads(gone.stdout)["error"]
+
+
+def test_studies_are_tried_sent_and_read_again_by_commands_of_their_own(tmp_path: Path) -> None:
+    def studies(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return run("studies", *arguments, "--data-dir", tmp_path)
+
+    with Store.open(f"sqlite:///{tmp_path}/boneage.sqlite3", tmp_path / "spool") as store:
+        queue_study(store)
+        job = claim_one(store)
+        store.queue.complete(job, "worker-1", [new_report(store, job, to=["PACS@host:104", "http://x/dw"])])
+        pacs, web = sorted(claim_deliveries(store), key=lambda task: task.destination)
+        store.outbox.failed(pacs.id, "It is down.", attempts(9, wait_seconds=3600))
+        store.outbox.delivered(web.id, warning="It coerced elements.")
+    shown = " ".join(studies("show", "1").stdout.split())
+    assert "to PACS@host:104 waits for attempt 2, at 20" in shown
+    assert "to http://x/dw is delivered, with a warning: It coerced elements." in shown
+    assert "next" in studies("list").stdout
+    assert studies("retry", "1", "--destination", "http://x/dw/").returncode == 1
+    assert "1 delivery will be tried now" in studies("retry", "--destination", "PACS@host:104").stdout
+    nothing = studies("retry", "--all")
+    assert nothing.returncode == 1
+    assert "studies resend" in nothing.stderr
+    assert studies("retry").returncode == studies("retry", "1", "--all").returncode == 2
+    assert studies("resend", "1", "--destination", "PACS@host:104").returncode == 1
+    assert "1 document will be sent again" in studies("resend", "1").stdout
+    assert studies("reread", "1").returncode == 0
+    assert studies("reread", "1").returncode == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.dimse import write_radiograph
@@ -64,9 +65,9 @@ def test_a_destination_that_is_down_keeps_none_from_the_other(
     threads.join()
     assert len(list((tmp_path / "pacs").iterdir())) == 3
     assert store.outbox.counts() == {"todo": 3, "doing": 0, "done": 3, "dead": 0}
-    assert store.outbox.destinations() == []  # the wait before the next attempt has begun
+    assert store.outbox.routes() == []  # the wait before the next attempt has begun
     clock.go_on(10)
-    assert store.outbox.destinations() == [NOBODY]
+    assert store.outbox.routes() == [(NOBODY, DocumentForm.SR)]
 
 
 def test_a_stop_between_two_reports_gives_the_rest_back(
@@ -76,16 +77,18 @@ def test_a_stop_between_two_reports_gives_the_rest_back(
     stop = threading.Event()
     delivered = store.outbox.delivered
 
-    def stop_after_the_first(delivery_ids: list[int], **options: bool) -> None:
-        delivered(delivery_ids, **options)
+    def stop_after_the_first(delivery_id: int, **options: Any) -> None:
+        delivered(delivery_id, **options)
         stop.set()
 
     monkeypatch.setattr(store.outbox, "delivered", stop_after_the_first)
-    make_deliveries(store, NamedThreads(stop, DatabaseAvailability())).deliver(str(pacs.destination))
+    make_deliveries(store, NamedThreads(stop, DatabaseAvailability())).deliver(
+        str(pacs.destination), DocumentForm.SR
+    )
     assert store.outbox.counts() == {"todo": 2, "doing": 0, "done": 1, "dead": 0}
     assert len(list((tmp_path / "pacs").iterdir())) == 1
     monkeypatch.undo()
-    make_deliveries(store).deliver(str(pacs.destination))
+    make_deliveries(store).deliver(str(pacs.destination), DocumentForm.SR)
     assert store.outbox.counts()["done"] == 3
     assert len(list((tmp_path / "pacs").iterdir())) == 3
 
@@ -100,7 +103,7 @@ def test_what_a_fhir_server_says_of_a_bundle_is_kept_with_the_delivery_and_not_l
         document = NewDocument(DocumentForm.FHIR, store.spool.write(b"{}", ".json"), [peer.url])
         report = NewReport(job.instances[0].id, ReportKind.ASSESSMENT, "2.25.1", RESULT, [document])
         store.queue.complete(job, "worker-1", [report])
-        make_deliveries(store).deliver(peer.url)
+        make_deliveries(store).deliver(peer.url, DocumentForm.FHIR)
     assert [(request.method, request.path) for request in peer.requests] == [("POST", "/")]
     (delivery,) = store.studies.show(job.study_instance_uid).deliveries
     assert delivery.status is Status.DEAD
@@ -120,7 +123,7 @@ def test_a_bundle_goes_into_a_folder(store: Store, tmp_path: Path) -> None:
     document = NewDocument(DocumentForm.FHIR, store.spool.write(bundle, ".json"), [str(folder)])
     report = NewReport(job.instances[0].id, ReportKind.ASSESSMENT, "2.25.1", RESULT, [document])
     store.queue.complete(job, "worker-1", [report])
-    make_deliveries(store).deliver(str(folder))
+    make_deliveries(store).deliver(str(folder), DocumentForm.FHIR)
     assert store.outbox.counts()["done"] == 1
     assert [path.read_bytes() for path in folder.iterdir()] == [bundle]
 
@@ -130,13 +133,13 @@ def test_a_destination_that_the_settings_name_no_more_gets_its_reports(
 ) -> None:
     report_studies(store, tmp_path, 1, [str(pacs.destination)])
     assert DeliverySettings().send_to == ()
-    make_deliveries(store).deliver(str(pacs.destination))
+    make_deliveries(store).deliver(str(pacs.destination), DocumentForm.SR)
     assert store.outbox.counts()["done"] == 1
 
 
 def test_a_destination_that_no_protocol_knows_fails_in_a_sentence(store: Store, tmp_path: Path) -> None:
     report_studies(store, tmp_path, 1, ["pigeon:loft"])
-    make_deliveries(store).deliver("pigeon:loft")
+    make_deliveries(store).deliver("pigeon:loft", DocumentForm.SR)
     (delivery,) = store.studies.show("1.2.3.0").deliveries
     assert delivery.status is Status.TODO
     assert delivery.last_error.startswith("'pigeon:loft' is not a destination such as PACS@10.0.0.5:104")

@@ -203,6 +203,6 @@ def test_a_report_is_delivered_by_a_further_protocol(
         lease_seconds=60.0,
         request_commitment=False,
     )
-    deliveries.deliver("pigeon:loft")
+    deliveries.deliver("pigeon:loft", DocumentForm.SR)
     assert pigeons == [("loft", b"report 2.25.1", "BONEAGE")]
     assert store.outbox.counts()["done"] == 1

@@ -47,7 +47,7 @@ def read(
     uid = str(image.StudyInstanceUID)
     image.save_as(tmp_path / "image.dcm")
     if any(study.study_instance_uid == uid for study in store.studies.list()):
-        store.studies.retry(uid)
+        store.studies.read_again(uid)
     else:
         queue_study(store, uid, (tmp_path / "image.dcm").read_bytes())
     job = claim_one(store)

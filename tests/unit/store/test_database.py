@@ -83,7 +83,7 @@ def test_migrating_twice_is_harmless_and_keeps_what_is_there(engine: Engine) -> 
     migrate(engine)
     with engine.begin() as connection:
         assert connection.execute(text("SELECT kind FROM events")).scalar_one() == "kept"
-    assert check_schema(engine) == "0004"
+    assert check_schema(engine) == "0005"
 
 
 FIRST_ROWS = """

@@ -12,6 +12,7 @@ from support.store import DX, SR, Clock, attempts, claim_deliveries, new_report
 from boneage_node.spool import FolderSpool
 from boneage_node.store import Store, check_schema, migrate, open_engine
 from boneage_node.traffic.commitment import CommitmentResult, ReferencedSop
+from boneage_node.traffic.document import DocumentForm
 
 PACS = "PACS@pacs.example:104"
 REQUESTS = attempts(3, wait_seconds=600)
@@ -109,11 +110,12 @@ def test_waiting_studies_are_settled_read_and_reported(store: Store, clock: Cloc
 
 
 def test_deliveries_go_on(store: Store) -> None:
-    assert store.outbox.destinations() == [PACS, "SLOW@host:104"]
+    assert store.outbox.routes() == [(PACS, DocumentForm.SR), ("SLOW@host:104", DocumentForm.SR)]
     due, slow = claim_deliveries(store)
     assert (due.destination, due.attempts, due.file.key) == (PACS, 3, "00000000000000000000000000000014.dcm")
     assert (slow.destination, slow.attempts) == ("SLOW@host:104", 2)
-    store.outbox.delivered([due.id, slow.id], request_commitment=True)
+    for task in (due, slow):
+        store.outbox.delivered(task.id, request_commitment=True)
     assert store.commitments.destinations() == [PACS, "SLOW@host:104", "STATE-0@host:104"]
     assert store.studies.retry("1.2.4").deliveries == 1
     assert [task.destination for task in claim_deliveries(store)] == ["DEAD@host:104"]

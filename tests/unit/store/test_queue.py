@@ -105,7 +105,7 @@ def test_the_same_reading_again_is_not_sent_a_second_time(store: Store) -> None:
     for _ in range(2):
         job = claim_one(store)
         store.queue.complete(job, "worker-1", [new_report(store, job, to=[HERE])])
-        store.studies.retry(STUDY)
+        store.studies.read_again(STUDY)
     study = store.studies.show(STUDY)
     assert (len(study.reports), len(study.deliveries)) == (1, 1)
     assert len(list(store.spool.keys(0))) == 2  # The instance and one report.

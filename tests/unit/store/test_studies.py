@@ -63,7 +63,7 @@ def test_counts_every_state(store: Store) -> None:
 def test_retrying_a_study_set_aside_reads_it_again(store: Store) -> None:
     queue_study(store)
     store.queue.fail(claim_one(store), "worker-1", "no", attempts(1))
-    assert store.studies.retry(STUDY) == Retried(reading=True, deliveries=0, commitments=0)
+    assert store.studies.retry(STUDY) == Retried(readings=1)
     assert claim_one(store).attempts == 1
 
 
@@ -71,20 +71,22 @@ def test_retrying_sends_dead_letters_again_without_reading(store: Store) -> None
     read(store)
     (task,) = claim_deliveries(store)
     store.outbox.failed(task.id, "no", attempts(3), permanent=True)
-    assert store.studies.retry(STUDY) == Retried(reading=False, deliveries=1, commitments=0)
+    assert store.studies.retry(STUDY) == Retried(deliveries=1)
     assert store.queue.counts()["todo"] == 0
     assert store.studies.show(STUDY).deliveries[0].status == Status.TODO
 
 
-def test_retrying_a_reported_study_reads_it_again(store: Store) -> None:
+def test_a_reported_study_is_read_again_where_that_is_asked_for(store: Store) -> None:
     read(store)
-    assert store.studies.retry(STUDY) == Retried(reading=True, deliveries=0, commitments=0)
+    assert store.studies.retry(STUDY) == Retried()
+    assert store.studies.read_again(STUDY)
+    assert not store.studies.read_again(STUDY)
     assert store.studies.show(STUDY).state == StudyState.QUEUED
     assert "study-retried" in [event.kind for event in store.studies.show(STUDY).events]
 
 
 def test_a_study_on_its_way_is_left_alone(store: Store) -> None:
-    nothing = Retried(reading=False, deliveries=0, commitments=0)
+    nothing = Retried()
     receive(store)
     assert store.studies.retry(STUDY) == nothing
     store.intake.association_released([store.studies.show(STUDY).id])
