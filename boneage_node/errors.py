@@ -23,13 +23,24 @@ class ExitCode(IntEnum):
     PORT = 4
     """The address cannot be listened on: in use, not ours, or not allowed."""
     DATABASE = 5
-    """The database cannot be opened or brought up to date."""
+    """The database cannot be used: damaged, of a later version, not to be written, or no database."""
     MODEL = 6
     """The model, or the device it should run on, is missing or damaged."""
     DATA_DIR = 7
     """The data folder cannot be written, or another node is using it."""
     TLS = 8
     """A certificate, key or CA file is missing, cannot be read, does not fit, or has expired."""
+    DATABASE_AWAY = 9
+    """The database server does not answer, or another program keeps the database locked."""
+
+    @property
+    def may_mend_itself(self) -> bool:
+        """Whether the same start may succeed later: what was missing comes back, or lets go of the port.
+
+        The other statuses wait for a person; a service manager that repeats them floods the log
+        (``RestartPreventExitStatus`` in deploy/boneage-node.service).
+        """
+        return self in {ExitCode.FAILED, ExitCode.PORT, ExitCode.DATABASE_AWAY}
 
 
 class NodeError(BoneAgeError):

@@ -39,6 +39,10 @@ class LogSettings(BaseModel, frozen=True, extra="forbid"):
         "info", description="The least important lines to log: debug, info, warning or error."
     )
 
+    def is_json(self, stream: TextIO) -> bool:
+        """Whether lines to this stream are JSON."""
+        return self.format == "json" or (self.format == "auto" and not stream.isatty())
+
 
 def describe_exception(error: BaseException) -> list[str]:
     """Return the class and the frames of an exception and of what it came from, innermost frame last.
@@ -75,7 +79,6 @@ def configure_logs(process: str, settings: LogSettings, stream: TextIO | None = 
 
     """
     stream = stream or sys.stderr
-    plain = settings.format == "json" or (settings.format == "auto" and not stream.isatty())
     shared: list[structlog.types.Processor] = [
         _naming(process),
         structlog.stdlib.add_log_level,
@@ -84,7 +87,7 @@ def configure_logs(process: str, settings: LogSettings, stream: TextIO | None = 
     ]
     renderer: structlog.types.Processor = (
         structlog.processors.JSONRenderer()
-        if plain
+        if settings.is_json(stream)
         else structlog.dev.ConsoleRenderer(
             colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
         )

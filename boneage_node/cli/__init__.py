@@ -13,7 +13,7 @@ import typer
 from boneage_node import __version__
 from boneage_node.errors import ExitCode, NodeError
 from boneage_node.logs import LogSettings, configure_logs
-from boneage_node.settings import SettingsError
+from boneage_node.settings import SettingsError, unknown_variables
 
 from . import assess, doctor, echo, evaluate, fetch, models, phantom, replay, start, studies, train
 
@@ -23,8 +23,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Reads the bone age from radiographs of children's hands, as a DICOM node or file by file.",
-    epilog="Research use only: no result is verified. Start with: boneage-node replay sample_dicom/",
+    epilog="Research use only: no result is verified. Start with: boneage-node replay",
 )
+
+
+_TELL_OF_VARIABLES = ("start", "doctor")
+"""Commands that tell of variables that are no settings in their own way: in the log, as a finding."""
 
 
 def _version(asked: bool) -> None:
@@ -35,12 +39,16 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _common(
+    context: typer.Context,
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Print the version."
     ),
 ) -> None:
     """Options of the program itself."""
     configure_logs("boneage-node", LogSettings(level="warning"))
+    if context.invoked_subcommand not in _TELL_OF_VARIABLES:
+        for sentence in unknown_variables():
+            typer.echo(f"Warning: {sentence}", err=True)
 
 
 app.command("start")(start.start)

@@ -27,7 +27,11 @@ from boneage_node.traffic.result import Result, ResultStatus
 from .options import option
 
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="Settings file (TOML). Default: the one BONEAGE_CONFIG names.")
+    Path | None,
+    # readable: what cannot be read is a sentence of ours, not a misuse of the command line
+    typer.Option(
+        "--config", help="Settings file (TOML). Default: the one BONEAGE_CONFIG names.", readable=False
+    ),
 ]
 DataDirOption = Annotated[Path | None, option("storage.data_dir")]
 ModelOption = Annotated[str | None, option("reading.model")]

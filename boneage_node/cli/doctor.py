@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from boneage_node.errors import ExitCode
 
@@ -29,13 +29,16 @@ def doctor(
 ) -> None:
     """Check settings, database, spool, disk, model, device, port, certificates and destinations.
 
+    It makes and changes nothing, on the disk or in the database. Ask as the user that the node runs as: what
+    that user may not read or write, root may.
+
     Exit status: 0 when all is well, 1 when something is to be mended.
     """
     findings = list(_findings(config, data_dir, send_to))
     if as_json:
         typer.echo(json.dumps([{"check": one.check, "ok": one.ok, "finding": one.text} for one in findings]))
     else:
-        table = Table("check", "", "finding")
+        table = Table("check", "", Column("finding", overflow="fold"))
         for one in findings:
             table.add_row(one.check, "[green]well[/]" if one.ok else "[red]to be mended[/]", one.text)
         out.print(table)

@@ -24,7 +24,8 @@ def option(full_name: str, text: str = "") -> OptionInfo:
         text: The help, where a command means another thing than `start` does.
     """
     declared = _declared(FIELDS[full_name])
-    made: OptionInfo = typer.Option(declared["flag"], help=text or declared["help"])
+    # readable: a path that cannot be read is a sentence of ours, not a misuse of the command line
+    made: OptionInfo = typer.Option(declared["flag"], help=text or declared["help"], readable=False)
     return made
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 import typer
 
-from boneage_node.errors import ExitCode
+from boneage_node.errors import ExitCode, NodeError
 
 from .common import ConfigOption
 from .options import with_settings_options
@@ -23,7 +24,7 @@ def start(
     """Start the node: receive radiographs, read them, send reports.
 
     Runs until SIGTERM or Ctrl-C, which stop it cleanly: what is being read is finished, everything else is in
-    the database and goes on at the next start. All settings: docs/settings.md.
+    the database and goes on at the next start. All settings: python -m boneage_node.settings.table
 
     \b
     Examples:
@@ -32,18 +33,30 @@ def start(
       boneage-node start --config /etc/boneage-node.toml --role worker
 
     \b
-    Exit status: 0 stopped as asked, 2 a setting is wrong, 3 would listen to everyone and was not told to,
-    4 the port cannot be listened on, 5 database, 6 model or device, 7 data folder,
-    8 certificate, key or CA file.
+    Exit status: 0 stopped as asked, 2 a setting is wrong,
+      3 it would listen to everyone and was not told to, 4 port,
+      5 database, 6 model or device, 7 data folder, 8 TLS files;
+      and, of these alone with 1 and 4 worth trying again as it is:
+      9 the database server does not answer.
     """  # noqa: D301 - click reads the backspace
-    from boneage_node.logs import configure_logs
-    from boneage_node.node.preparation import Role
+    from boneage_node.logs import configure_logs, get_logger
+    from boneage_node.node.lock import Role
     from boneage_node.node.supervisor import Supervisor
-    from boneage_node.settings import load_settings
+    from boneage_node.settings import SettingsError, load_log_settings, load_settings, unknown_variables
 
     if role not in tuple(Role):
         raise typer.BadParameter(f"one of {', '.join(Role)}", param_hint="--role")
-    settings = load_settings(config, **flags)
-    configure_logs("node", settings.logs)
-    Supervisor(settings, Role(role)).run()
+    logs = load_log_settings(config, **flags)
+    configure_logs("node", logs)
+    log = get_logger()
+    for sentence in unknown_variables():
+        log.warning("a variable is no setting", problem=sentence)
+    try:
+        Supervisor(load_settings(config, **flags), Role(role)).run()
+    except (NodeError, SettingsError) as error:
+        if not logs.is_json(sys.stderr):
+            raise  # a person at a terminal gets the sentence alone
+        code = error.code if isinstance(error, NodeError) else ExitCode.USAGE
+        log.critical("node cannot start", problem=str(error), exit_status=int(code))
+        raise typer.Exit(code) from error
     raise typer.Exit(ExitCode.OK)

@@ -51,12 +51,13 @@ DestinationOption = Annotated[
 
 
 @contextmanager
-def _store(config: Any, data_dir: Any) -> Iterator[Store]:
+def _store(config: Any, data_dir: Any, *, read_only: bool = False) -> Iterator[Store]:
     from boneage_node.node.opening import open_store
     from boneage_node.settings import load_settings
     from boneage_node.store import NoSuchStudy
 
-    with open_store(load_settings(config, storage={"data_dir": data_dir}).storage) as store:
+    storage = load_settings(config, storage={"data_dir": data_dir}).storage
+    with open_store(storage, read_only=read_only) as store:
         try:
             yield store
         except NoSuchStudy as error:
@@ -89,7 +90,7 @@ def list_(
 
     if state is not None and state not in tuple(StudyState):
         raise typer.BadParameter(f"one of {', '.join(StudyState)}", param_hint="--state")
-    with _store(config, data_dir) as store:
+    with _store(config, data_dir, read_only=True) as store:
         studies = store.studies.list(state=StudyState(state) if state else None, limit=limit)
     if as_json:
         for study in studies:
@@ -120,7 +121,7 @@ def show(
     data_dir: DataDirOption = None,
 ) -> None:
     """Show everything about one study: images, reports, deliveries, history."""
-    with _store(config, data_dir) as store:
+    with _store(config, data_dir, read_only=True) as store:
         detail = store.studies.show(study)
     if as_json:
         typer.echo(_json(dataclasses.asdict(detail)))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field
@@ -21,6 +23,8 @@ def _network(value: str) -> str:
 
 AETitle = Annotated[str, AfterValidator(checked_ae_title)]
 Network = Annotated[str, AfterValidator(_network)]
+
+_PRIVILEGED_BELOW = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 
 
 class Listening(BaseModel, frozen=True, extra="forbid"):
@@ -99,3 +103,35 @@ class Listening(BaseModel, frozen=True, extra="forbid"):
             bound.close()
             raise
         return bound
+
+    def problem(self, error: OSError) -> str:
+        """Say why host and port cannot be listened on, and how to mend it."""
+        return f"{self.host}:{self.port} cannot be listened on: {self._cause(error)}"
+
+    def _cause(self, error: OSError) -> str:
+        if isinstance(error, socket.gaierror):
+            return f"{error.strerror}. Name an address of this machine with --host."
+        match error.errno:
+            case errno.EACCES | errno.EPERM:
+                return (
+                    f"a port below {_first_unprivileged_port()} takes a permission. Give the node "
+                    "CAP_NET_BIND_SERVICE (AmbientCapabilities=CAP_NET_BIND_SERVICE in its systemd unit); or "
+                    f"allow all programs, sysctl net.ipv4.ip_unprivileged_port_start={self.port}; or choose "
+                    "another port with --port."
+                )
+            case errno.EADDRINUSE:
+                return (
+                    f"another program listens there (ss -ltnp 'sport = :{self.port}' names it). Stop it, or "
+                    "choose another port with --port."
+                )
+            case errno.EADDRNOTAVAIL:
+                return "this machine does not have the address. Name one of its own with --host."
+        return f"{error.strerror}. Choose another port with --port."
+
+
+def _first_unprivileged_port() -> int:
+    """The first port that any program may listen on, as Linux is set."""
+    try:
+        return int(_PRIVILEGED_BELOW.read_text())
+    except (OSError, ValueError):
+        return 1024

@@ -6,9 +6,12 @@ makes findings of all of them, for the doctor or any other page that shows them.
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ParamSpec
 
 from boneage_node.errors import ExitCode, NodeError
@@ -19,6 +22,8 @@ from boneage_node.net.tls import RENEW_DAYS, TlsFiles, check_files, days_left
 from boneage_node.reading.settings import ReadingSettings
 from boneage_node.settings import Settings, unknown_variables
 from boneage_node.spool.storage import Storage
+
+from .lock import running_receiver
 
 P = ParamSpec("P")
 
@@ -46,7 +51,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _finding("disk", check_disk, settings.storage)
     yield _finding("database", check_database, settings.storage)
     yield _finding("model", check_model, settings.reading)
-    yield _finding("port", check_port, settings.listening)
+    yield _finding("port", check_port, settings.listening, settings.storage.data_dir)
     yield _finding("TLS", check_certificates, settings.tls)
     delivery, caller = settings.delivery, settings.caller
     for destination in delivery.send_to:
@@ -59,24 +64,49 @@ def examine(settings: Settings) -> Iterator[Finding]:
 
 
 def check_folder(storage: Storage) -> str:
-    """Check that the data folder can be written."""
-    folder = storage.data_dir
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = folder / ".doctor"
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        raise NodeError(
-            ExitCode.DATA_DIR, f"{folder} cannot be written: {error.strerror}. Name another with data_dir."
-        ) from error
+    """Check that the data folder can be written, or made by the first start. Nothing is made here."""
+    folder, there = storage.data_dir, _nearest_folder(storage.data_dir)
+    problem = _why_not_writable(folder if there == folder else there)
+    if problem:
+        raise NodeError(ExitCode.DATA_DIR, f"{folder} {problem}. Name another with data_dir (--data-dir).")
+    if there != folder:
+        return f"{folder} is not there yet: the first start makes it"
+    owner = folder.stat().st_uid
+    if owner != os.geteuid() and os.geteuid() == 0:
+        return (
+            f"{folder} is user {owner}'s, and is there; root may write anywhere, the node's user perhaps not"
+        )
     return f"{folder} can be written"
+
+
+def _nearest_folder(path: Path) -> Path:
+    """The path itself where something is there, else the first of the folders above it that is."""
+    while path != path.parent and not os.path.lexists(path):
+        path = path.parent
+    return path
+
+
+def _why_not_writable(folder: Path) -> str | None:
+    """Why this user cannot make files in a folder; None where it can. Asked without making one."""
+    if not folder.is_dir():
+        return f"cannot be used: {folder} is a file, and a folder is needed"
+    if not os.access(folder, os.X_OK):
+        return f"cannot be looked into by this user ({_user()})"
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        return "cannot be written: its file system is read-only"
+    if not os.access(folder, os.W_OK):
+        return f"cannot be written by this user ({_user()}): {folder} is user {folder.stat().st_uid}'s"
+    return None
+
+
+def _user() -> str:
+    return f"user {os.geteuid()}"
 
 
 def check_disk(storage: Storage) -> str:
     """Check that more space is free than what is kept in reserve."""
     try:
-        free_mib = shutil.disk_usage(storage.data_dir).free // 2**20
+        free_mib = shutil.disk_usage(_nearest_folder(storage.data_dir)).free // 2**20
     except OSError as error:
         raise NodeError(
             ExitCode.DATA_DIR, f"The disk of {storage.data_dir} cannot be looked at: {error.strerror}."
@@ -94,11 +124,14 @@ def check_database(storage: Storage) -> str:
     """Check that the database is up to date, and that nothing in it needs a person."""
     from boneage_node.store import database_exists, masked
 
-    from .opening import open_store
+    from .opening import open_store, unusable
 
-    if not database_exists(storage.database):
-        return f"{masked(storage.database)} is not there yet: the first start makes it"
-    with open_store(storage) as store:
+    try:
+        if not database_exists(storage.database):
+            return f"{masked(storage.database)} is not there yet: the first start makes it"
+    except OSError as error:
+        raise unusable(masked(storage.database), error) from error
+    with open_store(storage, read_only=True) as store:
         jobs, deliveries = store.queue.counts(), store.outbox.counts()
         unanswered = store.commitments.counts()["unanswered"]
     lost = jobs["dead"] + deliveries["dead"] + unanswered
@@ -122,14 +155,36 @@ def check_model(reading: ReadingSettings) -> str:
     return f"{predictors[0].identity} loads, and its sha256 is right, on {devices}"
 
 
-def check_port(listening: Listening) -> str:
-    """Look whether the port is free; it is not while the node runs."""
+def check_port(listening: Listening, data_dir: Path) -> str:
+    """Look whether the port is free for the node, or this node's already.
+
+    Whose it is, the lock in the data folder says.
+    """
     address = f"{listening.host}:{listening.port}"
+    problem = _why_not_bound(listening)
+    in_use = problem is not None and problem.errno == errno.EADDRINUSE
+    try:
+        running = running_receiver(data_dir)
+    except OSError:
+        if in_use:
+            return f"{address} is in use; whether by this node, {_user()} may not see in {data_dir}"
+        running = None
+    if in_use and running is not None and running.port == listening.port:
+        return f"this node listens on {address}, as process {running.process_id}"
+    if problem is not None:
+        raise NodeError(ExitCode.PORT, listening.problem(problem))
+    if running is not None:
+        other = f"process {running.process_id}, listens on port {running.port}"
+        return f"{address} is free; the node that runs on this data folder, {other}"
+    return f"{address} is free"
+
+
+def _why_not_bound(listening: Listening) -> OSError | None:
     try:
         listening.bind().close()
     except OSError as error:
-        return f"{address} is not free ({error.strerror}): the node may be running"
-    return f"{address} is free"
+        return error
+    return None
 
 
 def check_certificates(tls: TlsFiles) -> str:

@@ -1,33 +1,24 @@
-"""Preparation of a node before its processes start: safe settings, data folder, locks, database, port."""
+"""Preparation of a node before its processes start: settings, model, data folder, locks, database, port."""
 
 from __future__ import annotations
 
-import fcntl
-import os
+import errno
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from enum import StrEnum
-from pathlib import Path
 
 from boneage_node.errors import ExitCode, NodeError
 from boneage_node.net.listening import Listening
 from boneage_node.net.tls import check_files
+from boneage_node.reading.settings import ReadingSettings
 from boneage_node.settings import Settings
+from boneage_node.spool import Spool
 
-from .opening import open_store
+from .lock import Role, lock
+from .opening import open_store, unusable
 
 QUEUE = 128
 """Connections that may wait while no receiver is there to accept them."""
-
-
-class Role(StrEnum):
-    """The processes to start: ``all``, or on several machines over one database and spool, a kind each."""
-
-    ALL = "all"
-    RECEIVER = "receiver"
-    WORKER = "worker"
-    CONTROL = "control"
 
 
 @contextmanager
@@ -37,7 +28,8 @@ def prepared(settings: Settings, role: Role) -> Iterator[socket.socket | None]:
     One receiver and one control may work on a data folder, and any number of workers.
 
     Yields:
-        The socket that the receiver is to listen on; None for a role without receiver.
+        The socket that the receiver is to listen on, bound; None for a role without receiver. Who calls is
+        refused until `listen`.
 
     Raises:
         NodeError: With what is wrong.
@@ -51,55 +43,65 @@ def prepared(settings: Settings, role: Role) -> Iterator[socket.socket | None]:
         raise NodeError(ExitCode.UNSAFE, problem)
     if single:
         check_files(settings.tls)
+    if role in (Role.ALL, Role.WORKER):
+        _check_model(settings.reading)
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise _unusable(data_dir, error) from error
+        raise unusable(f"The data folder {data_dir}", error) from error
     with ExitStack() as held:
-        for one in single:
-            held.enter_context(_locked(data_dir / f"{one}.lock", one))
+        locks = {one: held.enter_context(lock(data_dir, one)) for one in single}
         with open_store(settings.storage, migrate=True) as store:
+            _check_spool(store.spool)
             if receives:
                 store.spool.sweep_incoming(0.0)  # the lock says that no receiver is running
-        yield held.enter_context(_listener(settings.listening)) if receives else None
+        listener = None
+        if receives:
+            listener = held.enter_context(_bound(settings.listening))
+            locks[Role.RECEIVER].note_port(listener.getsockname()[1])
+        yield listener
 
 
-def _listener(listening: Listening) -> socket.socket:
-    """A socket that listens; callers wait in its queue until there is a receiver."""
+def listen(listener: socket.socket, listening: Listening) -> None:
+    """Begin to listen: from here on callers wait in the socket's queue until a receiver takes them.
+
+    Raises:
+        NodeError: Another program has begun to listen there meanwhile.
+    """
     try:
-        listener = listening.bind()
         listener.listen(QUEUE)
     except OSError as error:
-        raise NodeError(
-            ExitCode.PORT,
-            f"{listening.host}:{listening.port} cannot be listened on: {error.strerror}. "
-            "Stop what uses the port, or choose another with --port.",
-        ) from error
-    return listener
+        raise NodeError(ExitCode.PORT, listening.problem(error)) from error
 
 
-@contextmanager
-def _locked(file: Path, role: Role) -> Iterator[None]:
-    """Hold a lock on a file of the data folder; the kernel lets go of it when this process dies."""
+def is_listening(listener: socket.socket) -> bool:
+    """Whether a process that holds this socket, any of them, has begun to listen."""
+    return bool(listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+
+
+def _bound(listening: Listening) -> socket.socket:
     try:
-        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return listening.bind()
     except OSError as error:
-        raise _unusable(file.parent, error) from error
+        raise NodeError(ExitCode.PORT, listening.problem(error)) from error
+
+
+def _check_model(reading: ReadingSettings) -> None:
+    """Check the model's files. Whether its devices are there is for the workers to say, which load torch."""
+    from boneage_node.bone_age import model_zoo
+    from boneage_node.bone_age.manifest import ModelError, read_manifest, verified_weights
+
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        folder = model_zoo.model_dir(reading.model)
+        verified_weights(folder, read_manifest(folder))
+    except ModelError as error:
+        raise NodeError(ExitCode.MODEL, f"{error}.") from error
+
+
+def _check_spool(spool: Spool) -> None:
+    """Check that the spool can be written. A full disk is none of a start's business: it may be emptied."""
+    try:
+        spool.discard(spool.write(b""))
     except OSError as error:
-        os.close(handle)
-        raise NodeError(
-            ExitCode.DATA_DIR,
-            f"Another node's {role} is using the data folder {file.parent}. Stop it, or name another folder "
-            "with --data-dir.",
-        ) from error
-    try:
-        yield
-    finally:
-        os.close(handle)
-
-
-def _unusable(data_dir: Path, error: OSError) -> NodeError:
-    sentence = f"The data folder {data_dir} cannot be used: {error.strerror}. Name another with --data-dir."
-    return NodeError(ExitCode.DATA_DIR, sentence)
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise unusable(f"The spool ({error.filename or 'in the data folder'})", error) from error

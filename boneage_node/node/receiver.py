@@ -18,6 +18,9 @@ from boneage_node.traffic.received import Accepted, Received
 
 from .child import Child
 from .opening import open_store
+from .preparation import is_listening
+
+_LISTENING_LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,16 @@ def run(settings: Settings, child: Child, *, listener: socket.socket) -> None:
     Args:
         settings: The node's settings.
         child: This process.
-        listener: The socket to listen on, which the supervisor holds too.
+        listener: The socket to take callers from, which the supervisor holds too, and begins to listen on.
 
     Raises:
         NodeError: TLS files will not do.
     """
     listening, storage = settings.listening, settings.storage
     with open_store(storage) as store:
+        while not is_listening(listener):
+            if child.stop.wait(_LISTENING_LOOK_SECONDS):
+                return
         receiver = serve(
             listening,
             listener,

@@ -21,7 +21,8 @@ from boneage_node.logs import get_logger
 from boneage_node.settings import Settings
 
 from .child import Failed, Ready, child_main
-from .preparation import Role, prepared
+from .lock import Role
+from .preparation import is_listening, listen, prepared
 
 STOP_SECONDS = 25.0
 """Time for the children to end their work on SIGTERM; container engines give 30 s in all."""
@@ -91,6 +92,7 @@ class Supervisor:
                     self._start_due()
                     self._listen()
                     self._reap()
+                    self._take_callers()
                     self._announce()
             finally:
                 self._stop_all()
@@ -177,6 +179,13 @@ class Supervisor:
                 self._log.error(
                     "process ended", child=child.name, exit_code=code, restart_in_seconds=wait_seconds
                 )
+
+    def _take_callers(self) -> None:
+        """Begin to listen once every other process is at work: until then the node may not start at all."""
+        if self._listener is None or is_listening(self._listener):
+            return
+        if all(child.was_ready for child in self._children if child.name != "receiver"):
+            listen(self._listener, self._settings.listening)
 
     def _announce(self) -> None:
         if not self._announced and all(child.was_ready for child in self._children):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_origin
@@ -15,10 +14,14 @@ from typing import Any, get_origin
 from pydantic import ValidationError
 
 from boneage_node.errors import BoneAgeError
+from boneage_node.logs import LogSettings
 
-from .settings import ENVIRONMENT_PREFIX, FIELDS, FORMER_NAMES, Settings, variable_name
+from .settings import ENVIRONMENT_PREFIX, FIELDS, FORMER_NAMES, SECTIONS, Settings, variable_name
+from .suggestions import names_of, nearest, section_of
 
 CONFIG_VARIABLE = "BONEAGE_CONFIG"
+ALL_SETTINGS = "python -m boneage_node.settings.table"
+"""What lists all settings wherever the package is installed; the documents are in a checkout alone."""
 
 _NOT_SETTINGS = {CONFIG_VARIABLE, "BONEAGE_REQUIRE_PEERS"}
 """Variables with our prefix that are no settings: where the file is, and what the tests insist on."""
@@ -59,12 +62,9 @@ def load_settings(config: Path | None = None, **flags: Any) -> Settings:
             not fit.
 
     """
-    if config is None and os.environ.get(CONFIG_VARIABLE):
-        config = Path(os.environ[CONFIG_VARIABLE])
+    config = _config(config)
     given = {} if config is None else _of_file(config)
-    given |= _by_full_name("the environment", _known_variables(), _VARIABLES)
-    spelled = {name: value for name, value in _flat(flags).items() if value not in (None, [], ())}
-    given |= _by_full_name("the command line", spelled, _FULL_NAMES)
+    given |= _of_environment() | _of_flags(flags)
     sections: dict[str, dict[str, Any]] = defaultdict(dict)
     for full_name, one in given.items():
         section, name = full_name.split(".")
@@ -75,35 +75,78 @@ def load_settings(config: Path | None = None, **flags: Any) -> Settings:
         raise SettingsError("\n".join(_sentences(error, given))) from None
 
 
+def load_log_settings(config: Path | None = None, **flags: Any) -> LogSettings:
+    """The form of the log as far as it can be made out, for what `load_settings` has to say against others.
+
+    Args:
+        config: As of `load_settings`.
+        flags: As of `load_settings`.
+    """
+    values: dict[str, Any] = {}
+    path = _config(config)
+    try:
+        from_file = {} if path is None else _flat(_read_toml(path))
+        values = {_FULL_NAMES[name]: value for name, value in from_file.items() if name in _FULL_NAMES}
+        values |= {name: one.value for name, one in (_of_environment() | _of_flags(flags)).items()}
+        return LogSettings(
+            **{name: values[f"logs.{name}"] for name in LogSettings.model_fields if f"logs.{name}" in values}
+        )
+    except (SettingsError, ValidationError):
+        return LogSettings()
+
+
 def unknown_variables() -> list[str]:
-    """Return a sentence for each environment variable with the node's prefix that is no setting."""
+    """Return a sentence for each environment variable with the node's prefix that is no setting.
+
+    They are told and no error: other programs name theirs as they like, and Kubernetes makes variables such
+    as ``BONEAGE_SERVICE_HOST`` for a service called boneage.
+    """
     sentences = []
     for variable in sorted(os.environ):
         ours = variable.startswith(ENVIRONMENT_PREFIX) and variable not in _NOT_SETTINGS
         if ours and variable not in _VARIABLES:
-            nearest = _nearest(variable.removeprefix(ENVIRONMENT_PREFIX).lower())
-            meant = f" Did you mean {variable_name(nearest)}?" if nearest else ""
-            sentences.append(f"The environment variable {variable} is no setting.{meant}")
+            meant = _meant(variable.removeprefix(ENVIRONMENT_PREFIX), variable_name)
+            sentences.append(f"The environment variable {variable} is no setting and has no effect.{meant}")
     return sentences
 
 
-def _of_file(path: Path) -> dict[str, _Given]:
+def _config(config: Path | None) -> Path | None:
+    if config is None and os.environ.get(CONFIG_VARIABLE):
+        return Path(os.environ[CONFIG_VARIABLE])
+    return config
+
+
+def _of_environment() -> dict[str, _Given]:
+    known = {variable: value for variable, value in os.environ.items() if variable in _VARIABLES}
+    return _by_full_name("the environment", known, _VARIABLES)
+
+
+def _of_flags(flags: Mapping[str, Any]) -> dict[str, _Given]:
+    spelled = {name: value for name, value in _flat(flags).items() if value not in (None, [], ())}
+    return _by_full_name("the command line", spelled, _FULL_NAMES)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            values = tomllib.load(file)
+        # Windows' editors write a byte order mark in front.
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         raise SettingsError(f"The settings file {path} cannot be read: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise SettingsError(
+            f"The settings file {path} is not TOML: line {line} is not in UTF-8. Save it as UTF-8."
+        ) from None
+    except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"The settings file {path} is not TOML: {error}.") from None
-    spelled = _flat(values)
+
+
+def _of_file(path: Path) -> dict[str, _Given]:
+    spelled = _flat(_read_toml(path))
     unknown = [name for name in spelled if name not in _FULL_NAMES]
     if unknown:
         raise SettingsError("\n".join(_unknown_name(path, name) for name in unknown))
     return _by_full_name(str(path), spelled, _FULL_NAMES)
-
-
-def _known_variables() -> dict[str, str]:
-    return {variable: value for variable, value in os.environ.items() if variable in _VARIABLES}
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,24 +186,26 @@ def _split_commas(full_name: str, value: Any) -> Any:
     return value
 
 
-def _nearest(name: str) -> str | None:
-    """The full name of the setting that a name which is none may have been meant for."""
-    names = {one.partition(".")[2]: one for one in FIELDS} | _FULL_NAMES
-    names |= {one.replace(".", "_"): one for one in FIELDS}
-    wanted = name.replace("-", "_")
-    alone = wanted.rpartition(".")[2]
-    if alone in names:
-        return names[alone]
-    matches = difflib.get_close_matches(wanted, names, n=1, cutoff=0.5)
-    return names[matches[0]] if matches else None
+def _meant(spelled: str, form: Callable[[str], str]) -> str:
+    """What a name that is none may have been meant for, as a sentence to be appended.
+
+    Args:
+        spelled: The name.
+        form: Writes the full name of a setting as it would stand there.
+    """
+    meant = nearest(spelled)
+    if meant:
+        return f" Did you mean {' or '.join(map(form, meant))}?"
+    section = section_of(spelled)
+    if section is not None:
+        return f" [{section}] has {', '.join(names_of(section))}."
+    return f" All settings: {ALL_SETTINGS}."
 
 
 def _unknown_name(path: Path, name: str) -> str:
-    if name in Settings.model_fields:
+    if name in SECTIONS:
         return f"The settings file {path} sets '{name}', which is a table: write [{name}] above its settings."
-    nearest = _nearest(name)
-    meant = f" Did you mean '{nearest}'?" if nearest else " See docs/settings.md for all of them."
-    return f"The settings file {path} sets '{name}', which is no setting.{meant}"
+    return f"The settings file {path} sets '{name}', which is no setting.{_meant(name, repr)}"
 
 
 def _sentences(error: ValidationError, given: Mapping[str, _Given]) -> Iterable[str]:

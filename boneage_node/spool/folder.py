@@ -51,16 +51,17 @@ class FolderSpool(Spool):
 
     Args:
         root: The folder; made, readable by this user alone, where it is missing.
+        make: False leaves the disk alone, for who only looks.
         reserve_bytes: What must stay free on the file system for an object to be taken in. The reserve is
             for the database and the reports of what was taken in before.
     """
 
-    def __init__(self, root: Path, reserve_bytes: int) -> None:
+    def __init__(self, root: Path, reserve_bytes: int, *, make: bool = True) -> None:
         self.root = root
         self.reserve_bytes = reserve_bytes
         self.incoming_dir = root / "incoming"
         """Folder where the receiver writes what is still coming in; on the same file system."""
-        for folder in (root, self.incoming_dir):
+        for folder in (root, self.incoming_dir) if make else ():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def require_room(self) -> None:

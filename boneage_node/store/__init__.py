@@ -21,6 +21,7 @@ from .reports import NewDocument, NewReport, Patient
 from .store import Store
 from .studies import DeliveryDetail, NoSuchStudy, ReportDetail, Retried, StudyDetail
 from .tables import DeliveryOutcome, ReportKind, Status, StudyState
+from .trouble import Trouble, trouble
 
 __all__ = [
     "CommitmentState",
@@ -44,9 +45,11 @@ __all__ = [
     "Store",
     "StudyDetail",
     "StudyState",
+    "Trouble",
     "check_schema",
     "database_exists",
     "masked",
     "migrate",
     "open_engine",
+    "trouble",
 ]

@@ -11,11 +11,12 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -26,10 +27,15 @@ from .tables import Base, EventKind, EventRow
 _BUSY_SECONDS = 60.0
 """Longest wait of a writer for another one on SQLite."""
 
+_LOOK_SECONDS = 5.0
+"""Longest wait of who only looks; a writer holds nobody up, but a program that locks the file does."""
+
 _READ_ONLY = "boneage_read_only"
 
 _REVISION = "0005"
 """The newest revision of the schema. Told here, so that only a process that migrates has to load alembic."""
+
+_WAL = "PRAGMA journal_mode=WAL"
 
 _MIGRATION_LOCK = 0x626F6E65
 """Key of PostgreSQL's advisory lock under which the schema is changed (the bytes of "bone")."""
@@ -43,7 +49,7 @@ class SchemaMismatch(BoneAgeError):  # noqa: N818 - reads as the sentence it is
     """The database does not fit this program; the message says what to do."""
 
 
-def open_engine(url: str) -> Engine:
+def open_engine(url: str, *, read_only: bool = False) -> Engine:
     """Open a database.
 
     SQLite runs in WAL mode with ``synchronous=FULL``, so that a commit survives a power cut, and a writing
@@ -52,6 +58,7 @@ def open_engine(url: str) -> Engine:
 
     Args:
         url: ``sqlite:///path`` or ``postgresql+psycopg://user@host/name``.
+        read_only: Make no file and change none of SQLite's, for who only looks.
 
     Raises:
         ValueError: The URL is none, or of another engine, or of an SQLite database in memory.
@@ -71,8 +78,12 @@ def open_engine(url: str) -> Engine:
     if engine_name == "sqlite":
         if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
             raise ValueError("the processes of a node meet in the database: it must be the path of a file")
-        _make_private_file(Path(parsed.database))
-        engine = create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS}, **options)
+        if read_only:
+            options["creator"] = partial(_look_at, Path(parsed.database).absolute())
+        else:
+            _make_private_file(Path(parsed.database))
+            options["connect_args"] = {"timeout": _BUSY_SECONDS}
+        engine = create_engine(parsed, **options)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     elif engine_name == "postgresql":
@@ -88,7 +99,20 @@ def open_engine(url: str) -> Engine:
 def _make_private_file(path: Path) -> None:
     """Make what is missing of a path, for this user alone: the results in it are a patient's."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.touch(mode=0o600)  # SQLite gives its journal the same permissions.
+    if not path.exists():
+        path.touch(mode=0o600)  # SQLite gives its journal the same permissions.
+
+
+def _look_at(path: Path) -> sqlite3.Connection:
+    """Connect to an SQLite database so that no file is made, not even those of its journal.
+
+    They are there while a node is running, and after one was killed. Without them everything is in the
+    database itself, and nobody is writing.
+    """
+    running = path.with_name(f"{path.name}-wal").exists()
+    uri = f"file:{quote(str(path))}?mode=ro{'' if running else '&immutable=1'}"
+    # As SQLAlchemy's own: a connection goes to whichever thread takes it from the pool.
+    return sqlite3.connect(uri, uri=True, timeout=_LOOK_SECONDS, check_same_thread=False)
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
@@ -191,9 +215,13 @@ def insert_if_new(
 
 
 def database_exists(url: str) -> bool:
-    """Whether the file of an embedded database is there; True of a server, which has to be asked."""
+    """Whether the file of an embedded database is there; True of a server, which has to be asked.
+
+    Raises:
+        OSError: The folder cannot be looked into.
+    """
     parsed = make_url(url)
-    return parsed.get_backend_name() != "sqlite" or Path(parsed.database or "").is_file()
+    return parsed.get_backend_name() != "sqlite" or Path(parsed.database or "").exists()
 
 
 def masked(url: str) -> str:
@@ -269,9 +297,9 @@ def _switch_to_wal(engine: Engine) -> None:
         try:
             # SQLAlchemy's own connection would begin a transaction.
             with closing(engine.raw_connection()) as connection:
-                connection.cursor().execute("PRAGMA journal_mode=WAL")
+                connection.cursor().execute(_WAL)
             return
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
+                raise DBAPIError.instance(_WAL, None, error, sqlite3.Error) from error
             time.sleep(0.05)

@@ -69,6 +69,7 @@ class Store:
         *,
         migrate: bool = True,
         reserve_bytes: int = 512 * 2**20,
+        read_only: bool = False,
     ) -> Self:
         """Open the store, making or updating the database first.
 
@@ -77,18 +78,19 @@ class Store:
             spool_dir: Folder of the spool.
             migrate: False to leave the schema alone, and to refuse one that is not up to date.
             reserve_bytes: What must stay free for an object to be taken in.
+            read_only: Make no folder and no file, and change none of SQLite's, for who only looks.
 
         Raises:
             SchemaMismatch: It was made by a later version, or is not up to date and ``migrate`` is False.
             ValueError: The URL is of an unsupported engine.
         """
-        engine = database.open_engine(database_url)
+        engine = database.open_engine(database_url, read_only=read_only)
         try:
             if migrate:
                 database.migrate(engine)
             else:
                 database.require_current_schema(engine)
-            return cls(engine, FolderSpool(spool_dir, reserve_bytes))
+            return cls(engine, FolderSpool(spool_dir, reserve_bytes, make=not read_only))
         except BaseException:
             engine.dispose()
             raise

@@ -316,8 +316,13 @@ def test_exit_statuses_say_what_is_wrong(tmp_path: Path) -> None:
     assert run("start", "--host", "0.0.0.0", "--data-dir", tmp_path / "a").returncode == 3
     nobody = f"postgresql+psycopg://nobody@127.0.0.1:{free_port()}/none"
     no_database = run("start", "--database-url", nobody, "--data-dir", tmp_path / "b")
-    assert no_database.returncode == 5
+    assert no_database.returncode == 9
     assert "database" in no_database.stderr
+    (tmp_path / "e").mkdir()
+    (tmp_path / "e" / "boneage.sqlite3").write_bytes(b"garbage" * 1000)
+    garbage = run("start", "--data-dir", tmp_path / "e", "--log-format", "json")
+    assert garbage.returncode == 5
+    assert json.loads(garbage.stderr.splitlines()[-1])["event"] == "node cannot start"
     no_model = run("start", "--model", "no-such-model", "--port", free_port(), "--data-dir", tmp_path / "c")
     assert no_model.returncode == 6
     assert "no-such-model" in no_model.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -266,22 +267,90 @@ def test_studies_of_a_folder_without_a_node_says_so_and_makes_none(tmp_path: Pat
     assert not (tmp_path / "mistyped").exists()
 
 
-def test_the_doctor_changes_no_database(tmp_path: Path) -> None:
-    assert run("doctor", "--data-dir", tmp_path / "new").returncode == 0
-    assert not (tmp_path / "new" / "boneage.sqlite3").exists()
+def wrong(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """What the doctor found to be mended, by check."""
+    assert done.returncode in (0, 1), done.stderr
+    return {one["check"]: one["finding"] for one in json.loads(done.stdout) if not one["ok"]}
+
+
+def everything_in(folder: Path) -> dict[Path, tuple[int, int]]:
+    return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in [folder, *folder.rglob("*")]}
+
+
+def test_the_doctor_makes_and_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "boneage.sqlite3").touch()
-    old = run("doctor", "--data-dir", tmp_path / "old", "--json")
-    assert old.returncode == 1
-    assert [f["check"] for f in json.loads(old.stdout) if not f["ok"]] == ["database"]
-    assert (tmp_path / "old" / "boneage.sqlite3").read_bytes() == b""
+    with Store.open(f"sqlite:///{tmp_path}/node/boneage.sqlite3", tmp_path / "node" / "spool") as store:
+        before = everything_in(tmp_path)
+        assert wrong(run("doctor", "--data-dir", tmp_path / "new", "--json")) == {}
+        assert list(wrong(run("doctor", "--data-dir", tmp_path / "old", "--json"))) == ["database"]
+        queue_study(store)  # what is in the journal alone is seen too
+        running = everything_in(tmp_path)
+        assert "1 studies and 0 reports are waiting" in run("doctor", "--data-dir", tmp_path / "node").stdout
+        assert everything_in(tmp_path) == running
+    assert set(running) > set(before)
+    stopped = everything_in(tmp_path)
+    for command in (["doctor", "--json"], ["studies", "list"], ["studies", "show", "1"]):
+        assert run(*command, "--data-dir", tmp_path / "node").returncode == 0
+    assert everything_in(tmp_path) == stopped
 
 
-def test_the_doctor_speaks_also_where_nothing_can_be_written() -> None:
-    ill = run("doctor", "--data-dir", "/proc/nowhere", "--json")
-    assert ill.returncode == 1
-    wrong = {finding["check"] for finding in json.loads(ill.stdout) if not finding["ok"]}
-    assert wrong == {"spool", "disk"}
+def test_the_doctor_speaks_also_where_nothing_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ill = wrong(run("doctor", "--data-dir", tmp_path / "file" / "data", "--json"))
+    assert list(ill) == ["spool"]
+    assert "a folder is needed" in ill["spool"]
+
+
+def test_who_may_not_look_into_the_data_folder_is_told_so(tmp_path: Path) -> None:
+    folder = tmp_path / "another's"
+    folder.mkdir()
+    if os.geteuid() == 0:
+        os.chown(folder, 12345, 12345)
+    folder.chmod(0o700 if os.geteuid() == 0 else 0)
+    without_rights = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    looked = {}
+    for command in (["doctor", "--json"], ["studies", "list"], ["start"]):
+        program = [*without_rights, *node_process.COMMAND, *command, "--data-dir", str(folder)]
+        looked[command[0]] = subprocess.run(
+            program, capture_output=True, text=True, env=node_process.environment()
+        )
+    folder.chmod(0o700)
+    assert list(wrong(looked["doctor"])) == ["spool", "database"]
+    for command in ("studies", "start"):
+        assert looked[command].returncode == 7
+        assert "Permission denied" in looked[command].stderr
+        assert "Usage" not in looked[command].stderr
+
+
+def test_a_variable_that_is_no_setting_is_told_and_breaks_nothing(tmp_path: Path) -> None:
+    Store.open(f"sqlite:///{tmp_path}/boneage.sqlite3", tmp_path / "spool").close()
+    misspelt = {"listening_prot": "SECRET"}
+    listed = run("studies", "list", "--data-dir", tmp_path, **misspelt)
+    assert listed.returncode == 0
+    assert "Did you mean BONEAGE_LISTENING_PORT?" in listed.stderr
+    started = run("start", "--host", "0.0.0.0", "--log-format", "json", **misspelt)
+    warning, ended = map(json.loads, started.stderr.splitlines())
+    assert (warning["level"], warning["event"]) == ("warning", "a variable is no setting")
+    assert "Did you mean BONEAGE_LISTENING_PORT?" in warning["problem"]
+    assert (ended["level"], ended["exit_status"]) == ("critical", 3)
+    assert started.returncode == 3
+    assert "Did you mean" in wrong(run("doctor", "--json", "--data-dir", tmp_path, **misspelt))["settings"]
+    assert "SECRET" not in listed.stderr + started.stderr
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_why_a_node_cannot_start_is_told_in_the_form_of_the_log(tmp_path: Path, form: str) -> None:
+    config = tmp_path / "node.toml"
+    config.write_text(f'prot = 104\n[logs]\nformat = "{form}"\n')
+    for flags, code in (([], 3), (["--config", str(config)], 2)):
+        done = run("start", "--host", "0.0.0.0", "--data-dir", tmp_path, *flags, logs_format=form)
+        assert done.returncode == code
+        if form == "json":
+            (line,) = done.stderr.splitlines()
+            assert json.loads(line)["exit_status"] == code
+        else:
+            assert done.stderr.startswith("Error: ")
 
 
 @pytest.mark.slow

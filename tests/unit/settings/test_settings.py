@@ -9,9 +9,16 @@ from pathlib import Path
 import pytest
 
 from boneage_node.net.addresses import DESTINATION_CHARACTERS_MAX
-from boneage_node.settings import ENVIRONMENT_PREFIX, SettingsError, load_settings, unknown_variables
+from boneage_node.settings import (
+    ENVIRONMENT_PREFIX,
+    SettingsError,
+    load_log_settings,
+    load_settings,
+    unknown_variables,
+)
 from boneage_node.settings.loading import CONFIG_VARIABLE
 from boneage_node.settings.settings import FIELDS, FORMER_NAMES
+from boneage_node.settings.suggestions import SYNONYMS, nearest
 from boneage_node.settings.table import settings_markdown
 from boneage_node.store.tables import DESTINATION_LENGTH
 
@@ -124,7 +131,16 @@ def test_default_data_dir_is_xdg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("[reading]\nport = 104", "Did you mean 'listening.port'?"),
         ("listening = 104", "which is a table: write [listening] above its settings"),
         ('sendto = ["A@b:1"]', "Did you mean 'delivery.send_to'?"),
-        ("xyzzy = 1", "See docs/settings.md"),
+        ("xyzzy = 1", "All settings: python -m boneage_node.settings.table."),
+        ('destinations = ["A@b:1"]', "Did you mean 'delivery.send_to'?"),
+        ('[delivery]\ndestinations = ["A@b:1"]', "Did you mean 'delivery.send_to'?"),
+        ('allow_ae = ["A"]', "Did you mean 'listening.allowed_ae_titles'?"),
+        ('[listening]\naet = "A"', "Did you mean 'listening.ae_title'?"),
+        ("[deliveries]\nmax_attempts = 1", "Did you mean 'delivery.max_attempts'?"),
+        ("attempts = 1", "'reading.max_attempts' or 'delivery.max_attempts' or 'commitment.max_attempts'?"),
+        ("[listening]\nprt = 104", "Did you mean 'listening.port'?"),
+        ("job_max_atempts = 1", "Did you mean 'reading.max_attempts'?"),
+        ('[logs]\nfile = "log"', "no setting. [logs] has format, level."),
         ("port = 70000", "The setting port 70000 (from "),
         ("[listening]\nport = 70000", "The setting listening.port 70000 (from "),
         ('port = "104x"', "it should be a valid integer"),
@@ -205,8 +221,44 @@ def test_password_in_a_database_url_is_not_repeated(monkeypatch: pytest.MonkeyPa
 def test_misspelt_variable_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BONEAGE_AETITLE", "X")
     assert unknown_variables() == [
-        "The environment variable BONEAGE_AETITLE is no setting. Did you mean BONEAGE_LISTENING_AE_TITLE?"
+        "The environment variable BONEAGE_AETITLE is no setting and has no effect. "
+        "Did you mean BONEAGE_LISTENING_AE_TITLE?"
     ]
+
+
+def test_synonyms_are_of_settings_and_are_no_names_themselves() -> None:
+    names = {name.partition(".")[2] for name in FIELDS} | set(FORMER_NAMES)
+    words = [word for synonyms in SYNONYMS.values() for word in synonyms.split()]
+    assert set(SYNONYMS) <= set(FIELDS)
+    assert len(words) == len(set(words))
+    assert names.isdisjoint(words)
+
+
+@pytest.mark.parametrize("name", [*FIELDS, *FORMER_NAMES])
+def test_a_letter_too_few_leads_to_the_setting(name: str) -> None:
+    middle = name.rpartition(".")[0] + "." if "." in name else ""
+    word = name.removeprefix(middle)
+    assert FORMER_NAMES.get(name, name) in nearest(middle + word[:1] + word[2:] if len(word) > 3 else name)
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    (tmp_path / "node.toml").write_bytes(b"\xef\xbb\xbf[listening]\r\nport = 104\r\n")
+    assert load_settings(tmp_path / "node.toml").listening.port == 104
+
+
+def test_a_file_in_another_encoding_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "node.toml").write_bytes("[listening]\n# Geräte\nport = 104\n".encode("latin-1"))
+    with pytest.raises(SettingsError, match="line 2 is not in UTF-8"):
+        load_settings(tmp_path / "node.toml")
+
+
+def test_the_form_of_the_log_is_known_where_other_settings_are_wrong(tmp_path: Path) -> None:
+    config = write(tmp_path / "node.toml", 'prot = 1\n[logs]\nformat = "json"\n[listening]\nport = "many"\n')
+    assert load_log_settings(config).format == "json"
+    assert load_log_settings(config, logs={"format": "console"}).format == "console"
+    for bad in ('[logs]\nformat = "xml"', "port = "):
+        assert load_log_settings(write(config, bad)).format == "auto"
+    assert load_log_settings(tmp_path / "nowhere.toml").format == "auto"
 
 
 def test_another_process_gets_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:
