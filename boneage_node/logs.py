@@ -11,9 +11,10 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+import time
 import traceback
 import warnings
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TextIO, cast
@@ -23,7 +24,7 @@ from pydantic import BaseModel, Field
 
 _QUOTE_HEADERS = ("pydicom", "highdicom", "PIL", "gdcm", "httpx", "httpcore", "python_multipart")
 """Loggers that may quote header values (those of HTTP as parts of URLs), hence are never heard."""
-_TALKATIVE = ("pynetdicom", "apscheduler", "alembic", "sqlalchemy")
+_TALKATIVE = ("pynetdicom", "alembic", "sqlalchemy")
 """Loggers of libraries that report ordinary work; only their warnings are heard."""
 
 
@@ -106,8 +107,6 @@ def configure_logs(process: str, settings: LogSettings, stream: TextIO | None = 
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
-    # a run that overlaps the one before is what the scheduler is told to skip, not news
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -180,3 +179,56 @@ def _catch_the_rest() -> None:
     warnings.showwarning = showwarning
     sys.excepthook = excepthook
     threading.excepthook = thread_excepthook
+
+
+class Trouble:
+    """Something that may go wrong again and again: one line when it begins, one when it is over.
+
+    It is over when it has gone well for a while, which doubles, up to ten minutes, each time that it comes
+    back within an hour: what comes and goes in turn fills no log. Safe to use from several threads.
+
+    Args:
+        began: The event logged as an error when it begins.
+        over: The event logged when it is over, with how long it lasted and how often it was met.
+        clock: Seconds that only go forward; replaced by tests.
+    """
+
+    STEADY_SECONDS = 5.0
+    """How long it goes well before it is over, the first time."""
+    _STEADY_SECONDS_MAX = 600.0
+    _FORGOTTEN_SECONDS = 3600.0
+
+    def __init__(self, began: str, over: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._began, self._over = began, over
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._steady_seconds = self.STEADY_SECONDS
+        self._since: float | None = None
+        self._last = float("-inf")
+        self._times = 0
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it has begun and is not over."""
+        return self._since is not None
+
+    def met(self, **facts: Any) -> None:
+        """Note that it went wrong; ``facts`` are logged where it begins."""
+        with self._lock:
+            now = self._clock()
+            if self._since is None:
+                relapse = now - self._last < self._FORGOTTEN_SECONDS
+                longer = min(2 * self._steady_seconds, self._STEADY_SECONDS_MAX)
+                self._steady_seconds = longer if relapse else self.STEADY_SECONDS
+                self._since, self._times = now, 0
+                get_logger().error(self._began, **facts)
+            self._last = now
+            self._times += 1
+
+    def well(self) -> None:
+        """Note that it went well."""
+        with self._lock:
+            now = self._clock()
+            if self._since is not None and now - self._last >= self._steady_seconds:
+                get_logger().info(self._over, seconds=round(self._last - self._since, 1), times=self._times)
+                self._since = None

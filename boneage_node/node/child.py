@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -30,6 +31,11 @@ class Ready:
 
 
 @dataclass(frozen=True)
+class Alive:
+    """A child has come round with its work: it does not hang."""
+
+
+@dataclass(frozen=True)
 class Failed:
     """A child cannot start, and trying again will not help."""
 
@@ -37,7 +43,11 @@ class Failed:
     sentence: str
 
 
-@dataclass(frozen=True)
+ALIVE_SECONDS = 10.0
+"""Least time between two signs of life."""
+
+
+@dataclass
 class Child:
     """Arguments of a child process besides the settings.
 
@@ -49,10 +59,18 @@ class Child:
     name: str
     connection: Connection
     stop: threading.Event = field(default_factory=threading.Event)
+    _said_alive: float = float("-inf")
 
     def ready(self, **facts: Any) -> None:
         """Tell the supervisor that this process is at work."""
         self.connection.send(Ready(facts))
+
+    def alive(self) -> None:
+        """Tell the supervisor that this process does not hang; costs nothing, however often it is called."""
+        now = time.monotonic()
+        if now - self._said_alive >= ALIVE_SECONDS:
+            self._said_alive = now
+            self.connection.send(Alive())
 
 
 def child_main(

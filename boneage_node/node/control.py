@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from apscheduler.schedulers.background import BackgroundScheduler
-
 from boneage_node.exchange.commitment import Commitments
 from boneage_node.exchange.deliveries import Deliveries
 from boneage_node.exchange.threads import NamedThreads
@@ -13,12 +11,15 @@ from boneage_node.logs import get_logger
 from boneage_node.settings import Settings
 from boneage_node.store import DatabaseAvailability, Store
 
-from .child import Child
+from .child import ALIVE_SECONDS, Child
 from .opening import open_store
+from .recurring import ClockWatch, Recurring
 
 TICK_SECONDS = 0.5
 """Time between two rounds of settling studies and looking at the outbox."""
 SWEEP_SECONDS = 3600.0
+HEARTBEAT = "control"
+"""Name of this process among the heartbeats."""
 
 
 def run(settings: Settings, child: Child) -> None:
@@ -35,20 +36,27 @@ def run(settings: Settings, child: Child) -> None:
             request_commitment=settings.commitment.request,
         )
         commitments = Commitments(settings.commitment, settings.delivery, settings.caller, store, threads)
-        scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
-        for work, seconds in (
-            (partial(settle, store), TICK_SECONDS),
-            (deliveries.tick, TICK_SECONDS),
-            (commitments.tick, TICK_SECONDS),
-            (partial(sweep, store), SWEEP_SECONDS),
-        ):
-            scheduler.add_job(availability.guard(work), "interval", seconds=seconds)
-        sweep(store)
-        scheduler.start()
+        clock = ClockWatch()
+        recurring = Recurring(child.stop, availability)
+        recurring.start("settling", partial(settle, store), TICK_SECONDS)
+        recurring.start("delivery", deliveries.tick, TICK_SECONDS)
+        recurring.start("commitment", commitments.tick, TICK_SECONDS)
+        recurring.start("sweeping", partial(sweep, store, clock), SWEEP_SECONDS, watched=False)
+        recurring.start("heartbeat", partial(beat, store, clock), ALIVE_SECONDS)
         child.ready()
-        child.stop.wait()
-        scheduler.shutdown(wait=True)
+        while not child.stop.wait(1.0):
+            if recurring.came_round():
+                child.alive()
+        recurring.join()
         threads.join()
+
+
+def beat(store: Store, clock: ClockWatch) -> None:
+    """Leave a sign of life, and tell where the clock was set."""
+    step_seconds = clock.look()
+    if abs(step_seconds) > clock.NOTABLE_SECONDS:
+        get_logger().warning("the clock was set", seconds=round(step_seconds, 1))
+    store.heartbeats.beat(HEARTBEAT)
 
 
 def settle(store: Store) -> None:
@@ -58,10 +66,11 @@ def settle(store: Store) -> None:
         get_logger().info("studies queued", count=queued)
 
 
-def sweep(store: Store) -> None:
+def sweep(store: Store, clock: ClockWatch) -> None:
     """Remove files that dead senders and killed processes left behind, and what is of no use any more."""
     partial_files, orphans = store.spool.sweep_incoming(), store.sweep_orphans()
     if partial_files or orphans:
         get_logger().info("swept", partial_files=partial_files, orphans=orphans)
-    store.commitments.sweep()
-    store.commitment_requests.sweep()
+    if clock.trustworthy:
+        store.commitments.sweep()
+        store.commitment_requests.sweep()

@@ -76,4 +76,5 @@ def run(settings: Settings, child: Child, *, listener: socket.socket) -> None:
         while not child.stop.wait(1.0):
             if not receiver.is_alive():
                 raise RuntimeError("the receiver stopped listening")
+            child.alive()
         receiver.shutdown()

@@ -27,6 +27,9 @@ from .preparation import is_listening, listen, prepared
 STOP_SECONDS = 25.0
 """Time for the children to end their work on SIGTERM; container engines give 30 s in all."""
 RESTART_CAP_SECONDS = 30.0
+PATIENCE_SECONDS = 300.0
+"""A child that has not come round with its work for so long hangs. What it waits for ends sooner: a locked
+or silent database after a minute, a peer after its own time in a thread of its own."""
 STEADY_SECONDS = 60.0
 """A child that lived so long is not in a crash loop."""
 
@@ -44,6 +47,10 @@ class _Supervised:
     restart_at: float = 0.0
     crashes: int = 0
     was_ready: bool = False
+    is_ready: bool = False
+    patience_seconds: float = PATIENCE_SECONDS
+    silent_seconds: float = 0.0
+    problem: str | None = None
 
 
 class Supervisor:
@@ -65,6 +72,7 @@ class Supervisor:
         self._log = get_logger()
         self._context = multiprocessing.get_context("spawn")
         self._listener: socket.socket | None = None
+        self._looked_at = time.monotonic()
         if role in (Role.ALL, Role.CONTROL):
             self._children.append(_Supervised("control", "boneage_node.node.control:run"))
         if role in (Role.ALL, Role.WORKER):
@@ -91,6 +99,7 @@ class Supervisor:
                 while not self._stopping and self._failure is None:
                     self._start_due()
                     self._listen()
+                    self._end_silent()
                     self._reap()
                     self._take_callers()
                     self._announce()
@@ -106,7 +115,15 @@ class Supervisor:
     def _add_worker(self, device: str) -> None:
         number = sum(child.name.startswith("worker") for child in self._children)
         options = {"device": device}
-        self._children.append(_Supervised(f"worker-{number}", "boneage_node.node.worker:run", options))
+        reading = self._settings.reading
+        self._children.append(
+            _Supervised(
+                f"worker-{number}",
+                "boneage_node.node.worker:run",
+                options,
+                patience_seconds=PATIENCE_SECONDS + reading.batch_size * reading.timeout_seconds,
+            )
+        )
 
     def _start_due(self) -> None:
         now = time.monotonic()
@@ -129,6 +146,7 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         theirs.close()
         child.started_at = time.monotonic()
+        child.silent_seconds = 0.0
 
     def _listen(self) -> None:
         """Wait for a message, a death or half a second, and take the messages."""
@@ -143,11 +161,13 @@ class Supervisor:
         try:
             while child.connection is not None and child.connection.poll():
                 message = child.connection.recv()
+                child.silent_seconds = 0.0
                 if isinstance(message, Ready):
                     self._on_ready(child, message.facts)
                 elif isinstance(message, Failed) and not child.was_ready:
                     self._failure = message
-                elif isinstance(message, Failed):
+                elif isinstance(message, Failed) and message.sentence != child.problem:
+                    child.problem = message.sentence  # said once, however often it is tried
                     self._log.error("process cannot start again", child=child.name, problem=message.sentence)
         except EOFError:
             child.connection = None
@@ -158,9 +178,27 @@ class Supervisor:
             if not child.was_ready:
                 for device in facts.get("more_devices", ()):
                     self._add_worker(device)
-        child.was_ready = True
+        child.was_ready = child.is_ready = True
+        child.problem = None
         assert child.process is not None
         self._log.info("process ready", child=child.name, pid=child.process.pid, **facts)
+
+    def _end_silent(self) -> None:
+        """Kill the children that hang; what they do is safe to cut off.
+
+        Their silence is counted in this process's own rounds: where all stood still together (a suspended
+        machine, a paused container), none hangs.
+        """
+        now = time.monotonic()
+        elapsed_seconds, self._looked_at = min(now - self._looked_at, 1.0), now
+        for child in self._children:
+            if child.process is None or not child.is_ready:
+                continue
+            child.silent_seconds += elapsed_seconds
+            if child.silent_seconds > child.patience_seconds:
+                self._log.error("process hangs, killing it", child=child.name)
+                child.silent_seconds = 0.0
+                child.process.kill()
 
     def _reap(self) -> None:
         """Note the children that died, and when to start them again."""
@@ -175,6 +213,7 @@ class Supervisor:
             code = child.process.exitcode
             child.process.close()
             child.process = None
+            child.is_ready = False
             if not self._stopping and self._failure is None:
                 self._log.error(
                     "process ended", child=child.name, exit_code=code, restart_in_seconds=wait_seconds

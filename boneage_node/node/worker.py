@@ -48,6 +48,7 @@ def run(settings: Settings, child: Child, *, device: str) -> None:
         child.ready(device=device, more_devices=more_devices, model=str(predictor.identity))
         availability = DatabaseAvailability()
         while not child.stop.is_set():
+            child.alive()
             try:
                 idle = not worker.work()
             except DatabaseError as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -47,12 +49,16 @@ def decode(frame: bytes, description: FrameDescription) -> bytes:
 
     Raises:
         DecoderDiedError: It could not be decoded.
+        OSError: No process could be started, or it was killed from outside.
     """
     # By path, not as a module: the package would be imported for nothing.
     command = [sys.executable, "-I", str(_SCRIPT), json.dumps(asdict(description))]
     try:
         done = subprocess.run(command, input=frame, capture_output=True, timeout=TIMEOUT_SECONDS, check=True)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        if isinstance(error, subprocess.CalledProcessError) and error.returncode == -signal.SIGKILL:
+            # Damage ends GDCM by other signals; this one is the kernel's, for want of memory, or a person's.
+            raise OSError(errno.ENOMEM, "the decoder was killed") from None
         raise DecoderDiedError(type(error).__name__) from None
     if _IS_DAMAGED.search(done.stderr):
         raise DecoderDiedError("damaged")

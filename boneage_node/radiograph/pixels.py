@@ -259,6 +259,8 @@ def _decode(content: bytes, pixel_format: PixelFormat) -> Decoded:
     except MemoryError:
         raise
     except Exception as error:  # decoders raise almost anything on damaged streams
+        if isinstance(error, OSError) and error.errno is not None:  # the kernel's word: no decoder was run
+            raise
         raise Refusal(ReasonCode.DAMAGED_PIXELS, f"the decoder gave up: {type(error).__name__}") from None
     return array
 

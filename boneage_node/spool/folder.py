@@ -6,7 +6,6 @@ import errno
 import os
 import re
 import shutil
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from typing import BinaryIO
 
 from boneage_node.traffic.file import StoredFile
 
+from .seen import Seen
 from .spool import Spool, SpoolFull
 
 _NAME = re.compile(r"[0-9a-f]{32}\.(dcm|json)")
@@ -61,6 +61,7 @@ class FolderSpool(Spool):
         self.reserve_bytes = reserve_bytes
         self.incoming_dir = root / "incoming"
         """Folder where the receiver writes what is still coming in; on the same file system."""
+        self._partial: Seen[tuple[str, int]] = Seen()
         for folder in (root, self.incoming_dir) if make else ():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -116,26 +117,19 @@ class FolderSpool(Spool):
         """Remove a file; nothing happens where it is gone already."""
         self.path(key).unlink(missing_ok=True)
 
-    def keys(self, older_than_seconds: float) -> Iterator[str]:
-        """Keys of all files that were put here at least this long ago."""
-        latest = time.time() - older_than_seconds
+    def keys(self) -> Iterator[str]:
+        """Keys of all files."""
         for shard in sorted(self.root.iterdir()):
-            if not _SHARD.fullmatch(shard.name):
-                continue
-            for path in shard.iterdir():
-                # A hard link keeps the time of writing; the time of the inode's change is that of the link.
-                if _NAME.fullmatch(path.name) and _changed_at(path) <= latest:
-                    yield path.name
+            if _SHARD.fullmatch(shard.name):
+                yield from (path.name for path in shard.iterdir() if _NAME.fullmatch(path.name))
 
     def sweep_incoming(self, older_than_seconds: float = 600.0) -> int:
-        """Remove partial files of this age."""
-        latest = time.time() - older_than_seconds
-        removed = 0
-        for path in self.incoming_dir.iterdir():
-            if _changed_at(path) <= latest:
-                path.unlink(missing_ok=True)
-                removed += 1
-        return removed
+        """Remove partial files that have stood here unchanged for so long."""
+        partial = {(path.name, _changed_at_ns(path)) for path in self.incoming_dir.iterdir()}
+        old = self._partial.older_than(older_than_seconds, partial)
+        for name, _ in old:
+            (self.incoming_dir / name).unlink(missing_ok=True)
+        return len(old)
 
     @contextmanager
     def _new_file(self, suffix: str) -> Iterator[Path]:
@@ -156,11 +150,11 @@ class FolderSpool(Spool):
             raise
 
 
-def _changed_at(path: Path) -> float:
-    """Time of the inode's last change, in seconds since the epoch; never, for a file that has just gone."""
+def _changed_at_ns(path: Path) -> int:
+    """Time of the inode's last change, which tells one state of a file from another; 0 where it is gone."""
     with suppress(FileNotFoundError):
-        return path.stat().st_ctime
-    return float("inf")
+        return path.stat().st_ctime_ns
+    return 0
 
 
 def _sync(path: Path) -> None:

@@ -63,11 +63,12 @@ class Spool(Protocol):
     def discard(self, key: str) -> None:
         """Remove a file; nothing happens where it is gone already."""
 
-    def keys(self, older_than_seconds: float) -> Iterator[str]:
-        """Keys of all files that were put here at least this long ago; slow."""
+    def keys(self) -> Iterator[str]:
+        """Keys of all files; slow."""
 
     def sweep_incoming(self, older_than_seconds: float = 600.0) -> int:
         """Remove partial files that dead senders, or a receiver killed, have left; returns how many.
 
-        A file is that of a dead sender when it is older than a connection may be silent.
+        A file is that of a dead sender when it has stood here without change for longer than a connection
+        may be silent, by the watch of this process: a clock that is set makes no file old.
         """

@@ -1,11 +1,10 @@
-"""Availability of the database: logged when it goes and when it is back, not every half second in between."""
+"""Availability of the database: logged when it goes and when it is back for good, not every half second."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
-from boneage_node.logs import class_name, get_logger
+from boneage_node.logs import Trouble, class_name
 
 from .database import DatabaseError
 
@@ -14,9 +13,7 @@ class DatabaseAvailability:
     """Whether the database did what a process last asked of it. Safe to use from several threads."""
 
     def __init__(self) -> None:
-        self._away = False
-        self._lock = threading.Lock()
-        self._log = get_logger()
+        self._away = Trouble("database away", "database back")
 
     def guard(self, work: Callable[[], None]) -> Callable[[], None]:
         """Wrap work, so that a database that is away for a while costs a line in the log and no more."""
@@ -33,14 +30,8 @@ class DatabaseAvailability:
 
     def lost(self, error: DatabaseError) -> None:
         """Note that the database did not do what was asked."""
-        with self._lock:
-            if not self._away:
-                self._log.error("database away", error=class_name(error))
-            self._away = True
+        self._away.met(error=class_name(error))
 
     def regained(self) -> None:
         """Note that the database did what was asked."""
-        with self._lock:
-            if self._away:
-                self._log.info("database back")
-            self._away = False
+        self._away.well()

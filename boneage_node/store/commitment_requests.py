@@ -67,7 +67,7 @@ class CommitmentRequests(LeasedPart):
             row.instances = [list(instance) for instance in request.references]
             row.created_at = session.now
             row.last_error = None
-            start_anew(row, session.now + timedelta(seconds=due_in_seconds))
+            start_anew(row, session.now, timedelta(seconds=due_in_seconds))
             session.flush()
             return _request(row)
 

@@ -30,6 +30,15 @@ _BUSY_SECONDS = 60.0
 _LOOK_SECONDS = 5.0
 """Longest wait of who only looks; a writer holds nobody up, but a program that locks the file does."""
 
+_PATIENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+"""Parameters of libpq (seconds, the last in ms): a server gone without a word is noticed in a minute."""
+
 _READ_ONLY = "boneage_read_only"
 
 _REVISION = "0005"
@@ -88,7 +97,8 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
     elif engine_name == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
-        engine = create_engine(parsed, pool_pre_ping=True, **options)
+        given = {name: value for name, value in _PATIENCE.items() if name not in parsed.query}
+        engine = create_engine(parsed, pool_pre_ping=True, connect_args=given, **options)
         # Before SQLAlchemy's own first look at the server, which stumbles over bytes for text.
         event.listen(engine, "connect", _prepare_postgresql, insert=True)
     else:

@@ -9,12 +9,13 @@ from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 
 from boneage_node.traffic.received import Accepted, NotAcceptable, Received
 from boneage_node.traffic.uid import is_uid
 
 from .database import Transaction, insert_if_new
+from .leases import clock_set_back
 from .part import Part, columns_of
 from .queue import enqueue
 from .tables import AE_TITLE_LENGTH, UID_LENGTH, EventKind, InstanceRow, StudyRow, StudyState
@@ -135,9 +136,12 @@ class Intake(Part):
         settled = 0
         while True:
             with self._transactions.writing() as session:
+                set_back = and_(
+                    StudyRow.settle_at.is_not(None), clock_set_back(StudyRow.updated_at, session.now)
+                )
                 quiet = (
                     select(StudyRow)
-                    .where(StudyRow.settle_at <= session.now)
+                    .where(or_(StudyRow.settle_at <= session.now, set_back))
                     .order_by(StudyRow.settle_at, StudyRow.id)
                     .limit(_SETTLE_BATCH)
                     .with_for_update(skip_locked=True)

@@ -8,6 +8,11 @@
 
 A claimed task is leased: when its lease has run out, another process may claim it. Every change of a task's
 status is made here, and written into its study's history here.
+
+Times are those of the machine's clock, which may be set. Set forward, waits and leases are over too early: a
+task is tried once more than it had to be, and what its first holder brings is taken if it comes first. Set
+back, a wait is over as soon as the clock shows a time before the wait began; a smaller step delays it by no
+more than the step.
 """
 
 from __future__ import annotations
@@ -18,7 +23,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any, ClassVar, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Row, Select, and_, or_, select, true
+from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute
 
 from boneage_node.retry import RetryPolicy
@@ -28,6 +33,9 @@ from .part import Part
 from .tables import Base, EventKind, Leased, Status
 
 Task = TypeVar("Task", bound=Leased)
+
+CLOCK_SLACK = timedelta(seconds=60)
+"""So far apart may the clocks of a node's machines be before a time counts as that of a clock set back."""
 
 
 class Transition(Enum):
@@ -40,6 +48,8 @@ class Transition(Enum):
     """An attempt failed, the last or another."""
     POSTPONED = auto()
     """An attempt failed, and there will be another."""
+    PUT_OFF = auto()
+    """Given back for the node's own trouble, the first time in a row."""
     DONE = auto()
     DEAD = auto()
     REOPENED = auto()
@@ -70,9 +80,10 @@ class Leases(Generic[Task]):
     def due(self, now: datetime) -> ColumnElement[bool]:
         """Condition of a task that may be claimed: to do and due, or its lease has run out."""
         task = self.table
+        set_back = clock_set_back(func.coalesce(task.set_at, task.created_at), now)
         return or_(
-            and_(task.status == Status.TODO, task.scheduled_at <= now, self.may_start),
-            and_(task.status == Status.DOING, task.leased_until <= now),
+            and_(task.status == Status.TODO, or_(task.scheduled_at <= now, set_back), self.may_start),
+            and_(task.status == Status.DOING, or_(task.leased_until <= now, set_back)),
         )
 
     def claim(
@@ -102,7 +113,7 @@ class Leases(Generic[Task]):
                 self._record(session, task, Transition.TAKEN_OVER, f", attempt {task.attempts}{lost}")
             task.status = Status.DOING
             task.attempts += 1
-            task.leased_until = session.now + timedelta(seconds=lease_seconds)
+            _lease(task, session.now, lease_seconds)
             self._record(session, task, Transition.CLAIMED, _attempt_of(task, policy))
         return rows
 
@@ -147,7 +158,7 @@ class Leases(Generic[Task]):
         """Prolong leases; returns those of the tasks that are still being done."""
         tasks = self.held(session, task_ids, *conditions)
         for task in tasks:
-            task.leased_until = session.now + timedelta(seconds=lease_seconds)
+            _lease(task, session.now, lease_seconds)
         return [task.id for task in tasks]
 
     def complete(
@@ -196,8 +207,24 @@ class Leases(Generic[Task]):
         detail: str = "",
     ) -> None:
         """Make a task one to try again later, however often it has been tried."""
-        _put_back(task, again_at)
+        _put_back(task, again_at, session.now)
         self._record(session, task, Transition.POSTPONED, detail, kind)
+
+    def put_off(self, session: Transaction, task: Task, trouble: str, policy: RetryPolicy) -> None:
+        """Give back a task that could not be done for the node's own trouble; it costs no attempt.
+
+        Args:
+            session: The transaction.
+            task: The task, locked.
+            trouble: What the trouble is; kept with the task.
+            policy: How long to wait, which grows with each time in a row.
+        """
+        task.attempts -= 1
+        task.put_off += 1
+        task.last_error = trouble
+        _put_back(task, session.now + policy.longest_wait(task.put_off), session.now)
+        if task.put_off == 1:
+            self._record(session, task, Transition.PUT_OFF)
 
     def reopen(self, session: Transaction, *conditions: ColumnElement[bool]) -> Sequence[Task]:
         """Make tasks, whatever they are, ones to do now, with all their attempts before them."""
@@ -254,21 +281,35 @@ class LeasedPart(Part):
             return sorted(session.scalars(due))
 
 
-def start_anew(task: Leased, scheduled_at: datetime) -> None:
-    """Make a task, new or at its end, one to do with all its attempts before it."""
+def start_anew(task: Leased, now: datetime, wait: timedelta = timedelta()) -> None:
+    """Make a task, new or at its end, one to do after a wait, with all its attempts before it."""
     task.attempts = 0
-    _put_back(task, scheduled_at)
+    task.put_off = 0
+    _put_back(task, now + wait, now)
 
 
 def release(task: Leased) -> None:
     """Give back a task that was claimed and not tried; it does not count as an attempt."""
     task.attempts -= 1
-    _put_back(task, task.scheduled_at)
+    _put_back(task, task.scheduled_at, task.set_at)
 
 
-def _put_back(task: Leased, scheduled_at: datetime) -> None:
+def clock_set_back(
+    set_at: ColumnElement[datetime] | InstrumentedAttribute[datetime], now: datetime
+) -> ColumnElement[bool]:
+    """Condition of a row whose times were set under a clock that has been set back since."""
+    return set_at > now + CLOCK_SLACK
+
+
+def _lease(task: Leased, now: datetime, lease_seconds: float) -> None:
+    task.leased_until = now + timedelta(seconds=lease_seconds)
+    task.set_at = now
+
+
+def _put_back(task: Leased, scheduled_at: datetime, now: datetime | None) -> None:
     task.status = Status.TODO
     task.scheduled_at = scheduled_at
+    task.set_at = now
     task.leased_until = None
     task.finished_at = None
 

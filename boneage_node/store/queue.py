@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.orm import aliased
 
 from boneage_node.errors import BoneAgeError
@@ -26,6 +26,7 @@ _JOBS = Leases(
     events={
         Transition.TAKEN_OVER: EventKind.JOB_TAKEN_OVER,
         Transition.FAILED: EventKind.JOB_FAILED,
+        Transition.PUT_OFF: EventKind.JOB_PUT_OFF,
         Transition.DEAD: EventKind.STUDY_SET_ASIDE,
     },
     lost=lambda job: f"worker {job.worker} died while reading it, or lost its lease",
@@ -118,7 +119,8 @@ class Queue(LeasedPart):
         """End a job: reports, documents, deliveries, the study's state and history, all in one transaction.
 
         A report whose SOP Instance UID is there already is the same reading again: it is not stored, not
-        sent a second time, and its new files are discarded.
+        sent a second time, and its new files are discarded. A job that was set aside because its last lease
+        ran out (the machine had been suspended, or its clock set forward) ends all the same.
 
         Args:
             job: The job as it was claimed.
@@ -132,7 +134,7 @@ class Queue(LeasedPart):
             raise ValueError("a job ends with a report or a refusal")
         superfluous: list[str] = []
         with self._transactions.writing() as session:
-            row, study = _held(session, job, worker)
+            row, study = _held(session, job, worker, set_aside=True)
             for outcome in outcomes:
                 if not store_report(session, study.id, outcome):
                     superfluous += [document.file_name for document in outcome.documents]
@@ -152,6 +154,26 @@ class Queue(LeasedPart):
             _JOBS.fail(session, row, error, policy)
             _end(session, study, StudyState.SET_ASIDE if is_last else StudyState.QUEUED)
             return row.status
+
+    def put_off(self, job: Job, worker: str, trouble: str, policy: RetryPolicy) -> None:
+        """Give back a job for the node's own trouble, as `Leases.put_off`: it costs the study no attempt."""
+        with self._transactions.writing() as session:
+            row, study = _held(session, job, worker)
+            _put_off(session, row, study, trouble, policy)
+
+    def put_off_all(self, worker: str, trouble: str, policy: RetryPolicy) -> None:
+        """Give back all that a worker holds which is at nothing: the database went away under its hands."""
+        with self._transactions.writing() as session:
+            for row in _JOBS.lock(session, JobRow.worker == worker, JobRow.status == Status.DOING):
+                study = session.get_one(StudyRow, row.study_id, with_for_update=True)
+                _put_off(session, row, study, trouble, policy)
+
+    def troubles(self) -> dict[str, int]:
+        """The troubles of the node's own for which jobs wait, with how many wait for each."""
+        waiting = (JobRow.status == Status.TODO, JobRow.put_off > 0)
+        by_trouble = select(JobRow.last_error, func.count()).where(*waiting).group_by(JobRow.last_error)
+        with self._transactions.reading() as session:
+            return {trouble or "": jobs for trouble, jobs in session.execute(by_trouble)}
 
     def _instances(self, session: Transaction, study_id: int) -> list[StoredInstance]:
         rows = session.scalars(
@@ -173,12 +195,13 @@ def enqueue(session: Transaction, study: StudyRow) -> None:
         attempts=0,
         created_at=now,
         scheduled_at=now,
+        set_at=now,
     )
     if not is_new:  # It waits after a failure, perhaps for long, and now there is more to read.
         session.execute(
             update(JobRow)
             .where(JobRow.study_id == study.id, JobRow.status == Status.TODO, JobRow.scheduled_at > now)
-            .values(scheduled_at=now)
+            .values(scheduled_at=now, set_at=now)
         )
     study.state = StudyState.QUEUED
     study.settle_at = None
@@ -186,12 +209,25 @@ def enqueue(session: Transaction, study: StudyRow) -> None:
     session.record(EventKind.STUDY_QUEUED, study.id)
 
 
-def _held(session: Transaction, job: Job, worker: str) -> tuple[JobRow, StudyRow]:
-    """The rows of a job that is this worker's, locked, job first."""
-    rows = _JOBS.held(session, [job.id], JobRow.worker == worker, JobRow.attempts == job.attempts)
+def _held(session: Transaction, job: Job, worker: str, *, set_aside: bool = False) -> tuple[JobRow, StudyRow]:
+    """The rows of a job that is this worker's, or was until it was set aside, locked, job first."""
+    statuses = [Status.DOING, Status.DEAD] if set_aside else [Status.DOING]
+    rows = _JOBS.lock(
+        session,
+        JobRow.id == job.id,
+        JobRow.worker == worker,
+        JobRow.attempts == job.attempts,
+        JobRow.status.in_(statuses),
+    )
     if not rows:
         raise LeaseLost(f"job {job.id} is no longer held by {worker} in attempt {job.attempts}")
     return rows[0], session.get_one(StudyRow, rows[0].study_id, with_for_update=True)
+
+
+def _put_off(session: Transaction, row: JobRow, study: StudyRow, trouble: str, policy: RetryPolicy) -> None:
+    _make_way(session, row)
+    _JOBS.put_off(session, row, trouble, policy)
+    _end(session, study, StudyState.QUEUED)
 
 
 def _make_way(session: Transaction, row: JobRow) -> None:

@@ -11,11 +11,13 @@ from typing import Self
 from sqlalchemy import Engine, select
 
 from boneage_node.spool import FolderSpool, Spool
+from boneage_node.spool.seen import Seen
 
 from . import database
 from .commitment_requests import CommitmentRequests
 from .commitments import Commitments
 from .earlier import Earlier
+from .heartbeats import Heartbeats
 from .intake import Intake
 from .outbox import Outbox
 from .queue import Queue
@@ -45,6 +47,7 @@ class Store:
         commitment_requests: Requests of peers for storage commitment.
         earlier: What the node has said before of a study, and of a patient.
         studies: What an operator sees and tries again.
+        heartbeats: Signs of life of processes.
         spool: The files.
     """
 
@@ -52,6 +55,7 @@ class Store:
         self.engine = engine
         self.spool = spool
         self._transactions = database.Transactions(engine, clock)
+        self._orphans: Seen[str] = Seen()
         parts = (self._transactions, spool)
         self.intake = Intake(*parts)
         self.queue = Queue(*parts)
@@ -60,6 +64,7 @@ class Store:
         self.commitment_requests = CommitmentRequests(*parts)
         self.earlier = Earlier(*parts)
         self.studies = Studies(*parts)
+        self.heartbeats = Heartbeats(*parts)
 
     @classmethod
     def open(
@@ -98,19 +103,21 @@ class Store:
     def sweep_orphans(self, older_than_seconds: float = 3600.0) -> int:
         """Remove files that no row refers to, left by a process killed before its commit; returns how many.
 
-        An orphan is older than a file waits for its commit; of any age where no other process is running.
+        An orphan has been one for longer than a file waits for its commit, by the watch of this process; with
+        0, for where no other process is running, at once.
         """
-        removed = 0
-        for names in _batches(self.spool.keys(older_than_seconds), _SWEEP_BATCH):
+        orphans: list[str] = []
+        for names in _batches(self.spool.keys(), _SWEEP_BATCH):
             with self._transactions.reading() as session:
                 known = {
                     *session.scalars(select(InstanceRow.file_name).where(InstanceRow.file_name.in_(names))),
                     *session.scalars(select(DocumentRow.file_name).where(DocumentRow.file_name.in_(names))),
                 }
-            for name in set(names) - known:
-                self.spool.discard(name)
-                removed += 1
-        return removed
+            orphans += set(names) - known
+        old = self._orphans.older_than(older_than_seconds, orphans)
+        for name in old:
+            self.spool.discard(name)
+        return len(old)
 
     def close(self) -> None:
         """Close the connections to the database."""

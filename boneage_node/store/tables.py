@@ -1,4 +1,4 @@
-"""The tables: studies, instances, jobs, reports, documents, deliveries, commitments, events.
+"""The tables: studies, instances, jobs, reports, documents, deliveries, commitments, events, heartbeats.
 
 Every table class ends in ``Row`` and stays inside this room; the other rooms see the frozen dataclasses
 of the other files. A change here needs a migration beside it.
@@ -105,6 +105,7 @@ class EventKind(StrEnum):
     STUDY_RETRIED = "study-retried"
     JOB_FAILED = "job-failed"
     JOB_TAKEN_OVER = "job-taken-over"
+    JOB_PUT_OFF = "job-put-off"
     DELIVERY_DONE = "delivery-done"
     DELIVERY_WARNED = "delivery-warned"
     DELIVERY_SUPERSEDED = "delivery-superseded"
@@ -213,7 +214,9 @@ class Leased:
     """Columns of a task, which is done under a lease; see ``leases``.
 
     It is to do from ``scheduled_at`` on, being done until ``leased_until``, and done or dead since
-    ``finished_at``.
+    ``finished_at``. ``set_at`` is when the first or the second of these was set: a clock that shows an
+    earlier time has been set back. ``put_off`` counts how often the task was given back for the node's own
+    trouble.
     """
 
     id: Mapped[int] = mapped_column(primary_key=True, sort_order=-1)
@@ -224,6 +227,8 @@ class Leased:
     finished_at: Mapped[datetime | None] = mapped_column(sort_order=1)
     leased_until: Mapped[datetime | None] = mapped_column(sort_order=1)
     last_error: Mapped[str | None] = mapped_column(FreeText(2000), sort_order=3)
+    set_at: Mapped[datetime | None] = mapped_column(sort_order=4)
+    put_off: Mapped[int] = mapped_column(default=0, server_default="0", sort_order=4)
 
 
 class StudyRow(Base):
@@ -342,6 +347,15 @@ class EventRow(Base):
     study_id: Mapped[int | None] = mapped_column(ForeignKey("studies.id"), index=True)
     kind: Mapped[str] = mapped_column(String(32))
     detail: Mapped[str] = mapped_column(FreeText(500))
+
+
+class HeartbeatRow(Base):
+    """Last sign of life of a process."""
+
+    __tablename__ = "heartbeats"
+
+    process: Mapped[str] = mapped_column(String(32), primary_key=True)
+    at: Mapped[datetime]
 
 
 class CommitmentRow(Leased, Base):

@@ -200,7 +200,7 @@ def test_many_associations_send_the_same_objects_at_once(store: Store) -> None:
         accepted = list(pool.map(lambda ids: receive(store, study=ids[0], instance=ids[1]), sendings))
     assert sum(item.new for item in accepted) == len(objects)
     assert len({item.instance_id for item in accepted}) == len(objects)
-    assert len(list(store.spool.keys(0))) == len(objects)
+    assert len(list(store.spool.keys())) == len(objects)
     assert store.studies.counts()["receiving"] == 3
 
 
@@ -234,7 +234,7 @@ def test_killed_before_the_commit_leaves_no_trace(
     script = "store = open_store()" + dedent(KILLED[when]) + "receive(store)\nsay('acknowledged')\n"
     with processes(1, script, database_url, tmp_path) as (receiver,):
         assert receiver.end(by_signal=signal.SIGKILL) == []
-    assert len(list(store.spool.keys(0))) == 1, "the file had been linked"
+    assert len(list(store.spool.keys())) == 1, "the file had been linked"
     assert store.sweep_orphans(older_than_seconds=0) == 1
     assert store.spool.sweep_incoming(older_than_seconds=0) == 1
     assert [path for path in (tmp_path / "spool").rglob("*") if path.is_file()] == []
@@ -268,7 +268,7 @@ def test_killed_anywhere_loses_nothing_it_acknowledged(
     # At most one more: committed, but killed before it could say so.
     filed = store.studies.counts()["receiving"]
     assert filed - len(acknowledged) in {0, 1}
-    assert len(list(store.spool.keys(0))) == filed
+    assert len(list(store.spool.keys())) == filed
 
 
 def test_a_killed_workers_study_is_read_by_another_once(

@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from .waiting import PATIENCE_SECONDS, eventually
@@ -42,10 +44,17 @@ class NodeProcess:
     Args:
         folder: Its data folder, which outlives it.
         arguments: Further flags of ``start``.
+        machine: Further variables of its environment.
         settings: Settings by environment.
     """
 
-    def __init__(self, folder: Path, *arguments: object, **settings: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: object,
+        machine: Mapping[str, str] = MappingProxyType({}),
+        **settings: str,
+    ) -> None:
         self.folder = folder
         self.log_file = folder.with_suffix(".log")
         self._skip = self.log_file.stat().st_size if self.log_file.exists() else 0
@@ -63,7 +72,10 @@ class NodeProcess:
         ]
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [*COMMAND, *map(str, flags)], stderr=log, env=environment(**settings), start_new_session=True
+                [*COMMAND, *map(str, flags)],
+                stderr=log,
+                env=environment(**settings) | dict(machine),
+                start_new_session=True,
             )
         self.port = int(eventually(self._ready)["port"])
 

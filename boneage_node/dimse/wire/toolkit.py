@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pydicom.config
-from pynetdicom import _config
+from pynetdicom import _config, timer
 
 from boneage_node.logs import get_logger
 
@@ -25,7 +27,9 @@ class _WhereOnly(logging.Handler):
 
 
 def configure_pynetdicom() -> None:
-    """Receive into files, send from files, and log no PDU, no message and no data set."""
+    """Receive into files, send from files, time by a clock that nobody sets, and log no message's content."""
+    # Its timers ask for the time of day: a clock set forward would end every association, one set back none.
+    timer.time = SimpleNamespace(time=time.monotonic)  # type: ignore[assignment, attr-defined]
     _config.STORE_RECV_CHUNKED_DATASET = True
     _config.STORE_SEND_CHUNKED_DATASET = True
     _config.LOG_HANDLER_LEVEL = "none"

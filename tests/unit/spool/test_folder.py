@@ -17,8 +17,8 @@ def spool(tmp_path: Path) -> FolderSpool:
     return FolderSpool(tmp_path / "spool", reserve_bytes=0)
 
 
-def incoming(spool: FolderSpool, data: bytes = b"bytes as they came") -> Path:
-    path = spool.incoming_dir / "from a peer"
+def incoming(spool: FolderSpool, data: bytes = b"bytes as they came", name: str = "from a peer") -> Path:
+    path = spool.incoming_dir / name
     path.write_bytes(data)
     return path
 
@@ -68,9 +68,9 @@ def test_refuses_to_dip_into_the_reserve_and_keeps_it_for_reports(tmp_path: Path
         spool.keep(incoming(spool))
     assert isinstance(full.value, OSError)
     assert full.value.errno == errno.ENOSPC
-    assert list(spool.keys(0)) == []
+    assert list(spool.keys()) == []
     name = spool.write(b"report")
-    assert list(spool.keys(0)) == [name]
+    assert list(spool.keys()) == [name]
 
 
 def test_a_full_file_system_leaves_no_half_file(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_full_file_system_leaves_no_half_file(tmp_path: Path) -> None:
         spool = FolderSpool(disk / "spool", reserve_bytes=0)
         with pytest.raises(SpoolFull, match="file system is full"):
             spool.write(bytes(512 * 1024))
-        assert list(spool.keys(0)) == []
+        assert list(spool.keys()) == []
         spool.write(b"small enough")
     finally:
         subprocess.run(["umount", disk], check=True)
@@ -109,18 +109,24 @@ def test_discarding_twice_is_harmless(spool: FolderSpool) -> None:
     assert not spool.path(name).exists()
 
 
-def test_sweeps_what_dead_senders_left_and_spares_what_is_still_coming(spool: FolderSpool) -> None:
-    incoming(spool)
-    assert spool.sweep_incoming(older_than_seconds=600) == 0
+def test_sweeps_what_dead_senders_left_and_spares_what_is_still_coming(
+    spool: FolderSpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = [0.0]
+    monkeypatch.setattr("boneage_node.spool.seen.time.monotonic", lambda: watch[0])
+    still, coming = incoming(spool), incoming(spool, name="coming")
+    os.utime(still, (0, 0))  # whatever the clock says
+    for watch[0] in (0.0, 599.0):
+        assert spool.sweep_incoming(older_than_seconds=600) == 0
+    coming.write_bytes(b"more of it has come")
+    watch[0] = 601.0
+    assert spool.sweep_incoming(older_than_seconds=600) == 1
+    assert list(spool.incoming_dir.iterdir()) == [coming]
     assert spool.sweep_incoming(older_than_seconds=0) == 1
-    assert list(spool.incoming_dir.iterdir()) == []
 
 
-def test_lists_only_files_that_have_been_here_long_enough_and_are_its_own(spool: FolderSpool) -> None:
-    path = incoming(spool)
-    os.utime(path, (0, 0))  # Written long ago, kept just now.
-    name = spool.keep(path)
+def test_lists_only_files_that_are_its_own(spool: FolderSpool) -> None:
+    name = spool.keep(incoming(spool))
     (spool.root / "note.txt").write_text("an administrator's")
     (spool.path(name).parent / "note.txt").write_text("an administrator's")
-    assert list(spool.keys(older_than_seconds=600)) == []
-    assert list(spool.keys(older_than_seconds=0)) == [name]
+    assert list(spool.keys()) == [name]

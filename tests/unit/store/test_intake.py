@@ -42,7 +42,7 @@ def test_the_same_bytes_again_change_nothing(store: Store) -> None:
     first = receive(store)
     again = receive(store)
     assert again == type(first)(first.study_id, first.instance_id, new=False)
-    assert len(list(store.spool.keys(0))) == 1
+    assert len(list(store.spool.keys())) == 1
     assert events_of(store) == ["instance-received"]
 
 
@@ -103,7 +103,7 @@ def test_refuses_what_is_no_uid_or_ae_title_and_keeps_no_trace(store: Store, uid
         with pytest.raises(NotAcceptable) as refusal:
             receive(store, **{where: uid}, calling_ae_title=ae_title)  # type: ignore[arg-type]
         assert not uid or uid not in str(refusal.value)
-    assert list(store.spool.keys(0)) == []
+    assert list(store.spool.keys()) == []
     assert store.studies.list() == []
 
 
@@ -111,7 +111,7 @@ def test_a_full_spool_refuses_and_keeps_no_trace(store: Store, clock: Clock) -> 
     full = Store(store.engine, FolderSpool(store.spool.root, reserve_bytes=2**62), clock)
     with pytest.raises(SpoolFull):
         receive(full)
-    assert list(store.spool.keys(0)) == []
+    assert list(store.spool.keys()) == []
     assert store.studies.list() == []
 
 
@@ -124,7 +124,7 @@ def test_a_database_that_fails_leaves_no_file(store: Store) -> None:
     with pytest.raises(OperationalError):
         receive(store)
     event.remove(store.engine, "before_cursor_execute", fail)
-    assert list(store.spool.keys(0)) == []
+    assert list(store.spool.keys()) == []
     assert receive(store).new
 
 
@@ -144,7 +144,7 @@ def test_a_commit_that_fails_leaves_the_file_to_the_sweep(store: Store) -> None:
     with pytest.raises(OperationalError):
         receive(store)
     event.remove(store.engine, "commit", fail)
-    assert len(list(store.spool.keys(0))) == 1
+    assert len(list(store.spool.keys())) == 1
     assert store.sweep_orphans(older_than_seconds=600) == 0
     assert store.sweep_orphans(older_than_seconds=0) == 1
 
@@ -154,9 +154,9 @@ def test_the_sweep_spares_instances_and_reports(store: Store) -> None:
     job = claim_one(store)
     store.queue.complete(job, "worker-1", [new_report(store, job)])
     store.spool.write(b"orphan")
-    assert len(list(store.spool.keys(0))) == 3
+    assert len(list(store.spool.keys())) == 3
     assert store.sweep_orphans(older_than_seconds=0) == 1
-    assert len(list(store.spool.keys(0))) == 2
+    assert len(list(store.spool.keys())) == 2
 
 
 def test_a_study_settles_after_its_quiet_time_alone(store: Store, clock: Clock) -> None:
@@ -220,3 +220,25 @@ def test_settles_more_studies_than_one_batch(store: Store, monkeypatch: pytest.M
     accepted = [receive(store, study=f"1.2.{n}", instance=f"1.2.{n}.1") for n in range(5)]
     store.intake.association_released(item.study_id for item in accepted)
     assert store.intake.settle() == 5
+
+
+def test_a_study_settles_though_the_clock_was_set_back(store: Store, clock: Clock) -> None:
+    receive(store)
+    clock.go_on(-7200)
+    assert store.intake.settle() == 1
+    assert len(claim_one(store).instances) == 1
+
+
+def test_clocks_that_are_apart_by_a_second_settle_nothing_early(store: Store, clock: Clock) -> None:
+    receive(store)
+    clock.go_on(-1)
+    assert store.intake.settle() == 0
+    clock.go_on(12)
+    assert store.intake.settle() == 1
+
+
+def test_a_clock_that_is_set_forward_makes_no_file_an_orphan(store: Store, clock: Clock) -> None:
+    store.spool.write(b"of a report whose commit is still to come")
+    assert store.sweep_orphans() == 0
+    clock.go_on(2 * 86400)
+    assert store.sweep_orphans() == 0

@@ -298,3 +298,12 @@ def test_what_was_delivered_can_be_sent_again(store: Store) -> None:
     assert claim(store, THERE) == []
     assert store.studies.send_again(STUDY) == 1
     assert uids(claim(store, THERE)) == ["2.25.2"]
+
+
+def test_a_clock_that_is_set_back_holds_no_delivery_up(store: Store, clock: Clock) -> None:
+    report(store, "2.25.1")
+    clock.go_on(86400)  # the machine's clock was a day ahead
+    assert fail(store, claim(store)[0]) is Status.TODO
+    assert claim(store) == []
+    clock.go_on(-86400)
+    assert [task.attempts for task in claim(store)] == [2]

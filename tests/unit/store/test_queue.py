@@ -108,7 +108,7 @@ def test_the_same_reading_again_is_not_sent_a_second_time(store: Store) -> None:
         store.studies.read_again(STUDY)
     study = store.studies.show(STUDY)
     assert (len(study.reports), len(study.deliveries)) == (1, 1)
-    assert len(list(store.spool.keys(0))) == 2  # The instance and one report.
+    assert len(list(store.spool.keys())) == 2  # The instance and one report.
 
 
 def test_completing_is_all_or_nothing(store: Store) -> None:
@@ -322,3 +322,70 @@ def test_the_database_itself_forbids_two_workers_on_one_study(store: Store, cloc
     queue_more(store, clock)
     with pytest.raises(Exception, match=r"(?i)unique"), store.engine.begin() as connection:
         connection.execute(update(JobRow).values(status=Status.DOING))
+
+
+DAY_SECONDS = 86400.0
+
+
+def test_a_clock_that_is_set_back_holds_no_job_up(store: Store, clock: Clock) -> None:
+    queue_study(store)
+    job = claim_one(store)
+    assert store.queue.fail(job, "worker-1", "it crashed", attempts(3, 3600)) is Status.TODO
+    clock.go_on(-300)
+    assert store.queue.claim("worker-1", 1, 60, attempts()) != [], "set back behind the failure"
+
+
+def test_a_clock_that_is_set_back_a_little_delays_by_no_more_than_that(store: Store, clock: Clock) -> None:
+    queue_study(store)
+    store.queue.fail(claim_one(store), "worker-1", "it crashed", attempts(3, 100))
+    clock.go_on(-50)
+    assert store.queue.claim("worker-1", 1, 60, attempts()) == []
+    clock.go_on(150)
+    assert len(store.queue.claim("worker-1", 1, 60, attempts())) == 1
+
+
+def test_a_lease_of_a_day_that_has_not_come_yet_is_over(store: Store, clock: Clock) -> None:
+    queue_study(store)
+    clock.go_on(DAY_SECONDS)
+    claim_one(store)  # and its worker dies
+    clock.go_on(-DAY_SECONDS)
+    assert claim_one(store, "worker-2").attempts == 2
+
+
+def test_a_reading_whose_last_lease_ran_out_too_early_counts_all_the_same(store: Store, clock: Clock) -> None:
+    queue_study(store)
+    (job,) = store.queue.claim("worker-1", 1, 60, attempts(1))
+    clock.go_on(DAY_SECONDS)  # set forward, or the machine was suspended
+    assert store.queue.claim("worker-2", 1, 60, attempts(1)) == []
+    assert store.studies.show(STUDY).state == StudyState.SET_ASIDE
+    store.queue.complete(job, "worker-1", [new_report(store, job)])
+    assert store.studies.show(STUDY).state == StudyState.REPORTED
+    assert store.queue.counts() == {"todo": 0, "doing": 0, "done": 1, "dead": 0}
+
+
+def test_a_job_put_off_for_the_node_s_own_trouble_costs_no_attempt(store: Store, clock: Clock) -> None:
+    queue_study(store)
+    policy = attempts(2, 30)
+    for _ in range(5):
+        (job,) = store.queue.claim("worker-1", 1, 60, policy)
+        assert job.attempts == 1
+        store.queue.put_off(job, "worker-1", "the disk is full", policy)
+        assert store.queue.claim("worker-1", 1, 60, policy) == []
+        assert store.queue.troubles() == {"the disk is full": 1}
+        clock.go_on(30)
+    shown = store.studies.show(STUDY)
+    assert shown.state == StudyState.QUEUED
+    assert [event.kind for event in shown.events].count("job-put-off") == 1, "said once in a row"
+    job = claim_one(store)
+    store.queue.complete(job, "worker-1", [new_report(store, job)])
+    assert store.queue.troubles() == {}
+
+
+def test_what_a_worker_was_at_when_the_database_went_away_costs_no_attempt(store: Store) -> None:
+    for number in range(2):
+        queue_study(store, f"{STUDY}.{number}")
+    store.queue.claim("worker-1", 2, 60, attempts())
+    store.queue.put_off_all("worker-2", "the database was away", attempts())
+    assert store.queue.counts()["doing"] == 2
+    store.queue.put_off_all("worker-1", "the database was away", attempts())
+    assert [job.attempts for job in store.queue.claim("worker-2", 2, 60, attempts())] == [1, 1]

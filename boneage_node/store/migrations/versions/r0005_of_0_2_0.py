@@ -1,4 +1,8 @@
-"""What 0.2.0 keeps beside 0.1.0: of a delivery, its document's form and how it ended."""
+"""What 0.2.0 keeps beside 0.1.0.
+
+Of a delivery, its document's form and how it ended; of a task, when its times were set, and how often the
+node's own trouble has put it off; of a process, its heartbeat.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,15 @@ depends_on = None
 def upgrade() -> None:
     """Bring the tables up to date."""
     _renew_deliveries()
+    for table in ("jobs", "commitment_requests"):
+        for column in _wait_columns():
+            op.add_column(table, column)
+    op.create_table(
+        "heartbeats",
+        sa.Column("process", sa.String(length=32), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("process", name=op.f("pk_heartbeats")),
+    )
 
 
 def _renew_deliveries() -> None:
@@ -103,6 +116,14 @@ def _lease_columns() -> list[sa.Column[object]]:
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_error", sa.String(2000), nullable=True),
+        *_wait_columns(),
+    ]
+
+
+def _wait_columns() -> list[sa.Column[object]]:
+    return [
+        sa.Column("set_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("put_off", sa.Integer(), server_default="0", nullable=False),
     ]
 
 
