@@ -37,10 +37,10 @@ from .contexts import STORAGE_COMMITMENT, UNCOMPRESSED
 from .identifiers import text
 from .status import RequestError
 from .wire.association import open_association
+from .wire.associations import OpenAssociations
 from .wire.bounds import BoundedBytes
 from .wire.messages import decode_data_set
 from .wire.requestor import ReportMessages
-from .wire.server import OpenAssociations
 
 INSTANCE = uid.UID("1.2.840.10008.1.20.1.1")
 """The well-known SOP Instance to which every request and result refers."""

@@ -30,8 +30,9 @@ from .commitment import CommitmentHandler, commitment_context, handle_action, ha
 from .contexts import accepted_contexts
 from .identifiers import read_uids
 from .status import RequestError, Status
+from .wire.associations import OpenAssociations
 from .wire.bounds import MAX_PDU_BYTES, IncomingFile, Limits
-from .wire.server import OpenAssociations, Server
+from .wire.server import Server
 from .wire.toolkit import configure_pynetdicom, receiving_process
 
 _log = get_logger()
@@ -78,11 +79,7 @@ class Receiver:
         while self._open_associations and time.monotonic() < deadline:
             self._server.reap()
             time.sleep(0.02)
-        for association in list(self._open_associations):
-            association.abort()
-        for association in list(self._open_associations):
-            association.join(timeout=1.0)
-        self._server.reap()
+        self._open_associations.end_all("the node shuts down", self._server.listening.idle_seconds)
         self._process.close()
 
 
@@ -115,18 +112,17 @@ def serve(
     ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
     ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     ae.maximum_pdu_size = MAX_PDU_BYTES
-    ae.network_timeout = listening.idle_seconds
+    ae.network_timeout = None  # the server watches, by a clock that nobody sets
     ae.acse_timeout = limits.request_timeout_seconds
     ae.dimse_timeout = listening.idle_seconds
     # The server counts associations, and before any thread is spent on them.
     ae.maximum_associations = 2**16
-    open_associations: OpenAssociations = {}
+    open_associations = OpenAssociations()
     contexts = accepted_contexts()
     handlers: list[evt.EventHandlerType] = [
         (evt.EVT_ACCEPTED, handle_accepted, [open_associations]),
         (evt.EVT_C_STORE, handle_store, [sink, open_associations]),
         (evt.EVT_RELEASED, handle_released, [sink, open_associations]),
-        (evt.EVT_ABORTED, handle_aborted, [open_associations]),
     ]
     if commitment is not None:
         contexts.append(commitment_context())
@@ -190,11 +186,6 @@ def handle_released(event: Event, sink: InstanceSink, open_associations: OpenAss
             sink.association_released(association.study_ids)
         except Exception as error:  # any database error: the quiet time settles the studies all the same
             _log.warning("release not noted", association=association.number, error=class_name(error))
-
-
-def handle_aborted(event: Event, open_associations: OpenAssociations) -> None:
-    """Log an abort. More may come on another association, so the quiet time settles the studies."""
-    _log.warning("association aborted", association=open_associations[event.assoc].number)
 
 
 def _store(event: Event, sink: InstanceSink) -> Accepted:

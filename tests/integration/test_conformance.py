@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ from pynetdicom import AE, build_context, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import AsynchronousOperationsWindowNegotiation, UserIdentityNegotiation
 from support.commitment import small_node
+from support.dimse import RawPeer, receiving
+from support.negotiation import associate, item, proposal, usual_items
 from support.repository import REPOSITORY
 
 from boneage_node.dimse.commitment import send_request
@@ -122,6 +125,43 @@ def test_of_several_transfer_syntaxes_the_highest_in_the_table_is_taken(port: in
     said = offers("3.2.2")
     found = accepted(port, [(sop_class, listed[::-1]) for sop_class, listed in said.items()])
     assert sorted(found) == sorted((sop_class, listed[0]) for sop_class, listed in said.items())
+
+
+def test_each_rejection_is_as_it_is_said(tmp_path: Path) -> None:
+    lists = {"allowed_ae_titles": ("PEER",), "allowed_addresses": ("127.0.0.1",)}
+    requests = [
+        associate(*usual_items(), version=2),
+        associate(item(0x10, b"1.2.840.10008.3.1.1.2"), proposal()),
+        associate(*usual_items(), calling=b"OTHER"),
+        associate(*usual_items(), called=b"OTHER"),
+    ]
+    found = set()
+    with receiving(tmp_path / "lists", **lists) as (receiver, _):
+        found |= {rejection_of(receiver.port, request) for request in requests}
+    with receiving(tmp_path / "elsewhere", allowed_addresses=("10.0.0.0/8",)) as (receiver, _):
+        found.add(rejection_of(receiver.port, associate(*usual_items())))
+    with receiving(tmp_path / "full", max_associations=0) as (receiver, _):
+        found.add(rejection_of(receiver.port, associate(*usual_items())))
+    said = [tuple(int(number) for number in row[0].split(", ")) for row in tables("3.2.2")[2]]
+    assert found == set(said)
+
+
+def test_the_application_contexts_that_are_said_are_taken(port: int) -> None:
+    (said,) = re.findall(r"- Application context `([0-9.]+)` only", statement())
+    for items in [(item(0x10, said.encode()),), (), (item(0x10, b""),)]:
+        assert rejection_of(port, associate(*items, proposal())) is None
+    for other in ("1.2.840.10008.3.1.1.1.1", "1.2.3"):
+        assert rejection_of(port, associate(item(0x10, other.encode()), proposal())) == (1, 1, 2)
+
+
+def rejection_of(port: int, request: bytes) -> tuple[int, ...] | None:
+    """Result, source and reason of the node's answer to a request; None where it is accepted."""
+    with RawPeer(port) as peer:
+        peer.send(request)
+        answer = peer.read_pdu()
+    assert answer is not None
+    assert answer[0] in (2, 3)
+    return tuple(answer[7:10]) if answer[0] == 3 else None
 
 
 def test_the_node_names_itself_and_negotiates_nothing_but_what_is_said(port: int) -> None:

@@ -284,9 +284,6 @@ def test_an_association_request_of_absurd_length_is_aborted(
         associate_request().replace(b"\x50\x00\x00", b"\x50\x00\x77", 1),
         associate_request()[:74] + b"\x10\x00\xff\xff" + associate_request()[78:],
         struct.pack(">BxL", 1, 80) + bytes(80),
-        associate_request(calling="A\n[info] B"),
-        associate_request(calling="A\\B"),
-        associate_request(calling=""),
     ],
 )
 def test_what_is_no_association_request_is_turned_away(node: tuple[Receiver, Watched], first: bytes) -> None:

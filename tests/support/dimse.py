@@ -282,6 +282,13 @@ class RawPeer:
     def __init__(self, port: int) -> None:
         self.socket = connect(port)
 
+    @classmethod
+    def of(cls, connection: socket.socket) -> RawPeer:
+        """One that was called, by its end of the connection."""
+        peer = cls.__new__(cls)
+        peer.socket = connection
+        return peer
+
     def __enter__(self) -> RawPeer:
         return self
 

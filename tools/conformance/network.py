@@ -19,6 +19,7 @@ from boneage_node.dimse.contexts import (
     proposals,
 )
 from boneage_node.dimse.wire.admission import ECHO_RESERVE, Rejection
+from boneage_node.dimse.wire.negotiation import APPLICATION_CONTEXT
 from boneage_node.net.http import Answer
 from boneage_node.report import SR_CLASSES
 from boneage_node.traffic.commitment import FailedReference, FailureReason, ReferencedSop
@@ -42,17 +43,23 @@ _PURPOSES: dict[UID, str] = {
 
 _REJECTED_WHEN = {
     Rejection.ADDRESS_NOT_ALLOWED: "the address is not among `allowed_addresses`",
+    Rejection.PROTOCOL_VERSION_NOT_SUPPORTED: "bit 0 of the protocol version is not set; "
+    "no other bit is looked at",
+    Rejection.APPLICATION_CONTEXT_NOT_SUPPORTED: "the application context is another than "
+    f"`{APPLICATION_CONTEXT}`; a request with none, or an empty one, is taken as if it had this",
     Rejection.CALLING_AE_TITLE_NOT_RECOGNISED: "the calling AE title is not among `allowed_ae_titles`",
     Rejection.CALLED_AE_TITLE_NOT_RECOGNISED: "the called AE title is not `ae_title`",
     Rejection.TOO_MANY_ASSOCIATIONS: "there are `max_associations` already; "
     f"{ECHO_RESERVE} more are let in that propose nothing but Verification",
 }
 _RESULTS = {1: "rejected-permanent", 2: "rejected-transient"}
-_SOURCES = {1: "service-user", 3: "service-provider (presentation)"}
+_SOURCES = {1: "service-user", 2: "service-provider (ACSE)", 3: "service-provider (presentation)"}
 _REASONS = {
     (1, 1): "no-reason-given",
+    (1, 2): "application-context-name-not-supported",
     (1, 3): "calling-AE-title-not-recognized",
     (1, 7): "called-AE-title-not-recognized",
+    (2, 2): "protocol-version-not-supported",
     (3, 2): "local-limit-exceeded",
 }
 """Of PS3.8, Table 9-21."""

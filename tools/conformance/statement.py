@@ -17,9 +17,10 @@ from boneage_node.dicomweb import wado
 from boneage_node.dimse import commitment, query_scu
 from boneage_node.dimse.contexts import TRANSFER_SYNTAXES, UNCOMPRESSED
 from boneage_node.dimse.status import Status
-from boneage_node.dimse.wire import bounds, messages
+from boneage_node.dimse.wire import association, associations, bounds, messages, transport
 from boneage_node.dimse.wire.admission import ECHO_RESERVE
 from boneage_node.dimse.wire.bounds import Limits
+from boneage_node.dimse.wire.negotiation import APPLICATION_CONTEXT
 from boneage_node.net.http import MAX_ANSWER_BYTES
 from boneage_node.net.tls import CIPHERS_OF_TLS_1_2
 from boneage_node.settings.settings import FIELDS
@@ -93,6 +94,9 @@ def _limits() -> dict[str, str]:
     limits = {
         "max_pdu_mib": bounds.MAX_PDU_BYTES / _MIB,
         "requestor_pdu_bytes": AE().maximum_pdu_size,
+        "max_requestor_pdu_kib": association.MAX_RECEIVED_PDU_BYTES / _KIB,
+        "step_kib": transport.STEP_BYTES / _KIB,
+        "work_factor": associations.WORK_FACTOR,
         "echo_reserve": ECHO_RESERVE,
         "request_timeout_seconds": receiver.request_timeout_seconds,
         "max_command_kib": messages.MAX_COMMAND_BYTES / _KIB,
@@ -119,6 +123,7 @@ def _network(objects: list[Dataset]) -> dict[str, str]:
         "services": network.services_table(accepted, proposed),
         "acceptor": network.acceptor_table(accepted, _SYNTAX_LISTS),
         "acceptor_syntaxes": network.syntax_table(_SYNTAX_LISTS),
+        "application_context": APPLICATION_CONTEXT,
         "rejections": network.rejection_table(),
         "store_statuses": network.status_table(Status),
         "commitment_statuses": network.status_table(commitment.CommitmentStatus),

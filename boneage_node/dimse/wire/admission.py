@@ -5,10 +5,9 @@ from __future__ import annotations
 import ipaddress
 from enum import Enum
 
-from pynetdicom.pdu import A_ASSOCIATE_RQ
-
-from boneage_node.dimse.contexts import VERIFICATION
 from boneage_node.net.listening import Listening
+
+from .negotiation import APPLICATION_CONTEXT, AssociationRequest
 
 ECHO_RESERVE = 4
 """Associations above the limit that are kept for C-ECHO alone, so that a busy node still answers health
@@ -23,9 +22,19 @@ class Rejection(Enum):
 
     ADDRESS_NOT_ALLOWED = (1, 1, 1)
     """No reason code names an address, hence "no reason given"."""
+    PROTOCOL_VERSION_NOT_SUPPORTED = (1, 2, 2)
+    APPLICATION_CONTEXT_NOT_SUPPORTED = (1, 1, 2)
     CALLING_AE_TITLE_NOT_RECOGNISED = (1, 1, 3)
     CALLED_AE_TITLE_NOT_RECOGNISED = (1, 1, 7)
     TOO_MANY_ASSOCIATIONS = (2, 3, 2)
+
+    def received(self, request: AssociationRequest) -> str | None:
+        """The field that brought it about, where it is not an AE title."""
+        if self is Rejection.PROTOCOL_VERSION_NOT_SUPPORTED:
+            return f"protocol version {request.protocol_version}"
+        if self is Rejection.APPLICATION_CONTEXT_NOT_SUPPORTED:
+            return f"application context {request.application_context}"
+        return None
 
     def to_pdu(self) -> bytes:
         """The A-ASSOCIATE-RJ PDU, 10 bytes."""
@@ -33,13 +42,13 @@ class Rejection(Enum):
 
 
 def admit(
-    listening: Listening, request: A_ASSOCIATE_RQ, address: str, open_associations: int
+    listening: Listening, request: AssociationRequest, address: str, open_associations: int
 ) -> Rejection | None:
     """Decide on an association request.
 
     Args:
         listening: Whom to let in.
-        request: The decoded A-ASSOCIATE-RQ PDU.
+        request: The association request.
         address: The caller's IP address.
         open_associations: How many associations there are already.
 
@@ -48,12 +57,15 @@ def admit(
     """
     if listening.allowed_addresses and not _is_in(address, listening.allowed_addresses):
         return Rejection.ADDRESS_NOT_ALLOWED
-    if listening.allowed_ae_titles and request.calling_ae_title.strip() not in listening.allowed_ae_titles:
+    if not request.protocol_version & 1:
+        return Rejection.PROTOCOL_VERSION_NOT_SUPPORTED
+    if request.application_context != APPLICATION_CONTEXT:
+        return Rejection.APPLICATION_CONTEXT_NOT_SUPPORTED
+    if listening.allowed_ae_titles and request.calling_ae_title not in listening.allowed_ae_titles:
         return Rejection.CALLING_AE_TITLE_NOT_RECOGNISED
-    if request.called_ae_title.strip() != listening.ae_title:
+    if request.called_ae_title != listening.ae_title:
         return Rejection.CALLED_AE_TITLE_NOT_RECOGNISED
-    only_echo = all(context.abstract_syntax == VERIFICATION for context in request.presentation_context)
-    limit = listening.max_associations + (ECHO_RESERVE if only_echo else 0)
+    limit = listening.max_associations + (ECHO_RESERVE if request.is_for_verification_only else 0)
     return Rejection.TOO_MANY_ASSOCIATIONS if open_associations >= limit else None
 
 

@@ -23,9 +23,14 @@ from boneage_node.net.problems import tls_problem
 from boneage_node.net.tls import calling_context
 from boneage_node.traffic.outcome import Unreachable
 
+from .associations import contain
+from .negotiation import ABORT, ASSOCIATE_AC, ASSOCIATE_RJ, Malformed, clean_answer
+from .requestor import Responses
 from .toolkit import configure_pynetdicom
-from .transport import ReadAheadSocket, SecureConnection
+from .transport import BoundedSocket, MonotonicTimer, SecureConnection
 
+MAX_RECEIVED_PDU_BYTES = 128 * 2**10
+"""Longest PDU that is taken of a peer: some times what the node announces, for those that do not look."""
 _ACCEPTED = 0
 
 
@@ -52,8 +57,17 @@ class _Watched(socket.socket):
             raise
 
     def recv(self, *args: Any) -> bytes:
-        try:
+        with self._remembering():
             return super().recv(*args)
+
+    def recv_into(self, *args: Any) -> int:
+        with self._remembering():
+            return super().recv_into(*args)
+
+    @contextmanager
+    def _remembering(self) -> Iterator[None]:
+        try:
+            yield
         except ssl.SSLWantReadError:
             raise
         except ssl.SSLError as error:
@@ -73,6 +87,37 @@ class _SecureConnection(_Watched, SecureConnection):
         super().do_handshake(block)
 
 
+class _CallingSocket(BoundedSocket):
+    """The socket of an association that the node has requested; the answer is read leniently.
+
+    Attributes:
+        malformed: The field of the answer that has no meaning; None where there is none.
+    """
+
+    malformed: str | None = None
+
+    def is_rewritten(self, kind: int) -> bool:
+        """Whether a PDU of this type goes through :meth:`rewrite`."""
+        return kind in (ASSOCIATE_AC, ASSOCIATE_RJ, ABORT)
+
+    def rewrite(self, pdu: bytes) -> bytes:
+        """What pynetdicom gets to see of a PDU that no data goes in.
+
+        Raises:
+            OSError: It has no meaning.
+        """
+        proposed = {
+            context.context_id: frozenset(map(str, context.transfer_syntax))
+            for context in self.assoc.requestor.requested_contexts
+            if context.context_id is not None
+        }
+        try:
+            return clean_answer(pdu, proposed)
+        except Malformed as error:
+            self.malformed = str(error)
+            raise OSError from error
+
+
 class _Requestor(AE):
     """An application entity that makes its connection itself, and keeps it.
 
@@ -84,14 +129,21 @@ class _Requestor(AE):
         self.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
         self.implementation_version_name = IMPLEMENTATION_VERSION_NAME
         self.connection_timeout = self.acse_timeout = waits.connect_seconds
-        self.dimse_timeout = self.network_timeout = waits.answer_seconds
+        self.dimse_timeout = waits.answer_seconds
+        self.network_timeout = None  # whoever has it open knows how long
         self.connection: _Watched | None = None
+        self.calling_socket: _CallingSocket | None = None
+        self._answer_seconds = waits.answer_seconds
         self._tls = tls
 
     def _create_socket(
         self, assoc: Association, address: AddressInformation, tls_args: tuple[ssl.SSLContext, str] | None
     ) -> AssociationSocket:
-        created = ReadAheadSocket(assoc, address=address)
+        created = _CallingSocket(assoc, self._answer_seconds, MAX_RECEIVED_PDU_BYTES, address=address)
+        assoc.dimse = Responses(assoc)
+        assoc.dul.artim_timer = MonotonicTimer(assoc.acse_timeout)
+        for thread in (assoc, assoc.dul):
+            contain(thread, created)
         assert created.socket is not None, "made for this association"
         if self._tls is None:
             connection = _Watched(fileno=created.socket.detach())
@@ -99,8 +151,9 @@ class _Requestor(AE):
             context, host = self._tls
             context.sslsocket_class = _SecureConnection
             connection = cast(_SecureConnection, context.wrap_socket(created.socket, server_hostname=host))
-        connection.patience_seconds = self.dimse_timeout
+        connection.patience_seconds = self._answer_seconds
         created.socket = self.connection = connection
+        self.calling_socket = created
         return created
 
 
@@ -146,6 +199,11 @@ def open_association(
             if ae.connection.of_tls:
                 raise Unreachable(tls_problem(station, caller.tls, ae.connection.problem))
             raise Unreachable(_connection_problem(station, ae.connection.problem))
+        if ae.calling_socket is not None and ae.calling_socket.malformed is not None:
+            raise Unreachable(
+                f"{station.address} answers with an A-ASSOCIATE-AC that cannot be read "
+                f"({ae.calling_socket.malformed}): it, or something on the way, does not keep to DICOM."
+            )
         _require_answer(association, station, caller.ae_title)
         try:
             yield association

@@ -1,8 +1,8 @@
 """Bounds on what a peer can make pynetdicom hold: bytes of a PDU, a message and a file, and requests in line.
 
 pynetdicom 3.0 trusts the lengths that a peer announces, and keeps all that it sends until a message is
-complete. :class:`BoundedSocket` here and :class:`~.messages.BoundedMessages` replace its socket and its DIMSE
-provider in an accepted association; nothing else changes.
+complete. :class:`~.transport.BoundedSocket` and :class:`~.messages.BoundedMessages` take the places of its
+socket and its DIMSE provider in an accepted association.
 """
 
 from __future__ import annotations
@@ -10,20 +10,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import shutil
-import socket
-import time
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, cast
 
 from boneage_node.dimse.status import RequestError, Status
-from boneage_node.logs import get_logger
-
-from .transport import ReadAheadSocket
 
 if TYPE_CHECKING:
-    from pynetdicom.association import Association
     from pynetdicom.dimse_primitives import C_STORE, NTF
 
 MAX_PDU_BYTES = 2**20
@@ -32,8 +26,6 @@ MAX_PDU_BYTES = 2**20
 Longer ones bring no more speed (see benchmarks/receive.py), and each association must be able to hold a few.
 """
 _SPACE_CHECK_BYTES = 16 * 2**20
-
-_log = get_logger()
 
 
 @dataclass(frozen=True)
@@ -49,64 +41,6 @@ class Limits:
     request_timeout_seconds: float = 15.0
     max_instance_bytes: int = 512 * 2**20
     reserve_bytes: int = 512 * 2**20
-
-
-class BoundedSocket(ReadAheadSocket):
-    """A socket of an association that refuses long PDUs and does not wait for ever.
-
-    Args:
-        association: The association that the socket belongs to.
-        connection: The connected socket.
-        request: Bytes of the peer that were read already: its association request.
-        idle_timeout_seconds: Longest time for one PDU to arrive, or for the peer to take in what is sent.
-    """
-
-    def __init__(
-        self, association: Association, connection: socket.socket, request: bytes, idle_timeout_seconds: float
-    ) -> None:
-        super().__init__(association, client_socket=connection)
-        self.read_ahead = request
-        self._idle_timeout_seconds = idle_timeout_seconds
-
-    def recv(self, nr_bytes: int) -> bytearray:
-        """Read so many bytes of a PDU; fewer where the peer has closed the connection.
-
-        Raises:
-            TimeoutError: The peer did not send them in time.
-        """
-        if nr_bytes > MAX_PDU_BYTES:
-            _log.warning("pdu too long", announced_bytes=nr_bytes)
-            self.event_queue.put("Evt19")  # invalid PDU: answered with A-ABORT, then closed
-            return bytearray()
-        taken = self.take(nr_bytes)
-        deadline = time.monotonic() + self._idle_timeout_seconds
-        return taken + self._recv_before(deadline, nr_bytes - len(taken))
-
-    def _recv_before(self, deadline: float, nr_bytes: int) -> bytearray:
-        if self.socket is None:
-            return bytearray()
-        received = bytearray(nr_bytes)
-        view = memoryview(received)
-        read = 0
-        while read < nr_bytes:
-            self.socket.settimeout(max(deadline - time.monotonic(), 0.001))
-            count = self.socket.recv_into(view[read:])
-            if not count:
-                view.release()
-                del received[read:]
-                break
-            read += count
-        return received
-
-    def send(self, bytestream: bytes) -> None:
-        """Send bytes; a peer that takes nothing in loses the association."""
-        try:
-            if self.socket is not None:
-                self.socket.settimeout(self._idle_timeout_seconds)
-        except OSError:  # closed by another thread
-            self.event_queue.put("Evt17")
-            return
-        super().send(bytestream)
 
 
 class IncomingFile:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from io import BytesIO
 from typing import TYPE_CHECKING, cast
 
+from pydicom.tag import Tag
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
@@ -15,9 +17,9 @@ from pynetdicom.pdu_primitives import P_DATA
 from boneage_node.dimse.contexts import STORAGE_COMMITMENT
 from boneage_node.dimse.status import RequestError, Status
 from boneage_node.errors import BoneAgeError
-from boneage_node.logs import get_logger
 
 from .bounds import BoundedBytes, IncomingFile, Limits, out_of_resources
+from .transport import BoundedSocket
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -38,8 +40,40 @@ _NO_DATA_SET = 0x0101
 _MESSAGES = {(_C_STORE_RQ, True), (_C_ECHO_RQ, False)}
 """Command field, and whether a data set follows."""
 _COMMITMENT_COMMANDS = (_N_ACTION_RQ, _N_EVENT_REPORT_RQ, _N_EVENT_REPORT_RSP)
-
-_log = get_logger()
+_OF_REQUESTS = frozenset(
+    map(
+        Tag,
+        (
+            "CommandField",
+            "CommandDataSetType",
+            "MessageID",
+            "AffectedSOPClassUID",
+            "AffectedSOPInstanceUID",
+            "RequestedSOPClassUID",
+            "RequestedSOPInstanceUID",
+            "ActionTypeID",
+            "EventTypeID",
+        ),
+    )
+)
+_OF_RESPONSES = frozenset(
+    map(
+        Tag,
+        (
+            "CommandField",
+            "CommandDataSetType",
+            "MessageIDBeingRespondedTo",
+            "Status",
+            "NumberOfRemainingSuboperations",
+            "NumberOfCompletedSuboperations",
+            "NumberOfFailedSuboperations",
+            "NumberOfWarningSuboperations",
+        ),
+    )
+)
+"""All that the node uses of a command set. Of the rest (priority, comments, originators of a C-MOVE, repeated
+UIDs) a value that is not as it should be would make pynetdicom refuse the whole message."""
+_IS_RESPONSE = 0x8000
 
 
 class ProtocolError(BoneAgeError):
@@ -59,12 +93,14 @@ class BoundedMessages(DIMSEServiceProvider):
 
     Attributes:
         afterwards: What a handler wants done once its response has been sent.
+        working_since: Since when the node works at a request, by the monotonic clock; None while it waits.
     """
 
     def __init__(self, association: Association, limits: Limits) -> None:
         super().__init__(association)
         self._limits = limits
         self.afterwards: Callable[[], None] | None = None
+        self.working_since: float | None = None
         self._reports: dict[int, Callable[[int | None], None]] = {}
         self._report_count = 0
 
@@ -78,8 +114,7 @@ class BoundedMessages(DIMSEServiceProvider):
                 Exception
             ) as error:  # whatever it is, the thread must live to abort and close the connection
                 reason = str(error) if isinstance(error, ProtocolError) else type(error).__name__
-                _log.warning("message invalid", reason=reason)
-                self.dul.event_queue.put("Evt19")
+                end(self.assoc, f"invalid message: {reason}")
                 return
 
     def send_msg(self, primitive: DimsePrimitiveType, context_id: int) -> None:
@@ -122,9 +157,12 @@ class BoundedMessages(DIMSEServiceProvider):
 
     def get_msg(self, block: bool = False) -> tuple[None, None] | tuple[int, DimseServiceType]:
         """The next request; responses to reports go to whoever sent them."""
+        self.working_since = None  # whatever it was, it is done
         item = super().get_msg(block)
         _, message = item
         if not isinstance(message, N_EVENT_REPORT) or message.MessageIDBeingRespondedTo is None:
+            if message is not None:
+                self.working_since = time.monotonic()
             return item
         answered = self._reports.pop(message.MessageIDBeingRespondedTo, None)
         if answered is not None:
@@ -202,10 +240,36 @@ class BoundedMessages(DIMSEServiceProvider):
 
     def _put_in_line(self, context_id: int, message: DIMSEMessage) -> None:
         """Put a whole message in line; all in one line, while pynetdicom gives each report its own thread."""
-        received = cast("DimseServiceType", message.message_to_primitive())
+        received = cast("DimseServiceType", to_primitive(message))
         if not (received.is_valid_request or received.is_valid_response):
             raise ProtocolError("a request or response without all that belongs to it")
         self.msg_queue.put((context_id, received))
+
+
+def is_response_or_report(command: bytes) -> bool:
+    """Whether a command set is of a message that a peer may send on an association of the node."""
+    command_field, _ = _read_command(command)
+    return bool(command_field & _IS_RESPONSE) or command_field == _N_EVENT_REPORT_RQ
+
+
+def to_primitive(message: DIMSEMessage) -> DimsePrimitiveType:
+    """What a whole message says, without what the node does not use of it.
+
+    Raises:
+        Exception: Whatever the rest brings about.
+    """
+    command = message.command_set
+    used = _OF_RESPONSES if int(command.CommandField) & _IS_RESPONSE else _OF_REQUESTS
+    for tag in [tag for tag in command.keys() if tag not in used]:  # noqa: SIM118 - a data set is no mapping
+        del command[tag]
+    return message.message_to_primitive()
+
+
+def end(association: Association, why: str) -> None:
+    """Abort an association because of what has come; from the thread of its connection."""
+    if isinstance(association.dul.socket, BoundedSocket):
+        association.dul.socket.note_end(why)
+    association.dul.event_queue.put("Evt19")  # invalid PDU: answered with A-ABORT, then closed
 
 
 def decode_data_set(data: BytesIO, transfer_syntax: UID) -> Dataset:

@@ -1,12 +1,17 @@
-"""Messages on associations that the node opens: files sent as they are stored, and reports of the peer."""
+"""Messages on associations that the node opens: responses, files sent as they are, reports of the peer.
+
+pynetdicom takes whatever comes for the response to the last request, and ends the thread of the connection,
+but not the connection, on a message that it cannot read.
+"""
 
 from __future__ import annotations
 
 import queue
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_dataset, read_preamble
@@ -14,10 +19,11 @@ from pydicom.uid import UID
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import DIMSEMessage
-from pynetdicom.dimse_primitives import C_CANCEL, C_STORE, N_EVENT_REPORT
+from pynetdicom.dimse_primitives import C_STORE, N_EVENT_REPORT
 from pynetdicom.pdu_primitives import P_DATA
 
 from .bounds import BoundedBytes
+from .messages import MAX_COMMAND_BYTES, ProtocolError, end, is_response_or_report, to_primitive
 
 if TYPE_CHECKING:
     from pynetdicom.dimse_primitives import DimsePrimitiveType, DimseServiceType
@@ -64,7 +70,79 @@ def send_as_stored(association: Association, file: BinaryIO, message_id: int) ->
         association.dimse = messages  # the next file may have to be encoded anew
 
 
-class _EncodedDataSet(DIMSEServiceProvider):
+class Responses(DIMSEServiceProvider):
+    """Takes the responses to the request that was sent last, and nothing else, whatever the peer sends.
+
+    A response to another request says nothing about this one, and a late one must not count for the next.
+    """
+
+    _awaited: int | None = None
+
+    def send_msg(self, primitive: DimsePrimitiveType, context_id: int) -> None:
+        """Send a message; of a request, the responses are awaited from then on."""
+        if primitive.MessageIDBeingRespondedTo is None:
+            self._awaited = None
+            while not self.msg_queue.empty():  # a second response to the request before
+                self.msg_queue.get_nowait()
+            self._awaited = getattr(primitive, "MessageID", None)
+        super().send_msg(primitive, context_id)
+
+    def receive_primitive(self, primitive: P_DATA) -> None:
+        """Take in a P-DATA indication, one presentation data value (PDV) at a time."""
+        try:
+            for context_id, value in primitive.presentation_data_value_list:
+                self._receive_value(context_id, value)
+        except Exception as error:  # whatever the bytes bring about, the thread must live to abort
+            reason = str(error) if isinstance(error, ProtocolError) else type(error).__name__
+            end(self.assoc, f"invalid message: {reason}")
+
+    def get_msg(self, block: bool = False) -> tuple[None, None] | tuple[int, DimseServiceType]:
+        """The next response, for whoever waits for one; None where none comes in time, or can come any more.
+
+        pynetdicom's own thread does not wait: it looks for requests, and gets none.
+        """
+        deadline = time.monotonic() + (self.dimse_timeout or 0)
+        while block and time.monotonic() < deadline:
+            item = self.next_response()
+            if item is not None:
+                return item
+            if not self.dul.is_alive():
+                break
+        return None, None
+
+    def next_response(self) -> tuple[None, None] | tuple[int, DimseServiceType] | None:
+        """What came in a moment: a response, the association's end, or None for nothing yet."""
+        with suppress(queue.Empty):
+            return self.msg_queue.get(timeout=_POLL_SECONDS)
+        return None
+
+    def take(self, context_id: int, received: DimsePrimitiveType) -> None:
+        """Take in a whole message."""
+        if self._awaited is not None and received.MessageIDBeingRespondedTo == self._awaited:
+            self.msg_queue.put((context_id, cast("DimseServiceType", received)))
+
+    def _receive_value(self, context_id: int, value: bytes) -> None:
+        if context_id not in self.assoc._accepted_cx:
+            raise ProtocolError("PDV on a presentation context that was not accepted")
+        if self.message is None:
+            self.message = DIMSEMessage()
+            self.message.data_set = BoundedBytes()
+        message = self.message
+        is_command, is_last = value[0] & 1, value[0] & 2
+        if is_command:
+            command = message.encoded_command_set.getvalue() + value[1:]
+            if len(command) > MAX_COMMAND_BYTES:
+                raise ProtocolError("command set too long")
+            if is_last and not is_response_or_report(command):
+                raise ProtocolError("a request where a response is awaited")
+        single = P_DATA()
+        single.presentation_data_value_list.append((context_id, value))
+        if message.decode_msg(single, self.assoc):
+            self.message = None
+            self.take(context_id, to_primitive(message))
+
+
+class _EncodedDataSet(Responses):
     """Puts an encoded data set into a C-STORE request, in place of the one that pynetdicom has encoded."""
 
     def __init__(self, association: Association, data_set: BytesIO) -> None:
@@ -78,7 +156,7 @@ class _EncodedDataSet(DIMSEServiceProvider):
         super().send_msg(primitive, context_id)
 
 
-class ReportMessages(DIMSEServiceProvider):
+class ReportMessages(Responses):
     """Keeps reports of the peer apart from its responses, and responds to them while somebody waits.
 
     pynetdicom gives each report a thread of its own, in which it disturbs the one that releases the
@@ -95,34 +173,19 @@ class ReportMessages(DIMSEServiceProvider):
         self._reports: queue.SimpleQueue[tuple[int, N_EVENT_REPORT]] = queue.SimpleQueue()
         association.dimse = self
 
-    def receive_primitive(self, primitive: P_DATA) -> None:
-        """Take in a P-DATA indication."""
-        try:
-            if self.message is None:
-                self.message = DIMSEMessage()
-                self.message.data_set = BoundedBytes()
-            if not self.message.decode_msg(primitive, self.assoc):
-                return
-            message, self.message = self.message, None
-            received = message.message_to_primitive()
-        except Exception:  # whatever the bytes bring about, the thread must live to abort the association
-            self.dul.event_queue.put("Evt19")
-            return
-        assert message.context_id is not None, "decoded"
+    def take(self, context_id: int, received: DimsePrimitiveType) -> None:
+        """Take in a whole message."""
         if isinstance(received, N_EVENT_REPORT) and received.is_valid_request:
-            self._reports.put((message.context_id, received))
-        elif not isinstance(received, C_CANCEL):
-            self.msg_queue.put((message.context_id, received))
+            self._reports.put((context_id, received))
+        else:
+            super().take(context_id, received)
 
-    def get_msg(self, block: bool = False) -> tuple[None, None] | tuple[int, DimseServiceType]:
-        """The next response. A peer may report before it responds, and wait with its response meanwhile."""
-        if not block:
-            return super().get_msg()
-        assert self.dimse_timeout is not None, "set where associations are opened"
-        deadline = time.monotonic() + self.dimse_timeout
-        while self.msg_queue.empty() and time.monotonic() < deadline:
-            self.serve()
-        return super().get_msg()
+    def next_response(self) -> tuple[None, None] | tuple[int, DimseServiceType] | None:
+        """The same. A peer may report before it responds, and wait with its response meanwhile."""
+        self.serve()
+        with suppress(queue.Empty):
+            return self.msg_queue.get_nowait()
+        return None
 
     def serve(self) -> None:
         """Wait a moment for a report, and respond to it."""

@@ -21,28 +21,39 @@ from typing import Any
 
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
-from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationServer, RequestHandler
 
-from boneage_node.logs import class_name, get_logger
+from boneage_node.logs import class_name, describe_exception, get_logger
 from boneage_node.net.listening import Listening
 from boneage_node.net.tls import handshake_problem
 
 from .admission import Rejection, admit
-from .bounds import BoundedSocket, Limits
+from .associations import OpenAssociation, OpenAssociations, contain
+from .bounds import MAX_PDU_BYTES, Limits
 from .messages import BoundedMessages
-from .transport import SecureConnection
+from .negotiation import (
+    ABORT,
+    ASSOCIATE_AC,
+    ASSOCIATE_RQ,
+    HEADER_BYTES,
+    TITLES,
+    AssociationRequest,
+    Malformed,
+    calling_ae_title,
+)
+from .transport import BoundedSocket, MonotonicTimer, SecureConnection
 
 MAX_REQUEST_BYTES = 256 * 2**10
 """128 presentation contexts with thirty transfer syntaxes each come to less."""
 MAX_WAITING_CONNECTIONS = 256
 """With so many waiting, a new connection closes the one that has waited longest."""
-_PDU_HEADER_BYTES = 6
-_ASSOCIATE_RQ = 0x01
 _TLS_HANDSHAKE = 0x16
 """First byte of a TLS connection (RFC 8446, 5.1)."""
-_ABORT_PDU = bytes((7, 0, 0, 0, 0, 4, 0, 0, 2, 0))  # by the service provider, reason not specified
+_UNRECOGNISED_PDU, _UNEXPECTED_PDU, _INVALID_VALUE = (
+    bytes((ABORT, 0, 0, 0, 0, 4, 0, 0, 2, reason)) for reason in (1, 2, 6)
+)
+"""A-ABORT of the service provider with its reason (PS3.8 section 9.3.8)."""
 _POLL_SECONDS = 0.1
 
 _log = get_logger()
@@ -67,25 +78,34 @@ class Waiting:
     request: bytearray = field(default_factory=bytearray)
 
 
-@dataclass(eq=False)
-class OpenAssociation:
-    """The node's data of an association while it lasts.
+class _AcceptedSocket(BoundedSocket):
+    """The socket of an association that a peer has requested.
 
-    Attributes:
-        number: Counts associations, for the log.
-        messages: What it has received.
-        connection: Its socket.
-        study_ids: Studies (as the store numbers them) of which it brought an instance.
+    Args:
+        association: The association that the socket belongs to.
+        connection: The connected socket.
+        silence_seconds: Longest time in which nothing gets on inside of a PDU.
+        request: The request as the peer has sent it.
+        read_ahead: The request as pynetdicom is to read it.
     """
 
-    number: int
-    messages: BoundedMessages
-    connection: socket.socket
-    study_ids: set[int] = field(default_factory=set)
+    def __init__(
+        self,
+        association: Association,
+        connection: socket.socket,
+        silence_seconds: float,
+        request: bytes,
+        read_ahead: bytes,
+    ) -> None:
+        super().__init__(association, silence_seconds, MAX_PDU_BYTES, connection=connection)
+        self.read_ahead = read_ahead
+        self._titles = request[TITLES]
 
-
-OpenAssociations = dict[Association, OpenAssociation]
-"""Only one thread changes it: that of the server, and once that has ended the one that shuts it down."""
+    def send(self, bytestream: bytes) -> None:
+        """Send bytes; an acceptance repeats the titles as they came (PS3.8 section 9.3.3)."""
+        if bytestream[0] == ASSOCIATE_AC:
+            bytestream = bytestream[: TITLES.start] + self._titles + bytestream[TITLES.stop :]
+        super().send(bytestream)
 
 
 class AdmittedRequestHandler(RequestHandler):
@@ -98,11 +118,27 @@ class AdmittedRequestHandler(RequestHandler):
         server = self.server
         # The stock socket has announced the connection (Evt5); the one that takes its place does so again.
         association.dul.event_queue.get_nowait()
-        association.dul.socket = BoundedSocket(
-            association, self.request, server.request, server.listening.idle_seconds
+        association.dul.socket = connection = _AcceptedSocket(
+            association,
+            self.request,
+            server.listening.idle_seconds,
+            server.admitted_bytes,
+            server.admitted.encode(),
         )
+        association.dul.artim_timer = MonotonicTimer(association.acse_timeout)
+        association.dul.daemon = True
         association.dimse = messages = BoundedMessages(association, server.limits)
-        server.open_associations[association] = OpenAssociation(next(server.numbers), messages, self.request)
+        for thread in (association, association.dul):
+            contain(thread, connection)
+        server.open_associations[association] = OpenAssociation(
+            next(server.numbers),
+            association,
+            server.admitted.calling_ae_title,
+            self.client_address[0],
+            messages,
+            connection,
+            self.request.close,
+        )
         return association
 
 
@@ -118,6 +154,10 @@ class Server(AssociationServer):
         contexts: The presentation contexts that are accepted.
         handlers: pynetdicom's event handlers.
         open_associations: Filled with the running associations.
+
+    Attributes:
+        admitted: The request of the association that is being made.
+        admitted_bytes: The same as it came.
     """
 
     request_queue_size = 128
@@ -139,7 +179,8 @@ class Server(AssociationServer):
         self.tls = tls
         self.open_associations = open_associations
         self.numbers = count(1)
-        self.request = b""
+        self.admitted: AssociationRequest
+        self.admitted_bytes = b""
         self._selector = selectors.DefaultSelector()
         self._stopping = False
         self._stopped = threading.Event()
@@ -177,7 +218,7 @@ class Server(AssociationServer):
                         if key.fileobj is self._listener:
                             self._accept()
                         else:
-                            self._attend(key.data)
+                            self._attend_safely(key.data)
                     self._close_overdue()
                     self.reap()
                 for waiting in list(self._waiting):
@@ -206,6 +247,17 @@ class Server(AssociationServer):
         self._waiting[waiting] = None
         self._selector.register(connection, selectors.EVENT_READ, waiting)
 
+    def _attend_safely(self, waiting: Waiting) -> None:
+        """Go on with a connection; nothing that a peer sends may end this loop."""
+        try:
+            self._attend(waiting)
+        except Exception as error:
+            _log.error("connection failed", address=waiting.address[0], error=describe_exception(error))
+            if waiting in self._waiting:
+                self._dismiss(waiting)
+            else:
+                waiting.connection.close()
+
     def _attend(self, waiting: Waiting) -> None:
         """Go on with a connection as far as what has come of it goes."""
         if waiting not in self._waiting:  # pushed out by one that was accepted a moment ago
@@ -225,9 +277,9 @@ class Server(AssociationServer):
                 first = waiting.connection.recv(1, socket.MSG_PEEK)
                 if first != bytes([_TLS_HANDSHAKE]):
                     if first:
-                        what = "DICOM without TLS" if first == bytes([_ASSOCIATE_RQ]) else "something else"
+                        what = "DICOM without TLS" if first == bytes([ASSOCIATE_RQ]) else "something else"
                         _log.warning("not TLS", address=waiting.address[0], received=what)
-                    self._dismiss(waiting, _ABORT_PDU)
+                    self._dismiss(waiting, _UNRECOGNISED_PDU)
                     return
                 # It has the same file descriptor, by which the selector knows it.
                 waiting.connection = context.wrap_socket(
@@ -251,7 +303,7 @@ class Server(AssociationServer):
             Whether there may be more to read now.
         """
         request = waiting.request
-        missing = _PDU_HEADER_BYTES - len(request)
+        missing = HEADER_BYTES - len(request)
         if missing <= 0:
             missing = _length_of(request) - len(request)
         try:
@@ -263,34 +315,41 @@ class Server(AssociationServer):
         request += data
         if not data:
             self._dismiss(waiting)
-        elif len(request) >= _PDU_HEADER_BYTES:
-            if request[0] != _ASSOCIATE_RQ or _length_of(request) > MAX_REQUEST_BYTES:
+        elif len(request) >= HEADER_BYTES:
+            if request[0] != ASSOCIATE_RQ or _length_of(request) > MAX_REQUEST_BYTES:
                 tls = self.tls is None and request[0] == _TLS_HANDSHAKE
                 what = "TLS, which this port does not speak" if tls else "something else"
                 _log.warning("not an association request", address=waiting.address[0], received=what)
-                self._dismiss(waiting, _ABORT_PDU)
+                known = ASSOCIATE_RQ <= request[0] <= ABORT
+                self._dismiss(waiting, _UNEXPECTED_PDU if known else _UNRECOGNISED_PDU)
             elif len(request) == _length_of(request):
                 self._decide(waiting)
         return True
 
     def _decide(self, waiting: Waiting) -> None:
-        request = A_ASSOCIATE_RQ()
+        received, address = bytes(waiting.request), waiting.address[0]
         try:
-            request.decode(bytes(waiting.request))
-            self.reap()
-            rejection = admit(self.listening, request, waiting.address[0], len(self.open_associations))
-        except Exception as error:  # pynetdicom raises whatever a malformed item brings about
-            _log.warning("association request malformed", address=waiting.address[0], error=class_name(error))
-            self._dismiss(waiting, _ABORT_PDU)
+            request = AssociationRequest.parse(received)
+        except Malformed as error:
+            _log.warning(
+                "association request malformed",
+                address=address,
+                calling_ae_title=calling_ae_title(received),
+                field=str(error),
+            )
+            self._dismiss(waiting, _INVALID_VALUE)
             return
+        self.reap()
+        served = self.open_associations.served(self.listening.max_associations)
+        rejection = admit(self.listening, request, address, served)
         if rejection is not None:
-            _log_rejection(rejection, request, waiting.address[0])
+            _log_rejection(rejection, request, address)
             self._dismiss(waiting, rejection.to_pdu())
             return
         self._selector.unregister(waiting.connection)
         del self._waiting[waiting]
         waiting.connection.setblocking(True)
-        self.request = bytes(waiting.request)
+        self.admitted, self.admitted_bytes = request, received
         try:
             self.process_request(waiting.connection, waiting.address)
         except RuntimeError as error:  # no thread to be had: the association is reaped without having run
@@ -312,25 +371,22 @@ class Server(AssociationServer):
             self._dismiss(waiting)
 
     def reap(self) -> None:
-        """Forget associations that have ended, however they did, and delete what they left half-received."""
-        for association, ended in list(self.open_associations.items()):
-            if not association.is_alive() and not association.dul.is_alive():
-                ended.messages.discard()
-                ended.connection.close()
-                del self.open_associations[association]
+        """End associations that do not move, and forget those that have ended, however they did."""
+        self.open_associations.reap(self.listening.idle_seconds)
 
 
 def _length_of(pdu: bytearray) -> int:
     """Length of a whole PDU in bytes, from its first six."""
     length: int = struct.unpack_from(">L", pdu, 2)[0]
-    return _PDU_HEADER_BYTES + length
+    return HEADER_BYTES + length
 
 
-def _log_rejection(rejection: Rejection, request: A_ASSOCIATE_RQ, address: str) -> None:
+def _log_rejection(rejection: Rejection, request: AssociationRequest, address: str) -> None:
     _log.warning(
         "association rejected",
         reason=rejection.name.lower(),
         address=address,
         calling_ae_title=request.calling_ae_title,
         called_ae_title=request.called_ae_title,
+        received=rejection.received(request),
     )

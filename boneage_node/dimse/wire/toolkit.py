@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pydicom.config
 from pynetdicom import _config, timer
+from pynetdicom.presentation import PresentationContext
 
 from boneage_node.logs import get_logger
 
@@ -27,12 +28,18 @@ class _WhereOnly(logging.Handler):
 
 
 def configure_pynetdicom() -> None:
-    """Receive into files, send from files, time by a clock that nobody sets, and log no message's content."""
+    """Receive into files, send from files, time by a clock that nobody sets, and log no message's content.
+
+    And take any context id: even ones, which pynetdicom does not take, are as good as odd ones to others.
+    """
     # Its timers ask for the time of day: a clock set forward would end every association, one set back none.
     timer.time = SimpleNamespace(time=time.monotonic)  # type: ignore[assignment, attr-defined]
     _config.STORE_RECV_CHUNKED_DATASET = True
     _config.STORE_SEND_CHUNKED_DATASET = True
     _config.LOG_HANDLER_LEVEL = "none"
+    PresentationContext.context_id = property(  # type: ignore[assignment]
+        lambda context: context._context_id, lambda context, value: setattr(context, "_context_id", value)
+    )
     logger = logging.getLogger("pynetdicom")
     logger.setLevel(logging.WARNING)
     logger.propagate = False

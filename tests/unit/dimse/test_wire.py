@@ -19,7 +19,7 @@ PUBLIC = (
     "pynetdicom.presentation",
     "pynetdicom.sop_class",
 )
-OUTSIDE = [path for path in PACKAGE.rglob("*.py") if "wire" not in path.parts]
+OUTSIDE = [path for path in PACKAGE.rglob("*.py") if "wire" not in path.relative_to(PACKAGE).parts]
 ROOMS = [path for path in OUTSIDE if path.parent.name in ("dimse", "replay")]
 
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from pynetdicom.pdu import A_ASSOCIATE_RQ
 from support.dimse import CR, VERIFICATION, associate_request
 
 from boneage_node.dimse.wire.admission import ECHO_RESERVE, Rejection, admit
+from boneage_node.dimse.wire.negotiation import AssociationRequest
 from boneage_node.net.listening import Listening
 
 LISTED = {"allowed_ae_titles": ("CR1", "CR2"), "allowed_addresses": ("10.1.0.0/16", "fd00::/8")}
 
 
-def request(calling: str = "CR1", called: str = "BONEAGE", sop_class: str = CR) -> A_ASSOCIATE_RQ:
-    pdu = A_ASSOCIATE_RQ()
-    pdu.decode(associate_request([(sop_class, ["1.2.840.10008.1.2"])], calling, called))
-    return pdu
+def request(calling: str = "CR1", called: str = "BONEAGE", sop_class: str = CR) -> AssociationRequest:
+    return AssociationRequest.parse(associate_request([(sop_class, ["1.2.840.10008.1.2"])], calling, called))
 
 
 def test_nothing_configured_admits_anybody_who_calls_the_node_by_its_name() -> None:
