@@ -24,6 +24,7 @@ from pynetdicom.pdu_primitives import P_DATA
 
 from .bounds import BoundedBytes
 from .messages import MAX_COMMAND_BYTES, ProtocolError, end, is_response_or_report, to_primitive
+from .transport import BoundedSocket
 
 if TYPE_CHECKING:
     from pynetdicom.dimse_primitives import DimsePrimitiveType, DimseServiceType
@@ -108,6 +109,8 @@ class Responses(DIMSEServiceProvider):
                 return item
             if not self.dul.is_alive():
                 break
+        if block and isinstance(self.dul.socket, BoundedSocket) and self.dul.socket.in_pdu:
+            self.dul.socket.cut()  # else the A-ABORT, and who sends it, would wait for the rest of a PDU
         return None, None
 
     def next_response(self) -> tuple[None, None] | tuple[int, DimseServiceType] | None:

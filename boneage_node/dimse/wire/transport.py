@@ -140,11 +140,7 @@ class BoundedSocket(AssociationSocket):
             self.note_end(f"a PDU of {nr_bytes} bytes, longer than {self._max_pdu_bytes}")
             self.event_queue.put("Evt19")  # invalid PDU: answered with A-ABORT, then closed
             return bytearray()
-        self.in_pdu = True
-        try:
-            return self._receive(nr_bytes)
-        finally:
-            self.in_pdu = False
+        return self._receive(nr_bytes, begun=True)
 
     def send(self, bytestream: bytes) -> None:
         """Send bytes; a peer that does not take them in loses the association."""
@@ -173,16 +169,12 @@ class BoundedSocket(AssociationSocket):
         return kind == ABORT
 
     def _receive_header(self) -> bytearray:
-        header = self._receive(HEADER_BYTES)
+        header = self._receive(HEADER_BYTES, begun=False)
         if len(header) < HEADER_BYTES:
             return header
         kind, length = struct.unpack(">BxL", header)
         if self.is_rewritten(kind) and length <= self._max_pdu_bytes:
-            self.in_pdu = True
-            try:
-                pdu = self.rewrite(bytes(header + self._receive(length)))
-            finally:
-                self.in_pdu = False
+            pdu = self.rewrite(bytes(header + self._receive(length, begun=True)))
             if kind == ABORT:
                 self._note_abort(pdu)
             self.read_ahead = pdu[HEADER_BYTES:] + self.read_ahead
@@ -201,7 +193,15 @@ class BoundedSocket(AssociationSocket):
         else:
             self.note_end(f"{_ABORTED_BY_USER}: {_ABORTED_BY_PROVIDER[reason]}")
 
-    def _receive(self, nr_bytes: int) -> bytearray:
+    def _receive(self, nr_bytes: int, *, begun: bool) -> bytearray:
+        """Read so many bytes of a PDU, begun or not; fewer where the connection has ended."""
+        self.in_pdu = True
+        try:
+            return self._receive_paced(nr_bytes, begun)
+        finally:
+            self.in_pdu = False
+
+    def _receive_paced(self, nr_bytes: int, begun: bool) -> bytearray:
         taken, self.read_ahead = self.read_ahead[:nr_bytes], self.read_ahead[nr_bytes:]
         received = bytearray(nr_bytes)
         received[: len(taken)] = taken
@@ -212,11 +212,11 @@ class BoundedSocket(AssociationSocket):
                 self.socket.settimeout(pace.remaining_seconds)
                 count = self.socket.recv_into(view[read:])
             except OSError as error:
-                what = "the rest of a PDU did not come" if read or self.in_pdu else "the connection was lost"
+                what = "the rest of a PDU did not come" if begun or read else "the connection was lost"
                 self.note_end(f"{what} ({_problem(error)})")
                 raise
             if not count:
-                where = "in the middle of a PDU" if read or self.in_pdu else "without a release"
+                where = "in the middle of a PDU" if begun or read else "without a release"
                 self.note_end(f"the peer closed the connection {where}")
                 break
             read += count
