@@ -27,7 +27,7 @@ from .associations import contain
 from .negotiation import ABORT, ASSOCIATE_AC, ASSOCIATE_RJ, Malformed, clean_answer
 from .requestor import Responses
 from .toolkit import configure_pynetdicom
-from .transport import BoundedSocket, MonotonicTimer, SecureConnection
+from .transport import BoundedSocket, SecureConnection
 
 MAX_RECEIVED_PDU_BYTES = 128 * 2**10
 """Longest PDU that is taken of a peer: some times what the node announces, for those that do not look."""
@@ -141,7 +141,6 @@ class _Requestor(AE):
     ) -> AssociationSocket:
         created = _CallingSocket(assoc, self._answer_seconds, MAX_RECEIVED_PDU_BYTES, address=address)
         assoc.dimse = Responses(assoc)
-        assoc.dul.artim_timer = MonotonicTimer(assoc.acse_timeout)
         for thread in (assoc, assoc.dul):
             contain(thread, created)
         assert created.socket is not None, "made for this association"

@@ -42,7 +42,7 @@ from .negotiation import (
     Malformed,
     calling_ae_title,
 )
-from .transport import BoundedSocket, MonotonicTimer, SecureConnection
+from .transport import BoundedSocket, SecureConnection
 
 MAX_REQUEST_BYTES = 256 * 2**10
 """128 presentation contexts with thirty transfer syntaxes each come to less."""
@@ -125,7 +125,6 @@ class AdmittedRequestHandler(RequestHandler):
             server.admitted_bytes,
             server.admitted.encode(),
         )
-        association.dul.artim_timer = MonotonicTimer(association.acse_timeout)
         association.dul.daemon = True
         association.dimse = messages = BoundedMessages(association, server.limits)
         for thread in (association, association.dul):

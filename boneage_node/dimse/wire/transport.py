@@ -13,7 +13,6 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pynetdicom.timer import Timer
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from .negotiation import ABORT, ASSOCIATE_RQ, HEADER_BYTES, abort_cause, clean_abort
@@ -52,27 +51,6 @@ class SecureConnection(ssl.SSLSocket):
             self.settimeout(0)
             self.unwrap()
         super().shutdown(how)
-
-
-class MonotonicTimer(Timer):
-    """pynetdicom's timer, which goes by the wall clock, by one that nobody sets."""
-
-    @property
-    def remaining(self) -> float:
-        """Seconds until it expires; 1 where it never does."""
-        if self.timeout is None:
-            return 1.0
-        if self._start_time is None:
-            return float(self.timeout)
-        return self.timeout - ((self._end_time or time.monotonic()) - self._start_time)
-
-    def start(self) -> None:
-        """Start anew."""
-        self._start_time, self._end_time = time.monotonic(), None
-
-    def stop(self) -> None:
-        """Stop."""
-        self._end_time = time.monotonic()
 
 
 class BoundedSocket(AssociationSocket):
