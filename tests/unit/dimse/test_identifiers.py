@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000Lossless
 from support.dimse import PATIENT, element, encode, make_radiograph, write_radiograph, write_raw
@@ -106,6 +106,7 @@ def test_megabytes_of_a_private_element_in_front_are_passed_over(tmp_path: Path)
     assert read_uids(tmp_path / "image.dcm", KEYWORDS) == uids
 
 
+@settings(deadline=None)
 @given(
     data=st.binary(max_size=300),
     prefix=st.integers(0, 200),
