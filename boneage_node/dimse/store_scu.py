@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from pydicom import uid
+from pydicom import Dataset, uid
 from pydicom.errors import InvalidDicomError
+from pydicom.multival import MultiValue
 from pynetdicom import build_context
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
@@ -15,9 +16,15 @@ from pynetdicom.presentation import PresentationContext
 from boneage_node.net.addresses import Station
 from boneage_node.net.calling import Caller
 from boneage_node.traffic.file import StoredFile
-from boneage_node.traffic.outcome import Sent, Unreachable, unreadable
+from boneage_node.traffic.outcome import Sent, Unreachable, printable, unreadable
 from boneage_node.traffic.pixel_data import uncompressed
-from boneage_node.traffic.store_status import is_delivered, is_permanent, sentence
+from boneage_node.traffic.store_status import (
+    is_delivered,
+    is_permanent,
+    is_warning,
+    sentence,
+    warning_sentence,
+)
 
 from .contexts import UNCOMPRESSED, VERIFICATION, Proposal, proposals
 from .status import Status
@@ -25,6 +32,8 @@ from .wire.association import open_association
 from .wire.requestor import read_file_meta, send_as_stored
 
 MAX_CONTEXTS = 128
+COMMON_CLASSES: tuple[uid.UID, ...] = (uid.SecondaryCaptureImageStorage, uid.ComprehensiveSRStorage)
+"""Proposed beside what is sent: whether a peer refuses a class, or takes no storage now, shows in them."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +61,11 @@ def send(
     """Send files in their order, over one association while it holds.
 
     Where the peer ends the association in the middle of a file, that file has failed for now, and the rest
-    goes over another one. Files are sent as they are, each held in memory meanwhile; only an uncompressed
-    data set is converted between implicit and explicit VR, for a peer that takes no other.
+    goes over another one. A SOP class that a peer refuses is refused for good, but not where it accepts none
+    at all: that is trouble of its own, or nothing is allowed yet.
+
+    Files are sent as they are, each held in memory meanwhile; only an uncompressed data set is converted
+    between implicit and explicit VR, for a peer that takes no other.
 
     Args:
         station: Where to.
@@ -76,8 +88,9 @@ def send(
         try:
             contexts = _propose(batch)
             with open_association(station, caller, contexts) as association:
+                _require_storage(association, station, caller)
                 for number, instance in enumerate(batch, 1):
-                    sent = _send_one(association, station, instance, number)
+                    sent = _send_one(association, station, caller, instance, number)
                     done = number
                     yield sent
                     if sent.status is None:
@@ -111,6 +124,19 @@ def echo(station: Station, caller: Caller) -> float:
     return time.monotonic() - started
 
 
+def refused_classes(station: Station, sop_classes: Collection[uid.UID], caller: Caller) -> list[uid.UID]:
+    """Ask a station, by negotiating, which SOP classes it does not take from this node; nothing is sent.
+
+    Raises:
+        Unreachable: It is not there, or takes none of them.
+    """
+    contexts = [build_context(sop_class, list(UNCOMPRESSED)) for sop_class in sop_classes]
+    with open_association(station, caller, contexts) as association:
+        _require_storage(association, station, caller)
+        taken = {context.abstract_syntax for context in association.accepted_contexts}
+    return [sop_class for sop_class in sop_classes if sop_class not in taken]
+
+
 def _read_instance(file: StoredFile, decompress: bool) -> _Instance:
     with file.open() as opened:
         meta = read_file_meta(opened)
@@ -120,7 +146,7 @@ def _read_instance(file: StoredFile, decompress: bool) -> _Instance:
 
 def _fitting(waiting: list[_Instance]) -> list[_Instance]:
     """As many instances from the front as the presentation contexts of one association do for."""
-    proposed: set[Proposal] = set()
+    proposed = set(_common())
     for count, instance in enumerate(waiting):
         proposed.update(instance.proposals)
         if len(proposed) > MAX_CONTEXTS:
@@ -130,10 +156,25 @@ def _fitting(waiting: list[_Instance]) -> list[_Instance]:
 
 def _propose(batch: list[_Instance]) -> list[PresentationContext]:
     proposed = dict.fromkeys(proposal for instance in batch for proposal in instance.proposals)
+    proposed |= dict.fromkeys(_common())
     return [build_context(sop_class, list(syntaxes)) for sop_class, syntaxes in proposed]
 
 
-def _send_one(association: Association, station: Station, instance: _Instance, number: int) -> Sent:
+def _common() -> list[Proposal]:
+    return [Proposal(sop_class, UNCOMPRESSED) for sop_class in COMMON_CLASSES]
+
+
+def _require_storage(association: Association, station: Station, caller: Caller) -> None:
+    if not association.accepted_contexts:
+        raise Unreachable(
+            f"{station} takes the association, but no object at all: allow {caller.ae_title} to store there, "
+            "and look into its log."
+        )
+
+
+def _send_one(
+    association: Association, station: Station, caller: Caller, instance: _Instance, number: int
+) -> Sent:
     accepted = {
         context.transfer_syntax[0]
         for context in association.accepted_contexts
@@ -143,8 +184,9 @@ def _send_one(association: Association, station: Station, instance: _Instance, n
     as_is = instance.transfer_syntax_uid in accepted
     if not as_is and not accepted & instance.syntaxes:
         what = f"{instance.sop_class_uid.name} in {instance.transfer_syntax_uid.name}"
-        reason = f"{station} does not take {what}."
+        reason = f"{station} takes other objects, but no {what}: allow it there, then retry the dead letters."
         return Sent(instance.file, Status.SOP_CLASS_NOT_SUPPORTED, reason, permanent=True)
+    started = time.monotonic()
     try:
         with instance.file.open() as file:
             if as_is:
@@ -154,8 +196,28 @@ def _send_one(association: Association, station: Station, instance: _Instance, n
     except Exception as error:  # whatever a damaged file, or an association that has just ended, brings about
         return Sent(instance.file, None, f"The file could not be sent: {type(error).__name__}.")
     if "Status" not in answer:
-        return Sent(instance.file, None, f"{station} ended the association, or did not answer in time.")
-    status = int(answer.Status)
+        patience_seconds = caller.waits.answer_seconds
+        problem = f"{station} ended the association instead of answering: look into its log."
+        if time.monotonic() - started >= patience_seconds:
+            problem = f"{station} did not answer within {patience_seconds:g} s (waits.answer_seconds)."
+        return Sent(instance.file, None, problem)
+    return _judge(instance.file, answer)
+
+
+def _judge(file: StoredFile, answer: Dataset) -> Sent:
+    """Read from a response what became of a file."""
+    status, remark = int(answer.Status), _remark(answer)
+    if is_warning(status):
+        return Sent(file, status, warning=warning_sentence(status), remark=remark)
     if is_delivered(status):
-        return Sent(instance.file, status)
-    return Sent(instance.file, status, f"Not stored: {sentence(status)}.", is_permanent(status))
+        return Sent(file, status)
+    return Sent(file, status, f"Not stored: {sentence(status)}.", is_permanent(status), remark)
+
+
+def _remark(answer: Dataset) -> str | None:
+    """What a response says beside its status: the elements it is about, and a comment, of any quality."""
+    elements = answer.get("OffendingElement")
+    several = elements if isinstance(elements, list | MultiValue) else [elements]
+    about = [str(element) for element in several if element is not None]
+    comment = answer.get("ErrorComment")
+    return printable([*about, *([str(comment)] if comment else [])])

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from boneage_node.net.addresses import Station
 from boneage_node.net.calling import Caller
 from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.file import StoredFile
-from boneage_node.traffic.outcome import Sent
+from boneage_node.traffic.outcome import Sent, Unreachable
 
 from .destination import DICOM_FORMS, Destination
+
+if TYPE_CHECKING:
+    from pydicom.uid import UID
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,21 @@ class CStore(Destination):
 
         return send(self.address, files, caller, decompress=True)
 
-    def probe(self, caller: Caller) -> str:
-        """Ask by C-ECHO."""
-        from boneage_node.dimse.store_scu import echo
+    def probe(self, caller: Caller, sop_classes: Collection[UID] = ()) -> str:
+        """Ask by C-ECHO, and negotiate the SOP classes without sending."""
+        from boneage_node.dimse.store_scu import echo, refused_classes
 
-        return f"answers C-ECHO, after {1000 * echo(self.address, caller):.0f} ms"
+        answers = f"answers C-ECHO, after {1000 * echo(self.address, caller):.0f} ms"
+        if not sop_classes:
+            return answers
+        refused = refused_classes(self.address, sop_classes, caller)
+        if refused:
+            names = ", no ".join(each.name for each in refused)
+            raise Unreachable(
+                f"{self} answers C-ECHO, but takes no {names}: allow it there for {caller.ae_title}, or such "
+                "reports become dead letters."
+            )
+        return f"{answers}, and takes {', '.join(each.name for each in sop_classes)}"
 
     @property
     def station(self) -> Station:

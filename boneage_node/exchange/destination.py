@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
-from typing import ClassVar, Self
+from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from boneage_node.net.addresses import Station
 from boneage_node.net.calling import Caller
 from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.file import StoredFile
 from boneage_node.traffic.outcome import Sent
+
+if TYPE_CHECKING:
+    from pydicom.uid import UID
 
 DICOM_FORMS = frozenset({DocumentForm.SR, DocumentForm.PICTURE})
 FHIR_FORMS = frozenset({DocumentForm.FHIR})
@@ -59,14 +62,18 @@ class Destination(ABC):
         """
 
     @abstractmethod
-    def probe(self, caller: Caller) -> str:
-        """Ask at little cost whether it is there.
+    def probe(self, caller: Caller, sop_classes: Collection[UID] = ()) -> str:
+        """Ask at little cost whether it is there, and whether it takes what will be sent.
+
+        Args:
+            caller: How the node appears there.
+            sop_classes: The SOP classes of what will be sent; where there are none, only whether it is there.
 
         Returns:
             What it answered and when, to be read after its name: ``answers C-ECHO, after 12 ms``.
 
         Raises:
-            Unreachable: It is not, or does not speak the protocol.
+            Unreachable: It is not, does not speak the protocol, or does not take what will be sent.
         """
 
     @property

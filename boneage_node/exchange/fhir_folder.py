@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from boneage_node.net.addresses import DESTINATION_CHARACTERS_MAX
 from boneage_node.net.calling import Caller
@@ -17,6 +17,9 @@ from boneage_node.traffic.file import StoredFile
 from boneage_node.traffic.outcome import Sent, Unreachable, unreadable
 
 from .destination import FHIR_FORMS, Destination
+
+if TYPE_CHECKING:
+    from pydicom.uid import UID
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class FhirFolder(Destination):
             else:
                 yield Sent(file, None)
 
-    def probe(self, caller: Caller) -> str:
+    def probe(self, caller: Caller, sop_classes: Collection[UID] = ()) -> str:
         """Try whether a file can be put into the folder."""
         try:
             probe = self.folder / ".boneage-node-probe"

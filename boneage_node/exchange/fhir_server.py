@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -12,19 +12,21 @@ from boneage_node.net.addresses import parse_base_url
 from boneage_node.net.calling import Caller
 from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.file import StoredFile
-from boneage_node.traffic.outcome import Sent, Unreachable, unreadable
+from boneage_node.traffic.outcome import Sent, Unreachable, printable, unreadable
 
 from .destination import FHIR_FORMS, Destination
 
 if TYPE_CHECKING:
+    from pydicom.uid import UID
+
     from boneage_node.net.http import Answer, HttpClient
 
 FHIR_JSON = "application/fhir+json"
 FHIR_VERSIONS = ("4.0", "4.3")
 """R4, and R4B, which left our resources as they were."""
+_SEVERITIES_OF_WARNINGS = ("warning", "error", "fatal")
 _CONFLICT = 409
 """Two transactions at once, which may pass."""
-_REMARK_CHARACTERS_MAX = 1000
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class FhirServer(Destination):
 
         return send_each(HttpClient(self.base_url, caller.waits, caller.tls), files, _send_one)
 
-    def probe(self, caller: Caller) -> str:
+    def probe(self, caller: Caller, sop_classes: Collection[UID] = ()) -> str:
         """Ask for the CapabilityStatement, and whether it is of R4."""
         from boneage_node.net.http import HttpClient, NoAnswer
 
@@ -85,6 +87,10 @@ class FhirServer(Destination):
             raise Unreachable(
                 f"{self} is a FHIR server of another version than R4: name its base URL for R4."
             )
+        rests = [_dict(rest) for rest in _list(statement.get("rest"))]
+        told = {_dict(each).get("code") for rest in rests for each in _list(rest.get("interaction"))}
+        if told and "transaction" not in told:  # a summary may leave them out
+            raise Unreachable(f"{self} is a FHIR server that takes no transactions: have them allowed there.")
         return f"is a FHIR server ({version}), after {1000 * (time.monotonic() - started):.0f} ms"
 
 
@@ -112,55 +118,94 @@ def _judge(client: HttpClient, file: StoredFile, answer: Answer) -> Sent:
     """
     resource = _resource(answer)
     if 200 <= answer.status < 300:
-        if _all_done(resource):
-            return Sent(file, None)
-        return Sent(
-            file,
-            None,
-            f"The answer does not say that the transaction was carried out (HTTP status {answer.status}): "
-            "check that the base URL is that of a FHIR server.",
-        )
+        return _judge_success(file, answer.status, resource)
     is_outcome = resource.get("resourceType") == "OperationOutcome"
     return Sent(
         file,
         None,
         f"Not stored: {client.refusal(answer)}",
         permanent=is_outcome and answer.is_permanent and answer.status != _CONFLICT,
-        remark=_remark(resource) if is_outcome else None,
+        remark=_remark(_issues(resource)) if is_outcome else None,
     )
 
 
 def _resource(answer: Answer) -> dict[str, Any]:
     """The resource in an answer; empty where there is none."""
     try:
-        resource = json.loads(answer.body)
+        return _dict(json.loads(answer.body))
     except (ValueError, RecursionError):
         return {}
-    return resource if isinstance(resource, dict) else {}
 
 
-def _all_done(resource: dict[str, Any]) -> bool:
-    """Whether a resource says that every entry of a transaction was carried out."""
-    try:
-        statuses = [str(entry["response"]["status"]) for entry in resource["entry"]]
-    except (LookupError, TypeError):
-        return False
-    is_response = (resource.get("resourceType"), resource.get("type")) == ("Bundle", "transaction-response")
-    return (
-        is_response
-        and bool(statuses)
-        and all(status[:1] == "2" or status[:3] == "304" for status in statuses)
+def _judge_success(file: StoredFile, http_status: int, resource: dict[str, Any]) -> Sent:
+    """Read from an answer of success whether the transaction was carried out, and nothing else."""
+    kind = (resource.get("resourceType"), resource.get("type"))
+    if kind == ("Bundle", "transaction-response") and isinstance(resource.get("entry", []), list):
+        return _judge_response(file, resource)
+    if kind in (("Bundle", "transaction"), ("Bundle", "batch-response")):
+        done = "stored the Bundle itself" if kind[1] == "transaction" else "took the Bundle for a batch"
+        problem = (
+            f"The server {done} instead of carrying out the transaction (HTTP status {http_status}): set the "
+            "base URL of the FHIR server, without /Bundle, then retry."
+        )
+        return Sent(file, None, problem, permanent=True)
+    return Sent(
+        file,
+        None,
+        f"The answer does not say that the transaction was carried out (HTTP status {http_status}): "
+        "check that the base URL is that of a FHIR server.",
+        remark=_remark(_issues(resource)),
     )
 
 
-def _remark(outcome: dict[str, Any]) -> str | None:
-    """Text of an OperationOutcome, of any quality; it may quote what was sent."""
-    issues = outcome.get("issue")
+def _judge_response(file: StoredFile, response: dict[str, Any]) -> Sent:
+    """Read what became of each resource of a transaction, which is carried out as a whole or not at all."""
+    responses = [_dict(_dict(entry).get("response")) for entry in _list(response.get("entry"))]
+    statuses = [str(each.get("status") or "missing")[:7].partition(" ")[0] for each in responses]
+    failed = [status for status in statuses if not status.startswith(("2", "304"))]
+    issues = [issue for each in responses for issue in _issues(_dict(each.get("outcome")))]
+    if failed:
+        return Sent(
+            file,
+            None,
+            f"The server says that it did not store {len(failed)} of {len(statuses)} resources "
+            f"(HTTP status {', '.join(sorted(set(failed)))}).",
+            permanent=all(_is_permanent(status) for status in failed),
+            remark=_remark(issues),
+        )
+    warnings = [issue for issue in issues if issue.get("severity") in _SEVERITIES_OF_WARNINGS]
+    if warnings:
+        warning = "The server stored the resources, and warns about them."
+        return Sent(file, None, warning=warning, remark=_remark(warnings))
+    if not responses:
+        warning = "The server says that it carried out the transaction, and does not name what it stored."
+        return Sent(file, None, warning=warning)
+    return Sent(file, None)
+
+
+def _is_permanent(status: str) -> bool:
+    from boneage_node.net.http import Answer
+
+    return status.isdecimal() and int(status) != _CONFLICT and Answer(int(status), "", b"").is_permanent
+
+
+def _issues(outcome: dict[str, Any]) -> list[dict[str, Any]]:
+    """The issues of an OperationOutcome, of any quality."""
+    return [issue for issue in _list(outcome.get("issue")) if isinstance(issue, dict)]
+
+
+def _remark(issues: Iterable[dict[str, Any]]) -> str | None:
+    """Text of issues, of any quality; it may quote what was sent."""
     said = []
-    for issue in issues if isinstance(issues, list) else []:
-        if isinstance(issue, dict):
-            details = issue.get("details")
-            text = details.get("text") if isinstance(details, dict) else None
-            said += [str(part) for part in (issue.get("diagnostics"), text) if part]
-    remark = "".join(character if character.isprintable() else " " for character in "; ".join(said))
-    return remark[:_REMARK_CHARACTERS_MAX] or None
+    for issue in issues:
+        text = _dict(issue.get("details")).get("text")
+        said += [str(part) for part in (issue.get("diagnostics"), text) if part]
+    return printable(said)
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

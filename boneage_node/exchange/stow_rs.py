@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from boneage_node.net.addresses import parse_base_url
 from boneage_node.net.calling import Caller
@@ -13,6 +13,9 @@ from boneage_node.traffic.file import StoredFile
 from boneage_node.traffic.outcome import Sent
 
 from .destination import DICOM_FORMS, Destination
+
+if TYPE_CHECKING:
+    from pydicom.uid import UID
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,14 @@ class StowRs(Destination):
 
         return send(HttpClient(self.base_url, caller.waits, caller.tls), files)
 
-    def probe(self, caller: Caller) -> str:
-        """Ask by QIDO-RS for a study that nobody has."""
-        from boneage_node.dicomweb.query import probe
+    def probe(self, caller: Caller, sop_classes: Collection[UID] = ()) -> str:
+        """Ask by QIDO-RS for a study that nobody has, and by STOW-RS without an object."""
+        from boneage_node.dicomweb import query, stow
         from boneage_node.net.http import HttpClient
 
         client = HttpClient(self.base_url, caller.waits.brief, caller.tls)
-        return f"answers QIDO-RS, after {1000 * probe(client):.0f} ms"
+        answers = f"answers QIDO-RS, after {1000 * query.probe(client):.0f} ms"
+        if not sop_classes:
+            return answers
+        stow.probe(client)
+        return f"{answers}, and takes STOW-RS"

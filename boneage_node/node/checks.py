@@ -9,10 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ParamSpec
+from typing import TYPE_CHECKING, ParamSpec
 
 from boneage_node.errors import ExitCode, NodeError
 from boneage_node.exchange.destination import Destination
@@ -24,6 +24,9 @@ from boneage_node.settings import Settings, unknown_variables
 from boneage_node.spool.storage import Storage
 
 from .lock import running_receiver
+
+if TYPE_CHECKING:
+    from pydicom.uid import UID
 
 P = ParamSpec("P")
 
@@ -55,7 +58,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _finding("TLS", check_certificates, settings.tls)
     delivery, caller = settings.delivery, settings.caller
     for destination in delivery.send_to:
-        yield _finding(f"destination {destination}", check_destination, destination, caller)
+        classes = settings.report.sop_classes()
+        yield _finding(f"destination {destination}", check_destination, destination, caller, classes)
     for destination in delivery.fhir_to:
         yield _finding(f"FHIR {destination}", check_destination, destination, caller)
     if not delivery.send_to and not delivery.fhir_to:
@@ -200,12 +204,12 @@ def check_certificates(tls: TlsFiles) -> str:
     return f"the certificate is valid for {days} days more; the port speaks TLS only, {who}"
 
 
-def check_destination(destination: Destination, caller: Caller) -> str:
-    """Check that a destination answers."""
+def check_destination(destination: Destination, caller: Caller, sop_classes: Collection[UID] = ()) -> str:
+    """Check that a destination answers, and takes what is sent there."""
     from boneage_node.traffic.outcome import Unreachable
 
     try:
-        return destination.probe(caller)
+        return destination.probe(caller, sop_classes)
     except Unreachable as error:
         raise NodeError(ExitCode.FAILED, str(error)) from error
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
 from boneage_node.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from pydicom.uid import UID
 
 BACKOFF_BASE_SECONDS = 5.0
 BACKOFF_CAP_SECONDS = 3600.0
@@ -94,3 +97,12 @@ class ReportSettings(BaseModel, frozen=True, extra="forbid"):
         description="SOP class of the structured reports: `comprehensive`, which most viewers show, or "
         "`comprehensive-3d`, as IHE AI Results asks for.",
     )
+
+    def sop_classes(self) -> tuple[UID, ...]:
+        """The SOP classes of the DICOM objects that are sent."""
+        from pydicom.uid import SecondaryCaptureImageStorage
+
+        from boneage_node.report import SR_CLASSES
+
+        pictures = (SecondaryCaptureImageStorage,) if self.send_pictures else ()
+        return (SR_CLASSES[self.sr_class], *pictures)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from boneage_node.errors import BoneAgeError
 
 from .file import StoredFile
+
+_REMARK_CHARACTERS_MAX = 1000
 
 
 class Unreachable(BoneAgeError):  # noqa: N818 - reads as the sentence it is
@@ -38,6 +41,12 @@ class Sent:
     def delivered(self) -> bool:
         """Whether the other side has it."""
         return self.error is None
+
+
+def printable(said: Iterable[str]) -> str | None:
+    """A remark of what the other side said, as text of one line and of bounded length."""
+    text = "".join(character if character.isprintable() else " " for character in "; ".join(said))
+    return text[:_REMARK_CHARACTERS_MAX] or None
 
 
 def unreadable(

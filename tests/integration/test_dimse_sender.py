@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydicom import dcmread
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
-from pynetdicom import AE, evt
-from support.dimse import CR, data_set_bytes, receiving, write_radiograph, write_raw
+from pydicom import Dataset, dcmread
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+)
+from pynetdicom import AE, AllStoragePresentationContexts, evt
+from support.dimse import CR, VERIFICATION, data_set_bytes, receiving, write_radiograph, write_raw
 from support.ports import free_port
 from support.waiting import PATIENCE_SECONDS
 
-from boneage_node.dimse.store_scu import MAX_CONTEXTS, echo, send
+from boneage_node.dimse.store_scu import MAX_CONTEXTS, echo, refused_classes, send
 from boneage_node.net.addresses import Station
 from boneage_node.net.calling import Caller, Waits
 from boneage_node.traffic.file import LocalFile
@@ -25,7 +29,7 @@ from boneage_node.traffic.outcome import Unreachable
 
 CALLER = Caller("BONEAGE")
 
-Answer = Callable[[evt.Event], int]
+Answer = Callable[[evt.Event], int | Dataset]
 
 
 @contextmanager
@@ -86,6 +90,47 @@ def test_each_status_is_delivered_or_fails_for_now_or_for_good(
     assert {(one.status, one.delivered, one.permanent) for one in sent} == {(status, delivered, permanent)}
 
 
+def test_what_a_peer_says_of_what_it_took_is_a_warning(files: list[LocalFile]) -> None:
+    def answer(_: evt.Event) -> Dataset:
+        said = Dataset()
+        said.Status, said.OffendingElement, said.ErrorComment = 0xB000, [0x00100010, 0x00100020], "renamed"
+        return said
+
+    with peer(answer) as destination:
+        (sent,) = send(destination, files[:1], CALLER)
+    assert sent.delivered
+    assert sent.warning is not None
+    assert "coercion" in sent.warning
+    assert sent.remark == "(0010,0010); (0010,0020); renamed"
+
+
+def test_what_a_peer_says_of_a_failure_is_a_remark(files: list[LocalFile]) -> None:
+    def answer(_: evt.Event) -> Dataset:
+        said = Dataset()
+        said.Status, said.ErrorComment = 0xC000, "no such patient"
+        return said
+
+    with peer(answer) as destination:
+        (sent,) = send(destination, files[:1], CALLER)
+    assert (sent.permanent, sent.remark) == (True, "no such patient")
+
+
+def test_no_storage_at_all_may_pass_and_one_class_refused_does_not(files: list[LocalFile]) -> None:
+    with peer(lambda _: 0, [VERIFICATION]) as destination:
+        sent = list(send(destination, files, CALLER))
+        assert not any(one.delivered or one.permanent for one in sent)
+        assert {one.error for one in sent} == {
+            f"{destination} takes the association, but no object at all: allow BONEAGE to store there, and "
+            "look into its log."
+        }
+        with pytest.raises(Unreachable, match="no object at all"):
+            refused_classes(destination, [CR], CALLER)
+    with peer(lambda _: 0, [SecondaryCaptureImageStorage]) as destination:
+        sent = list(send(destination, files, CALLER))
+        assert all(one.permanent and one.status == 0x0122 for one in sent)
+        assert refused_classes(destination, [CR, SecondaryCaptureImageStorage], CALLER) == [CR]
+
+
 def test_a_peer_that_aborts_in_the_middle_fails_that_file_alone(files: list[LocalFile]) -> None:
     answers = iter([0, None, 0])
 
@@ -110,11 +155,11 @@ def test_a_peer_that_never_answers_is_given_up(files: list[LocalFile]) -> None:
         return 0
 
     with peer(answer) as destination:
-        (sent,) = send(destination, files[:1], Caller("BONEAGE", waits=Waits(answer_seconds=3.0)))
+        (sent,) = send(destination, files[:1], Caller("BONEAGE", waits=Waits(answer_seconds=2.0)))
         release.set()
     assert (sent.delivered, sent.permanent) == (False, False)
     assert sent.error is not None
-    assert "did not answer in time" in sent.error
+    assert "did not answer within 2 s (waits.answer_seconds)" in sent.error
 
 
 def test_files_that_are_not_there_or_no_dicom_fail_for_good(tmp_path: Path, files: list[LocalFile]) -> None:
@@ -127,16 +172,18 @@ def test_files_that_are_not_there_or_no_dicom_fail_for_good(tmp_path: Path, file
 
 
 def test_more_kinds_than_an_association_negotiates_take_two(tmp_path: Path) -> None:
-    classes = [generate_uid() for _ in range(MAX_CONTEXTS + 5)]
+    classes = [str(context.abstract_syntax) for context in AllStoragePresentationContexts]
+    assert len(classes) > MAX_CONTEXTS
     files = []
     for number, sop_class in enumerate(classes):
         files.append(LocalFile(tmp_path / f"{number}.dcm"))
         write_radiograph(files[-1].path, SOPClassUID=sop_class)
     associations: set[int] = set()
-    with peer(lambda event: associations.add(id(event.assoc)) or 0) as destination:
+    with peer(lambda event: associations.add(id(event.assoc)) or 0, classes) as destination:
         sent = list(send(destination, files, CALLER))
     assert [one.file for one in sent] == files
-    assert all(one.permanent and one.status == 0x0122 for one in sent)
+    assert all(one.delivered for one in sent)
+    assert len(associations) == 2
 
 
 def test_a_data_set_goes_byte_for_byte(tmp_path: Path) -> None:

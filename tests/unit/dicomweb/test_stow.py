@@ -20,6 +20,7 @@ from support.report import radiograph, report_of
 from support.waiting import PATIENCE_SECONDS
 
 from boneage_node.dicomweb.query import probe
+from boneage_node.dicomweb.stow import probe as ask_to_store
 from boneage_node.dicomweb.stow import send
 from boneage_node.net.calling import Waits
 from boneage_node.net.http import HttpClient
@@ -125,8 +126,7 @@ def test_the_reason_for_a_failure_decides(
             "moved to http://other.example/x ",
         ),
         (Reply(200, b"<html>Log in</html>", {"Content-Type": "text/html"}), False, "does not say that the"),
-        (Reply(200, b"[]", JSON), False, "does not say that the report was stored"),
-        (Reply(200, store_response(["1.2.3"]), JSON), False, "does not say that the report was stored"),
+        (Reply(200, b"[]", {"Content-Type": "application/json"}), False, "does not say that the report was"),
         (Reply(200, b"[" * 100_000, JSON), False, "does not say that the report was stored"),
         (Reply(202), False, "does not say that the report was stored (HTTP status 202)"),
         (Reply(200, b"x" * 2**21), False, "answers with more than 1048576 bytes"),
@@ -143,11 +143,66 @@ def test_what_is_not_stored_is_said_in_a_sentence(
     assert not any(secret in sent.error for secret in (PATIENT, *files.values()))
 
 
+XML = {"Content-Type": "application/dicom+xml"}
+
+
+def in_xml(uid: str, sequence: str = "00081199") -> bytes:
+    """What matters of a Store Instances Response Module in the Native DICOM Model."""
+    return (
+        f'<NativeDicomModel><DicomAttribute tag="{sequence}" vr="SQ"><Item number="1">'
+        f'<DicomAttribute tag="00081155" vr="UI">\n <Value number="1">{uid}</Value></DicomAttribute>'
+        "</Item></DicomAttribute></NativeDicomModel>"
+    ).encode()
+
+
+@pytest.mark.parametrize("reply", [Reply(200), Reply(200, b"[]", JSON), Reply(200, b"<x/>", XML)])
+def test_all_stored_without_details_is_stored_and_leaves_a_trace(
+    files: dict[LocalFile, str], reply: Reply
+) -> None:
+    sent = send_one(files, reply)
+    assert sent.delivered
+    assert sent.warning == "The server says that all was stored, and does not name it."
+
+
+def test_an_answer_in_xml_counts_by_the_identifiers_in_it(files: dict[LocalFile, str]) -> None:
+    uid = next(iter(files.values()))
+    stored = send_one(files, Reply(200, in_xml(uid), XML))
+    assert (stored.delivered, stored.warning) == (True, None)
+    failed = send_one(files, Reply(202, in_xml(uid, "00081198"), XML))
+    assert (failed.delivered, failed.permanent) == (False, False)
+
+
+@pytest.mark.parametrize("http_status", [200, 202])
 @pytest.mark.parametrize(
-    "reply", [Reply(200), Reply(200, b"<x/>", {"Content-Type": "application/dicom+xml"})]
+    ("body", "headers"),
+    [(store_response(["1.2.3"]), JSON), (store_response([], {"1.2.3": None}), JSON), (in_xml("1.2.3"), XML)],
 )
-def test_all_stored_without_details_is_stored(files: dict[LocalFile, str], reply: Reply) -> None:
-    assert send_one(files, reply).delivered
+def test_a_server_that_names_another_object_is_told_once(
+    files: dict[LocalFile, str], http_status: int, body: bytes, headers: dict[str, str]
+) -> None:
+    """It has stored it under another identifier: each repetition would be one more."""
+    sent = send_one(files, Reply(http_status, body, headers))
+    assert sent.permanent
+    assert sent.error is not None
+    assert "changes SOP Instance UIDs" in sent.error
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"), [(0xB000, "coercion"), (0xB006, "discarded"), (0xB007, "SOP class"), (7, "0x0007")]
+)
+def test_a_warning_is_kept(files: dict[LocalFile, str], reason: int, words: str) -> None:
+    item = {"00081155": {"vr": "UI", "Value": [next(iter(files.values()))]}}
+    item["00081196"] = {"vr": "US", "Value": [reason]}  # type: ignore[list-item]
+    sent = send_one(files, Reply(202, json.dumps({"00081199": {"vr": "SQ", "Value": [item]}}).encode(), JSON))
+    assert sent.delivered
+    assert sent.warning is not None
+    assert words in sent.warning
+
+
+def test_a_reason_that_is_no_number_is_a_failure_all_the_same(files: dict[LocalFile, str]) -> None:
+    item = {"00081155": {"Value": [next(iter(files.values()))]}, "00081197": {"Value": ["full"]}}
+    sent = send_one(files, Reply(409, json.dumps({"00081198": {"Value": [item]}}).encode(), JSON))
+    assert (sent.delivered, sent.permanent, sent.status) == (False, False, 0x0110)
 
 
 def test_what_concerns_the_server_is_asked_once(files: dict[LocalFile, str]) -> None:
@@ -282,6 +337,24 @@ def test_a_netrc_file_that_cannot_be_used_stops_the_sending(
     assert sentence in said
     assert "S3CRET" not in said
     assert peer.requests == []
+
+
+@pytest.mark.parametrize("status", [200, 400, 409])
+def test_a_service_that_takes_objects_is_asked_without_one(status: int) -> None:
+    with http_peer(lambda _: Reply(status)) as peer:
+        ask_to_store(HttpClient(peer.url))
+    (request,) = peer.requests
+    assert (request.method, request.path) == ("POST", "/studies")
+    assert b"Content-Type" not in request.body
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 415, 501])
+def test_a_service_that_lets_nobody_store_is_told_before_anything_is_sent(status: int) -> None:
+    with (
+        http_peer(lambda _: Reply(status)) as peer,
+        pytest.raises(Unreachable, match=f"HTTP status {status}"),
+    ):
+        ask_to_store(HttpClient(peer.url))
 
 
 def test_a_server_that_is_no_dicomweb_does_not_pass_for_one() -> None:

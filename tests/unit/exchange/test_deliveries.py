@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import Dataset
+from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage
+from pynetdicom import AE, evt
 from support.dimse import write_radiograph
 from support.http_peer import Reply, http_peer
-from support.store import DX, Clock, claim_one, queue_study
+from support.store import DX, STUDY, Clock, attempts, claim_one, queue_study
+from support.waiting import PATIENCE_SECONDS, eventually
 
 from boneage_node.exchange.deliveries import Deliveries
 from boneage_node.exchange.settings import DeliverySettings
 from boneage_node.exchange.threads import NamedThreads
 from boneage_node.net.calling import Caller
 from boneage_node.replay.pacs import SmallPacs
-from boneage_node.store import DatabaseAvailability, NewDocument, NewReport, ReportKind, Status, Store
+from boneage_node.store import (
+    DatabaseAvailability,
+    DeliveryOutcome,
+    DeliveryTask,
+    NewDocument,
+    NewReport,
+    ReportKind,
+    Status,
+    Store,
+)
 from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.result import Result, ResultStatus
 
@@ -30,6 +44,20 @@ def pacs(tmp_path: Path) -> Iterator[SmallPacs]:
     (tmp_path / "pacs").mkdir()
     with SmallPacs(tmp_path / "pacs") as pacs:
         yield pacs
+
+
+def report_both_forms(store: Store, folder: Path, destination: str) -> None:
+    """A study whose structured report and picture are due."""
+    queue_study(store)
+    job = claim_one(store)
+    documents = []
+    for form in (DocumentForm.SR, DocumentForm.PICTURE):
+        sop_class = ComprehensiveSRStorage if form is DocumentForm.SR else SecondaryCaptureImageStorage
+        uid = str(write_radiograph(folder / "document.dcm", SOPClassUID=sop_class).SOPInstanceUID)
+        file_name = store.spool.write((folder / "document.dcm").read_bytes())
+        documents.append(NewDocument(form, file_name, [destination], sop_class, uid))
+    report = NewReport(job.instances[0].id, ReportKind.ASSESSMENT, "2.25.1", RESULT, documents)
+    store.queue.complete(job, "worker-1", [report])
 
 
 def report_studies(store: Store, folder: Path, count: int, destinations: list[str]) -> None:
@@ -45,13 +73,28 @@ def report_studies(store: Store, folder: Path, count: int, destinations: list[st
         store.queue.complete(job, "worker-1", [report])
 
 
-def make_deliveries(store: Store, threads: NamedThreads | None = None) -> Deliveries:
+@contextmanager
+def storage_peer(answer: Callable[[evt.Event], int | Dataset]) -> Iterator[str]:
+    """A storage SCP that answers each C-STORE as told."""
+    ae = AE(ae_title="PEER")
+    for sop_class in (ComprehensiveSRStorage, SecondaryCaptureImageStorage):
+        ae.add_supported_context(sop_class)
+    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, answer)])
+    try:
+        yield f"PEER@127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+
+
+def make_deliveries(
+    store: Store, threads: NamedThreads | None = None, lease_seconds: float = 60.0
+) -> Deliveries:
     return Deliveries(
         DeliverySettings(),
         Caller("BONEAGE"),
         store,
         threads or NamedThreads(threading.Event(), DatabaseAvailability()),
-        lease_seconds=60.0,
+        lease_seconds=lease_seconds,
         request_commitment=False,
     )
 
@@ -68,6 +111,76 @@ def test_a_destination_that_is_down_keeps_none_from_the_other(
     assert store.outbox.routes() == []  # the wait before the next attempt has begun
     clock.go_on(10)
     assert store.outbox.routes() == [(NOBODY, DocumentForm.SR)]
+
+
+def test_a_picture_arrives_while_the_destination_hangs_over_the_structured_report(
+    store: Store, tmp_path: Path
+) -> None:
+    picture_is_there = threading.Event()
+
+    def answer(event: evt.Event) -> int:
+        if event.request.AffectedSOPClassUID == SecondaryCaptureImageStorage:
+            picture_is_there.set()
+            return 0x0000
+        assert picture_is_there.wait(PATIENCE_SECONDS)
+        return 0x0110
+
+    with storage_peer(answer) as destination:
+        report_both_forms(store, tmp_path, destination)
+        threads = NamedThreads(threading.Event(), DatabaseAvailability())
+        make_deliveries(store, threads).tick()
+        threads.join()
+    structured_report, picture = store.studies.show(STUDY).deliveries
+    assert (structured_report.status, picture.status) == (Status.TODO, Status.DONE)
+
+
+def test_nobody_else_sends_what_a_slow_destination_is_still_taking(
+    store: Store, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beats: list[float] = []
+    taken_over: list[DeliveryTask] = []
+    extend = store.outbox.extend
+
+    def beat(delivery_ids: Iterable[int], lease_seconds: float) -> None:
+        extend(delivery_ids, lease_seconds)
+        beats.append(lease_seconds)
+
+    def answer(_: evt.Event) -> int:
+        clock.go_on(2)  # of a lease of 3 seconds
+        beats.clear()
+        eventually(lambda: len(beats) > 1)
+        clock.go_on(2)
+        taken_over.extend(store.outbox.claim(destination, DocumentForm.SR, 10, 60, attempts()))
+        return 0x0000
+
+    monkeypatch.setattr(store.outbox, "extend", beat)
+    with storage_peer(answer) as destination:
+        report_both_forms(store, tmp_path, destination)
+        make_deliveries(store, lease_seconds=3.0).deliver(destination, DocumentForm.SR)
+    assert taken_over == []
+    assert store.studies.show(STUDY).deliveries[0].outcome is DeliveryOutcome.DELIVERED
+
+
+def test_a_warning_is_logged_and_kept_with_the_delivery(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def answer(_: evt.Event) -> Dataset:
+        said = Dataset()
+        said.Status, said.ErrorComment = 0xB000, "Doe^John renamed"
+        return said
+
+    with storage_peer(answer) as destination:
+        report_both_forms(store, tmp_path, destination)
+        make_deliveries(store).deliver(destination, DocumentForm.SR)
+    detail = store.studies.show(STUDY)
+    delivery = detail.deliveries[0]
+    assert (delivery.status, delivery.outcome) == (Status.DONE, DeliveryOutcome.WARNED)
+    assert "(coercion) (status 0xB000). Doe^John renamed" in delivery.last_error
+    assert [event.kind for event in detail.events if event.kind.startswith("delivery")] == ["delivery-warned"]
+    logged = capsys.readouterr()
+    assert "report delivered with a warning" in logged.out + logged.err
+    assert "0xB000" in logged.out + logged.err
+    assert "Doe" not in logged.out + logged.err + "".join(event.detail for event in detail.events)
 
 
 def test_a_stop_between_two_reports_gives_the_rest_back(

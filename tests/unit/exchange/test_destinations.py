@@ -7,7 +7,7 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -131,7 +131,7 @@ class Pigeon(Destination):
                 self.carried.append((self.loft, opened.read(), caller.ae_title))
             yield Sent(file, None)
 
-    def probe(self, caller: Caller) -> str:
+    def probe(self, caller: Caller, sop_classes: Collection[str] = ()) -> str:
         if self.loft == "nowhere":
             raise Unreachable("The pigeon came back.")
         return "coos"

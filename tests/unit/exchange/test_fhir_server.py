@@ -65,13 +65,7 @@ def test_bundles_go_as_they_are_in_order_to_the_base_url(files: list[LocalFile])
         b'"Bundle"',
         b"[" * 100_000,
         b'{"resourceType":"Bundle"}',
-        response("201", kind="batch-response"),
-        response(),
-        response("201", "400 Bad Request"),
-        response(None),
-        b'{"resourceType":"Bundle","type":"transaction-response","entry":[{}]}',
         b'{"resourceType":"Bundle","type":"transaction-response","entry":3}',
-        b'{"resourceType":"Bundle","type":"transaction-response","entry":["x"]}',
     ],
 )
 def test_success_is_what_a_fhir_server_says_it_is(files: list[LocalFile], body: bytes) -> None:
@@ -79,6 +73,57 @@ def test_success_is_what_a_fhir_server_says_it_is(files: list[LocalFile], body: 
     assert sent.error is not None
     assert "check that the base URL is that of a FHIR server" in sent.error
     assert not sent.permanent
+
+
+@pytest.mark.parametrize(
+    ("body", "permanent"),
+    [
+        (response("201", "400 Bad Request"), True),
+        (response("201", "400", "500"), False),
+        (response("409 Conflict"), False),
+        (response(None), False),
+        (b'{"resourceType":"Bundle","type":"transaction-response","entry":[{}]}', False),
+        (b'{"resourceType":"Bundle","type":"transaction-response","entry":["x"]}', False),
+    ],
+)
+def test_a_resource_that_was_not_stored_is_told(files: list[LocalFile], body: bytes, permanent: bool) -> None:
+    sent = send_one(files, Reply(200, body, JSON))
+    assert sent.error is not None
+    assert "The server says that it did not store 1 of" in sent.error or "2 of 3" in sent.error
+    assert sent.permanent == permanent
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(201, b'{"resourceType":"Bundle","type":"transaction"}'), (200, response("201", kind="batch-response"))],
+)
+def test_a_server_that_does_something_else_with_a_bundle_is_told_once(
+    files: list[LocalFile], status: int, body: bytes
+) -> None:
+    """It has stored something: each repetition would be one more."""
+    sent = send_one(files, Reply(status, body, JSON))
+    assert sent.permanent
+    assert sent.error is not None
+    assert "without /Bundle" in sent.error
+
+
+def test_a_transaction_carried_out_with_a_warning_leaves_a_trace(files: list[LocalFile]) -> None:
+    def entry(severity: str) -> dict[str, Any]:
+        said = {"issue": [{"severity": severity, "diagnostics": f"Doe^John {severity}"}]}
+        return {"response": {"status": "201", "outcome": {"resourceType": "OperationOutcome", **said}}}
+
+    bundle = {"resourceType": "Bundle", "type": "transaction-response"}
+    quiet = json.dumps(bundle | {"entry": [entry("information")]}).encode()
+    assert send_one(files, Reply(200, quiet, JSON)) == Sent(files[0], None)
+    loud = json.dumps(bundle | {"entry": [entry("information"), entry("warning")]}).encode()
+    sent = send_one(files, Reply(200, loud, JSON))
+    assert sent.delivered
+    assert sent.remark == "Doe^John warning"
+    assert sent.warning == "The server stored the resources, and warns about them."
+    unnamed = send_one(files, Reply(200, response(), JSON))
+    assert unnamed.delivered
+    assert unnamed.warning is not None
+    assert "does not name what it stored" in unnamed.warning
 
 
 @pytest.mark.parametrize("status", [400, 409, 412, 413, 422, 403, 408, 500, 502, 507])
@@ -149,12 +194,14 @@ def test_a_file_that_is_gone_is_not_sent(files: list[LocalFile]) -> None:
     assert [one.delivered for one in sent] == [False, True, True]
 
 
-def statement(version: str) -> bytes:
-    return json.dumps({"resourceType": "CapabilityStatement", "fhirVersion": version}).encode()
+def statement(version: str, *interactions: str) -> bytes:
+    rest = [{"mode": "server", "interaction": [{"code": code} for code in interactions]}]
+    told = {"resourceType": "CapabilityStatement", "fhirVersion": version, "rest": rest}
+    return json.dumps(told).encode()
 
 
 def test_a_server_says_that_it_speaks_r4() -> None:
-    with http_peer(lambda _: Reply(200, statement("4.0.1"), JSON)) as peer:
+    with http_peer(lambda _: Reply(200, statement("4.0.1", "batch", "transaction"), JSON)) as peer:
         assert FhirServer(f"{peer.url}/fhir").probe(CALLER).startswith("is a FHIR server (4.0.1), after ")
     assert peer.requests[0].path == "/fhir/metadata?_summary=true"
 
@@ -164,6 +211,7 @@ def test_a_server_says_that_it_speaks_r4() -> None:
     [
         (Reply(200, statement("5.0.0"), JSON), "of another version than R4"),
         (Reply(200, statement("3.0.2"), JSON), "of another version than R4"),
+        (Reply(200, statement("4.0.1", "batch"), JSON), "takes no transactions"),
         (Reply(200, b"<html>", {}), "does not answer as a FHIR server does"),
         (Reply(500, b"", {}), "failed"),
         (Reply(404, b"", {}), "has nothing at this address"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from boneage_node.traffic.store_status import is_delivered, is_permanent, sentence
+from boneage_node.traffic.store_status import is_delivered, is_permanent, sentence, warning_sentence
 
 
 @pytest.mark.parametrize("status", [0x0000, 0x0107, 0x0111, 0x0116, 0xB000, 0xB006, 0xB007])
@@ -22,6 +22,24 @@ def test_failures_that_will_repeat_themselves_are_permanent(status: int) -> None
 def test_other_failures_may_pass(status: int) -> None:
     assert not is_delivered(status)
     assert not is_permanent(status)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (0xB000, "coercion"),
+        (0xB006, "discarded data elements"),
+        (0xB007, "does not match its SOP class"),
+        (0x0107, "does not know all of its attributes"),
+        (0x0116, "out of range"),
+        (0xB123, "with a warning (status 0xB123)"),
+        (0x0001, "with a warning (reason 0x0001)"),
+    ],
+)
+def test_a_warning_says_what_became_of_the_instance(status: int, words: str) -> None:
+    said = warning_sentence(status)
+    assert said.startswith("The destination stored the instance")
+    assert words in said
 
 
 def test_a_sentence_gives_the_number_too() -> None:
