@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .reference import determination
+from .reference import determination, z_score
 from .words import Agreement, Determination, Laterality, Refusal, Sex
 
 
@@ -58,8 +58,8 @@ class Assessment:
         member_months: What each network and head read, e.g. ``"A regression"``; where sex is unknown, the
             mean over both sexes.
         chronological_age_months: Age at the study, or None.
-        z_score: (bone age - chronological age) / Brush Foundation SD, or None outside that table or
-            where sex is unknown.
+        z_score: (bone age - chronological age) / Brush Foundation SD, rounded to the tenth; None outside that
+            table or where sex is unknown.
         spread_months: Weighted standard deviation of the members' readings; the larger where there are two.
         agreement: Whether that is usual for hands that are read well.
         laterality: Which hand, or None.
@@ -92,6 +92,26 @@ class Assessment:
     def determination(self) -> Determination:
         """Delayed, normal or advanced; indeterminate without a z-score."""
         return determination(self.z_score)
+
+    @property
+    def z_interval(self) -> tuple[float, float] | None:
+        """(low, high): z-scores of the interval's ends; None without a z-score."""
+        if self.z_score is None or self.sex is None:
+            return None
+        low, high = (z_score(end, self.chronological_age_months, self.sex) for end in self.interval_months)
+        return None if low is None or high is None else (low, high)
+
+    @property
+    def determination_certain(self) -> bool | None:
+        """Whether all of the interval is delayed, or advanced, as the reading is; None where that is neither.
+
+        Of a normal reading nothing is said: most intervals are about as wide as the normal range and reach
+        out of it on one side, so that hardly one would be certain.
+        """
+        found = self.determination
+        if self.z_interval is None or found not in (Determination.DELAYED, Determination.ADVANCED):
+            return None
+        return all(determination(end) is found for end in self.z_interval)
 
 
 Answer = Assessment | Refusal

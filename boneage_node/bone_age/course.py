@@ -44,7 +44,7 @@ class Rate:
 
     @property
     def months_per_month(self) -> float:
-        """Bone-age months per calendar month: 1 where the bones age as fast as the child."""
+        """Bone-age months per calendar month: 1 where the bones age as fast as the calendar."""
         return self.bone_age_months / self.calendar_months
 
 

@@ -24,7 +24,7 @@ from .manifest import AgeMember, Manifest, ModelError, read_manifest, verified_w
 from .networks import AGE_BINS, AgeVgg, HandUNet, KeyPointVgg
 from .reference import z_score
 from .registration import Points
-from .rounding import MONTHS_DIGITS, Z_SCORE_DIGITS, rounded
+from .rounding import MONTHS_DIGITS, rounded
 from .segmentation import outline
 from .shape import UsualHand
 from .views import read_views
@@ -223,7 +223,7 @@ class Predictor:
                 for name in next(iter(read.values()))
             },
             chronological_age_months=age,
-            z_score=None if z is None else rounded(z, Z_SCORE_DIGITS),
+            z_score=z,
             spread_months=max(spreads),
             agreement=self._agreement(max(spreads)),
             laterality=hand.laterality,

@@ -12,6 +12,7 @@ from importlib.resources import files
 
 import numpy as np
 
+from .rounding import Z_SCORE_DIGITS, rounded
 from .words import Determination, Sex
 
 LIMIT_SD = 2.0
@@ -39,17 +40,22 @@ def standard_deviation_months(chronological_age_months: float, sex: Sex) -> floa
 
 
 def z_score(bone_age_months: float, chronological_age_months: float | None, sex: Sex) -> float | None:
-    """(bone age - chronological age) / standard deviation; None without an age or outside the table."""
+    """(bone age - chronological age) / standard deviation, to the tenth; None without an age in the table."""
     if chronological_age_months is None:
         return None
     deviation = standard_deviation_months(chronological_age_months, sex)
-    return None if deviation is None else (bone_age_months - chronological_age_months) / deviation
+    if deviation is None:
+        return None
+    return rounded((bone_age_months - chronological_age_months) / deviation, Z_SCORE_DIGITS)
 
 
 def determination(z: float | None) -> Determination:
-    """Delayed below -2 SD, advanced above +2 SD, normal in between; indeterminate without a z-score."""
+    """Delayed below -2 SD, advanced above +2 SD, normal in between; indeterminate without a z-score.
+
+    By the z-score as it is printed: -2.0 is the same for every child.
+    """
     if z is None:
         return Determination.INDETERMINATE
-    if abs(z) <= LIMIT_SD:
+    if abs(rounded(z, Z_SCORE_DIGITS)) <= LIMIT_SD:
         return Determination.NORMAL
     return Determination.ADVANCED if z > 0 else Determination.DELAYED

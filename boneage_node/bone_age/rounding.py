@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 MONTHS_DIGITS = 1
-Z_SCORE_DIGITS = 4
-"""More than is printed: OHIF leaves out a value of exactly 0."""
+Z_SCORE_DIGITS = 1
+"""Everywhere: that a child is delayed, normal or advanced must be true of the z-score that is printed."""
+
+RATE_DIGITS = 2
 
 
 def rounded(value: float, digits: int) -> float:

@@ -135,7 +135,14 @@ class Reporter:
         found = self._store.earlier.report_of(study_id)
         if found is None:
             return None
-        return Predecessor(found.sop_class_uid, found.sop_instance_uid, Kind(found.kind), found.number)
+        return Predecessor(
+            found.sop_class_uid,
+            found.sop_instance_uid,
+            Kind(found.kind),
+            found.number,
+            found.created_at,
+            found.bone_age_months,
+        )
 
     def _course(self, patient: Patient, study_id: int, answer: Answer) -> Course | None:
         """Earlier readings of the patient as the same sex; another sex is a mistake, here or there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from boneage_node.bone_age import Answer, Assessment, Course
-from boneage_node.bone_age.rounding import MONTHS_DIGITS, rounded
+from boneage_node.bone_age.rounding import MONTHS_DIGITS, RATE_DIGITS, Z_SCORE_DIGITS, rounded
 from boneage_node.radiograph import Choice
 from boneage_node.traffic.result import EarlierBoneAge, EarlierBoneAges, Result, ResultStatus
 
@@ -44,8 +44,9 @@ def result(
         bone_age_months=answer.bone_age_months,
         bone_age_months_by_sex={str(sex): months for sex, months in sorted(answer.months_by_sex.items())},
         interval_months=answer.interval_months,
-        z_score=_rounded(answer.z_score, 2),
+        z_score=_rounded(answer.z_score, Z_SCORE_DIGITS),
         determination=str(answer.determination),
+        determination_certain=answer.determination_certain,
         agreement=str(answer.agreement),
         earlier=_earlier(course, answer) if course else None,
         model=str(answer.model),
@@ -61,7 +62,7 @@ def _earlier(course: Course, assessment: Assessment) -> EarlierBoneAges:
             for reading in course.earlier
         ),
         since=rate.since.isoformat() if rate else None,
-        bone_age_months_per_month=_rounded(rate.months_per_month if rate else None, 2),
+        bone_age_months_per_month=_rounded(rate.months_per_month if rate else None, RATE_DIGITS),
     )
 
 

@@ -42,9 +42,10 @@ HANDS = {
     Laterality.RIGHT: Code("78791008", "SCT", "Structure of right hand"),
 }
 GREULICH_AND_PYLE = Code("252956001", "SCT", "Greulich and Pyle bone age assessment")
-UNCERTAINTY = Code("371884006", "SCT", "+/-, range of measurement uncertainty")
+# SNOMED CT and DICOM call these two by longer names, which OHIF would write beyond the edge of the window.
+UNCERTAINTY = Code("371884006", "SCT", "Uncertainty +/-")
 SUBJECT_AGE = codes.DCM.SubjectAge
-Z_SCORE = codes.DCM.ZScoreOfMeasurement
+Z_SCORE = Code("121416", "DCM", "Z-score")
 
 # What the numbers mean
 DETERMINATION = Code("RDE1733", "RADELEMENT", "Determination")
@@ -72,6 +73,8 @@ MONTH_READ_AS = {
 }
 # An annotation, which UCUM takes for the unit 1: viewers print the unit, and "0.71 1" reads as a number.
 STANDARD_DEVIATIONS = Code("{SD}", "UCUM", "standard deviations")
+
+CONCLUSION = codes.DCM.Conclusion
 
 # A refusal
 FINDINGS = codes.cid7001.Findings

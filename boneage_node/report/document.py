@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from io import BytesIO
 
 from pydicom import Dataset
@@ -15,7 +15,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from boneage_node.about import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
-from .identity import Kind, report_series_uid
+from .identity import Kind, Series
 from .report import Report
 from .source import copy_patient_and_study
 
@@ -40,15 +40,16 @@ def new_document(
     document.SOPClassUID = sop_class_uid
     document.SOPInstanceUID = sop_instance_uid
     document.Modality = modality
-    document.SeriesInstanceUID = report_series_uid(image.study_instance_uid, kind)
-    document.SeriesNumber = kind.series_number
-    document.SeriesDescription = kind.series_description
+    series = Series(image.study_instance_uid, kind, report.number)
+    document.SeriesInstanceUID = series.uid
+    document.SeriesNumber = series.number
+    document.SeriesDescription = series.description
     document.Manufacturer = device.manufacturer
     document.ManufacturerModelName = device.model_name
     document.SoftwareVersions = device.software_version
     document.StationName = device.name[:16]
     document.InstanceNumber = report.number
-    _set_times(document, report.created_at.astimezone(_zone(image.timezone_offset)))
+    _set_times(document, report.in_zone_of_image(report.created_at))
 
     document.preamble = b"\0" * 128
     document.file_meta = FileMetaDataset()
@@ -89,12 +90,3 @@ def _set_times(document: Dataset, at: datetime) -> None:
     date, time = at.strftime("%Y%m%d"), at.strftime("%H%M%S.%f")
     document.InstanceCreationDate = document.ContentDate = document.SeriesDate = date
     document.InstanceCreationTime = document.ContentTime = document.SeriesTime = time
-
-
-def _zone(offset: str) -> timezone | None:
-    """Zone of an image's TimezoneOffsetFromUTC, which the report inherits; None, the local one, if none."""
-    try:
-        at = datetime.strptime(offset, "%z")
-    except ValueError:
-        return None
-    return timezone(at.utcoffset() or timedelta())

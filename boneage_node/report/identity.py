@@ -25,25 +25,58 @@ from .wording import course_sentences
 _NAMESPACE = uuid.UUID("6f0e4d6c-3c1b-4c53-9d0b-6a1d3b0f7c52")
 
 # Raised whenever the same reading would be said in other words or with other content items.
-REVISION = "3"
+REVISION = "4"
 
 
 class Kind(StrEnum):
-    """The kinds of report. Each has a series of its own in the study."""
+    """The kinds of object."""
 
     ASSESSMENT = "assessment"
     REFUSAL = "refusal"
     PICTURE = "picture"
 
-    @property
-    def series_number(self) -> int:
-        """SeriesNumber: high, so that viewers list reports after the images."""
-        return 9001 + list(Kind).index(self)
+
+_DESCRIPTIONS = {
+    Kind.ASSESSMENT: "Bone age{number} (AI)",
+    Kind.REFUSAL: "Bone age{number} (AI): not read",
+    Kind.PICTURE: "Bone age picture{number} (AI)",
+}
+
+
+@dataclass(frozen=True)
+class Series:
+    """The series of an object: each has one of its own, so that a list of series tells what replaces what.
+
+    Nothing can be changed in an object that has been sent: the one that replaces it says so.
+
+    Attributes:
+        study_instance_uid: The study.
+        kind: What is in it.
+        report_number: How manieth report of the study it belongs to, from 1.
+    """
+
+    study_instance_uid: str
+    kind: Kind
+    report_number: int
 
     @property
-    def series_description(self) -> str:
-        """SeriesDescription."""
-        return "Bone age picture (AI)" if self is Kind.PICTURE else "Bone age (AI)"
+    def uid(self) -> str:
+        """SeriesInstanceUID."""
+        again = () if self.report_number == 1 else (str(self.report_number),)
+        return derive_uid("series", self.study_instance_uid, self.kind, *again)
+
+    @property
+    def number(self) -> int:
+        """SeriesNumber: high, so that viewers list reports after the images, and the newest last."""
+        return 9001 + 10 * (self.report_number - 1) + list(Kind).index(self.kind)
+
+    @property
+    def description(self) -> str:
+        """SeriesDescription; the number comes early, as viewers cut it short."""
+        if self.report_number == 1:
+            return _DESCRIPTIONS[self.kind].format(number="")
+        description = _DESCRIPTIONS[self.kind].format(number=f" {self.report_number}")
+        return f"{description}, replaces {self.report_number - 1}"
 
 
 @dataclass(frozen=True)
@@ -78,11 +111,6 @@ def derive_uid(*parts: str) -> str:
         parts: What the UID stands for, in order. The order and the division into parts matter.
     """
     return f"2.25.{uuid.uuid5(_NAMESPACE, chr(0).join(parts)).int}"
-
-
-def report_series_uid(study_instance_uid: str, kind: Kind) -> str:
-    """SeriesInstanceUID of a study's reports of one kind: a re-read goes to the same series."""
-    return derive_uid("series", study_instance_uid, kind)
 
 
 def report_instance_uid(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from functools import cached_property
 
 from pydicom import Dataset
 from pydicom.uid import ComprehensiveSRStorage
 
-from boneage_node.bone_age import Answer, Course
+from boneage_node.bone_age import Answer, Course, Refusal
 
 from .identity import DEFAULT_DEVICE, DeviceIdentity, Kind
 from .source import SourceImage
+from .wording import assessment_sentences, refusal_sentences, replaced_sentence
 
 
 @dataclass(frozen=True)
@@ -22,14 +23,18 @@ class Predecessor:
     Attributes:
         sop_class_uid: Its SOP class.
         sop_instance_uid: Its SOP instance.
-        kind: Which series it is in.
+        kind: What it says.
         number: How many there are already.
+        created_at: When it was made, with a time zone.
+        bone_age_months: What was read; None where it is a refusal.
     """
 
     sop_class_uid: str
     sop_instance_uid: str
     kind: Kind
     number: int
+    created_at: datetime
+    bone_age_months: float | None
 
 
 @dataclass(frozen=True)
@@ -70,5 +75,31 @@ class Report:
 
     @property
     def number(self) -> int:
-        """InstanceNumber of its DICOM documents."""
+        """How manieth report of the study it is, from 1; the InstanceNumber of its DICOM documents."""
         return self.predecessor.number + 1 if self.predecessor else 1
+
+    @property
+    def sentences(self) -> list[str]:
+        """All that its documents say in words, what it says of the hand first."""
+        if isinstance(self.answer, Refusal):
+            said, *others = refusal_sentences(self.answer)
+        else:
+            said, *others = assessment_sentences(self.answer, self.course)
+        return [said, *([self.replaces] if self.replaces else []), *others]
+
+    @property
+    def replaces(self) -> str:
+        """Sentence on the report that this one replaces; empty where there is none."""
+        earlier = self.predecessor
+        if earlier is None:
+            return ""
+        made = self.in_zone_of_image(earlier.created_at)
+        return replaced_sentence(earlier.number, made, earlier.bone_age_months)
+
+    def in_zone_of_image(self, at: datetime) -> datetime:
+        """A time in the zone of the image's TimezoneOffsetFromUTC, or the local one if it has none."""
+        try:
+            offset = datetime.strptime(self.image.timezone_offset, "%z").utcoffset()
+        except ValueError:
+            return at.astimezone()
+        return at.astimezone(timezone(offset or timedelta()))

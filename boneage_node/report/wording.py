@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 
-from boneage_node.bone_age import Agreement, Assessment, Course, Laterality, Refusal, Sex
+from boneage_node.bone_age import Agreement, Assessment, Course, Determination, Laterality, Refusal, Sex
+from boneage_node.bone_age.rounding import MONTHS_DIGITS, RATE_DIGITS, Z_SCORE_DIGITS, rounded
 
 CHILDREN = {Sex.FEMALE: "girl", Sex.MALE: "boy"}
 """Words for a patient of unknown sex, who is read as both."""
@@ -54,10 +56,10 @@ def course_sentences(course: Course, assessment: Assessment) -> tuple[str, ...]:
     rate = course.rate(assessment.bone_age_months, str(assessment.model))
     sentences = []
     if rate is not None:
-        sentences.append(
-            f"Since {rate.since.isoformat()}: {signed(rate.bone_age_months, 1)} months of bone age in "
-            f"{rate.calendar_months:.1f} months, {rate.months_per_month:z.2f} a month."
-        )
+        change = f"{signed(rate.bone_age_months, MONTHS_DIGITS)} months in {rate.calendar_months:.1f} months"
+        pace = rounded(rate.months_per_month, RATE_DIGITS)
+        meant = f"{pace:.{RATE_DIGITS}f} times as fast as the calendar" if pace > 0 else "it did not advance"
+        sentences.append(f"Bone age since {rate.since.isoformat()}: {change}, {meant}.")
     for reading in reversed(course.earlier):
         age_months = reading.chronological_age_months
         at = f" at {years_and_months(age_months)}" if age_months is not None else ""
@@ -68,26 +70,48 @@ def course_sentences(course: Course, assessment: Assessment) -> tuple[str, ...]:
 STATEMENT = "Result of software (AI), not verified by a physician. For research use only."
 
 
-_SIDES = {Laterality.LEFT: "left hand", Laterality.RIGHT: "right hand", None: "hand"}
+_SIDES = {Laterality.LEFT: "Left hand", Laterality.RIGHT: "Right hand", None: "Hand, side not known"}
 
 
 def assessment_sentences(assessment: Assessment, course: Course | None) -> list[str]:
-    """Sentences on the reading, its certainty, how it compares, and that nobody has verified it.
+    """All that is said of a reading: conclusion, certainty, course, and that nobody has verified it.
 
     Args:
         assessment: The reading.
         course: Earlier readings of the patient, if any.
     """
-    low_months, high_months = assessment.interval_months
-    coverage = f"{100 * assessment.interval_coverage:.0f} %"
     return [
-        _reading(assessment),
-        f"{coverage} prediction interval: {low_months:.1f} to {months(high_months)}.",
+        conclusion(assessment),
         agreement_sentence(assessment),
-        *_comparison(assessment),
         *(course_sentences(course, assessment) if course else ()),
         STATEMENT,
     ]
+
+
+def conclusion(assessment: Assessment) -> str:
+    """One sentence that a radiologist may quote: the reading, its interval, and how it compares."""
+    low_months, high_months = assessment.interval_months
+    bone_age = years_and_months(assessment.bone_age_months)
+    interval = f"{interval_name(assessment)} {low_months:z.1f} to {months(high_months)}"
+    reading = f"bone age {bone_age} ({months(assessment.bone_age_months)}, {interval})"
+    standard = f"by the standards of Greulich and Pyle{_read_as(assessment)}"
+    return f"{_SIDES[assessment.laterality]}: {reading} {standard}; {_comparison(assessment)}."
+
+
+def interval_name(assessment: Assessment) -> str:
+    """``95 % prediction interval``."""
+    return f"{100 * assessment.interval_coverage:.0f} % prediction interval"
+
+
+def determination_words(assessment: Assessment) -> str:
+    """``normal for age``, ``advanced for age``; empty where there is no z-score.
+
+    Where the interval of a delayed or advanced reading reaches into the normal range, it is ``not certain``.
+    """
+    if assessment.determination is Determination.INDETERMINATE:
+        return ""
+    doubt = ", not certain" if assessment.determination_certain is False else ""
+    return f"{assessment.determination} for age{doubt}"
 
 
 def printable(text: str) -> str:
@@ -100,31 +124,40 @@ def refusal_sentences(refusal: Refusal) -> list[str]:
     return [f"No bone age was read. {printable(refusal.sentence)}", STATEMENT]
 
 
-def _reading(assessment: Assessment) -> str:
-    bone_age = f"{years_and_months(assessment.bone_age_months)} ({months(assessment.bone_age_months)})"
-    hand = _SIDES[assessment.laterality]
+def replaced_sentence(number: int, made: datetime, bone_age_months: float | None) -> str:
+    """Sentence on the report of the same study that a new one replaces.
+
+    Args:
+        number: How manieth it is.
+        made: When it was made.
+        bone_age_months: What was read; None where it is a refusal.
+    """
+    said = "not read" if bone_age_months is None else f"bone age {months(bone_age_months)}"
+    return f"This replaces report {number} of the study, made on {made:%Y-%m-%d at %H:%M} ({said})."
+
+
+def _read_as(assessment: Assessment) -> str:
+    """As whose hand it was read."""
     if assessment.sex is not None:
-        child = CHILDREN[assessment.sex]
-        return f"Bone age by the standards of Greulich and Pyle: {bone_age}, {hand}, read as a {child}'s."
+        return f" for {CHILDREN[assessment.sex]}s"
     readings = " and ".join(
         f"{months(age_months)} read as a {CHILDREN[sex]}'s"
         for sex, age_months in sorted(assessment.months_by_sex.items())
     )
-    return (
-        f"Bone age by the standards of Greulich and Pyle: {bone_age}, {hand}. "
-        f"The patient's sex is not known: this is the mean of {readings}."
-    )
+    return f", the patient's sex not known: this is the mean of {readings}"
 
 
-def _comparison(assessment: Assessment) -> list[str]:
+def _comparison(assessment: Assessment) -> str:
     """With the chronological age, as far as it is known."""
     age_months, z_score = assessment.chronological_age_months, assessment.z_score
     if age_months is None:
-        return ["The chronological age is not known."]
-    age = f"Chronological age: {years_and_months(age_months)} ({months(age_months)})"
+        return "the chronological age is not known"
+    age = f"chronological age {years_and_months(age_months)} ({months(age_months)})"
     if z_score is None:
-        return [f"{age}."]
-    return [
-        f"{age}; z-score {signed(z_score, 2)} (Brush Foundation standard deviations): "
-        f"{assessment.determination} for age."
-    ]
+        return age
+    doubt = ""
+    if assessment.determination_certain is False and assessment.z_interval is not None:
+        low, high = (signed(end, Z_SCORE_DIGITS) for end in assessment.z_interval)
+        doubt = f"; the interval, {low} to {high}, reaches into the normal range"
+    z = f"z-score {signed(z_score, Z_SCORE_DIGITS)}, Brush Foundation{doubt}"
+    return f"{age}: {determination_words(assessment)} ({z})"

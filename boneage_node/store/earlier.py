@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from sqlalchemy import func, select
 
@@ -22,14 +22,18 @@ class Predecessor:
     Attributes:
         sop_class_uid: Its SOP class.
         sop_instance_uid: Its SOP instance.
-        kind: What it says; each kind has a series of its own.
+        kind: What it says.
         number: How many structured reports there are of the study.
+        created_at: When it was made.
+        bone_age_months: What was read; None where it is a refusal.
     """
 
     sop_class_uid: str
     sop_instance_uid: str
     kind: ReportKind
     number: int
+    created_at: datetime
+    bone_age_months: float | None
 
 
 class Earlier(Part):
@@ -39,7 +43,7 @@ class Earlier(Part):
         """The latest structured report of a study that was made to be sent; None before there is one."""
         with self._transactions.reading() as session:
             query = (
-                select(ReportRow.kind, DocumentRow.sop_class_uid, DocumentRow.sop_instance_uid)
+                select(ReportRow, DocumentRow.sop_class_uid, DocumentRow.sop_instance_uid)
                 .join(DocumentRow, DocumentRow.report_id == ReportRow.id)
                 .where(ReportRow.study_id == study_id, DocumentRow.form == DocumentForm.SR)
                 .order_by(ReportRow.id)
@@ -47,10 +51,17 @@ class Earlier(Part):
             rows = session.execute(query).all()
         if not rows:
             return None
-        kind, sop_class_uid, sop_instance_uid = rows[-1]
+        report, sop_class_uid, sop_instance_uid = rows[-1]
         assert sop_class_uid is not None, "a DICOM document has both"
         assert sop_instance_uid is not None, "a DICOM document has both"
-        return Predecessor(sop_class_uid, sop_instance_uid, kind, len(rows))
+        return Predecessor(
+            sop_class_uid,
+            sop_instance_uid,
+            report.kind,
+            len(rows),
+            report.created_at,
+            report.result.bone_age_months,
+        )
 
     def report_uids_of(self, study_id: int) -> list[str]:
         """SOP Instance UIDs of all reports of a study, sent or not, oldest first."""

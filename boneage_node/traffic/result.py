@@ -67,6 +67,7 @@ class Result:
         interval_months: (low, high) of the prediction interval.
         z_score: In Brush Foundation standard deviations.
         determination: ``delayed``, ``normal``, ``advanced`` or ``indeterminate``.
+        determination_certain: Of what is delayed or advanced, whether all of the interval is.
         agreement: How well the networks agree, ``usual`` or ``low``.
         earlier: Earlier readings of the patient, where a node knows any.
         laterality: Which hand, ``L`` or ``R``.
@@ -85,6 +86,7 @@ class Result:
     interval_months: tuple[float, float] | None = None
     z_score: float | None = None
     determination: str | None = None
+    determination_certain: bool | None = None
     agreement: str | None = None
     earlier: EarlierBoneAges | None = None
     laterality: str | None = None

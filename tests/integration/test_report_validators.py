@@ -9,6 +9,7 @@ from support.report import (
     ASSESSMENT,
     BROKEN,
     COURSE,
+    CREATED_AT,
     NOTHING_KNOWN,
     READ_AS_BOTH,
     REFUSAL,
@@ -28,7 +29,7 @@ from boneage_node.report import (
 )
 
 # Said of reports whose image lacks what a DICOMDIR would need, and of character sets the tool cannot check.
-PREDECESSOR = Predecessor(ComprehensiveSRStorage, "2.25.7", Kind.ASSESSMENT, 1)
+PREDECESSOR = Predecessor(ComprehensiveSRStorage, "2.25.7", Kind.ASSESSMENT, 1, CREATED_AT, 98.4)
 TOLERATED = ("would be needed to build DICOMDIR", "SpecificCharacterSet", "Specific Character Set")
 
 

@@ -181,7 +181,12 @@ class Viewer:
         except TimeoutError:
             self._page.set_viewport_size({**WINDOW_PX, "height": WINDOW_PX["height"] - 2})
             polyline.wait_for(state="attached")
+            smaller = polyline.get_attribute("points")
             self._page.set_viewport_size(WINDOW_PX)
+            self._page.wait_for_function(
+                "points => document.querySelector('svg.svg-layer polyline')?.getAttribute('points') !== points",
+                arg=smaller,
+            )
             self._settle()
         found = self._page.evaluate(
             """() => {

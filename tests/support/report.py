@@ -60,7 +60,7 @@ ASSESSMENT = Assessment(
     months_by_sex={Sex.MALE: 98.4},
     member_months={"A regression": 97.0, "A classification": 99.875},
     chronological_age_months=92.3,
-    z_score=0.71,
+    z_score=0.7,
     spread_months=4.5,
     agreement=Agreement.USUAL,
     laterality=Laterality.LEFT,
@@ -72,6 +72,8 @@ ASSESSMENT = Assessment(
     },
     model=ModelIdentity("hand-vgg", "1.0", "ab" * 32),
 )
+UNCERTAIN = replace(ASSESSMENT, bone_age_months=110.7, interval_months=(88.0, 125.4), z_score=2.1)
+"""Advanced by the reading, and normal by a part of its interval."""
 NOTHING_KNOWN = replace(
     ASSESSMENT,
     sex=Sex.FEMALE,

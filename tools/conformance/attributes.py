@@ -10,6 +10,7 @@ from pydicom.datadict import dictionary_description, dictionary_keyword
 from pydicom.tag import BaseTag, Tag
 
 from boneage_node.report import Kind
+from boneage_node.report.identity import Series
 from boneage_node.report.source import COPIED, COPIED_SEQUENCES, PICTURED
 
 from .markdown import code, table
@@ -21,14 +22,21 @@ _LONGEST_VALUE_CHARACTERS = 60
 _ORIGINS = {
     "SOPClassUID": "AUTO: by what the object is",
     "SOPInstanceUID": "AUTO: 2.25 UID derived from what was read (A.1)",
-    "SeriesInstanceUID": "AUTO: 2.25 UID derived from the study and the kind of object",
+    "SeriesInstanceUID": "AUTO: 2.25 UID derived from study, kind of object, and number of the report",
     "InstanceCreationDate": "AUTO: when the object was made, in the time zone of the image",
     "InstanceCreationTime": "AUTO: when the object was made",
     "SeriesDate": "AUTO: when the object was made",
     "SeriesTime": "AUTO: when the object was made",
     "ContentDate": "AUTO: when the object was made",
     "ContentTime": "AUTO: when the object was made",
-    "SeriesNumber": ", ".join(f"{code(kind.series_number)} ({kind})" for kind in Kind),
+    "SeriesNumber": "AUTO: "
+    + ", ".join(f"{code(Series('', kind, 1).number)} ({kind})" for kind in Kind)
+    + "; 10 more with each report of the study",
+    "SeriesDescription": "AUTO: "
+    + ", ".join(code(Series("", kind, 1).description) for kind in Kind)
+    + "; of the second report of a study "
+    + code(Series("", Kind.ASSESSMENT, 2).description)
+    + " and so on",
     "StationName": "CONFIG: `ae_title`",
     "InstanceNumber": "AUTO: counts the reports of the study",
     "CurrentRequestedProcedureEvidenceSequence": "AUTO: the image that was read, or what was refused",

@@ -17,7 +17,9 @@ _TEXTS = {
     "Source/Patient Orientation Column": "of the image",
     "Measurement Group/Tracking Unique Identifier": "2.25 UID derived from that of the report",
     "Skeletal age/Equivalent Meaning of Concept Name": "as whose it was read",
-    "Qualitative Evaluations/Comment": "how well the networks agree; earlier readings, where there are any",
+    "Qualitative Evaluations/Conclusion": "the reading in one sentence, to be quoted",
+    "Qualitative Evaluations/Comment": "how well the networks agree; earlier readings, where there are any; "
+    "that no physician has verified this",
     "Findings/Finding": "that no bone age was read, and why",
     "Summary/Comment": "code of the reason; that no physician has verified this",
 }

@@ -173,5 +173,10 @@ def _predecessor(number: int) -> Predecessor | None:
     if number not in kinds:
         return None
     return Predecessor(
-        list(SR_CLASSES.values())[number // 2], f"2.25.{number + 9}", kinds[number], number + 1
+        list(SR_CLASSES.values())[number // 2],
+        f"2.25.{number + 9}",
+        kinds[number],
+        number + 1,
+        _TIMES[number % 2],
+        None if kinds[number] is Kind.REFUSAL else 98.4,
     )

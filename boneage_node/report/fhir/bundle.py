@@ -10,10 +10,16 @@ from __future__ import annotations
 from pydicom.sr.coding import Code
 
 from boneage_node.bone_age import Answer, Assessment, Determination, ReasonCode, Refusal
+from boneage_node.bone_age.reference import LIMIT_SD
+from boneage_node.bone_age.rounding import MONTHS_DIGITS, Z_SCORE_DIGITS
 from boneage_node.report import codes
 from boneage_node.report.identity import DeviceIdentity, derive_uid
 from boneage_node.report.report import Report
-from boneage_node.report.wording import CHILDREN, assessment_sentences, refusal_sentences
+from boneage_node.report.wording import (
+    CHILDREN,
+    determination_words,
+    interval_name,
+)
 
 from .header import FhirHeader
 from .types import (
@@ -23,6 +29,7 @@ from .types import (
     concept,
     hl7_code,
     identifier,
+    logical_reference,
     narrative,
     quantity,
     urn_uuid,
@@ -64,12 +71,12 @@ def fhir_bundle(report: Report) -> Json:
         "effectiveDateTime": header.effective,
         "issued": report.created_at.isoformat(timespec="milliseconds"),
     }
-    if isinstance(answer, Assessment):
-        sentences = assessment_sentences(answer, report.course)
-    else:
-        sentences = refusal_sentences(answer)
-    observation = _entry(_observation(answer, sentences, header, common, report.device), uid)
+    sentences = report.sentences
+    observation = _entry(
+        _observation(answer, sentences, header, common, report.device) | _replaces("observation", report), uid
+    )
     diagnostic_report = _diagnostic_report(sentences, header, common, observation["fullUrl"])
+    diagnostic_report |= _replaces("diagnosticReport", report)
     diagnostic_report["identifier"] = [identifier(f"urn:oid:{uid}", system=DICOM_UID_SYSTEM)]
     uri = urn_uuid(derive_uid("fhir", "Bundle", uid))
     return {
@@ -87,7 +94,7 @@ def _entry(resource: Json, report_instance_uid: str) -> Json:
     of them wherever they find it.
     """
     resource_type = resource["resourceType"]
-    uri = f"urn:oid:{derive_uid('fhir', resource_type, report_instance_uid)}"
+    uri = _uri(resource_type, report_instance_uid)
     known_as = [*resource.get("identifier", []), identifier(uri, system=URI_SYSTEM)]
     known = {name: value for name, value in resource.items() if value is not None}
     return {
@@ -99,6 +106,21 @@ def _entry(resource: Json, report_instance_uid: str) -> Json:
             "ifNoneExist": f"identifier={URI_SYSTEM}|{uri}",
         },
     }
+
+
+def _uri(resource_type: str, report_instance_uid: str) -> str:
+    """What a resource is known by."""
+    return f"urn:oid:{derive_uid('fhir', resource_type, report_instance_uid)}"
+
+
+def _replaces(name: str, report: Report) -> Json:
+    """HL7's extension that names the resource which this one replaces, by its identifier."""
+    if report.predecessor is None:
+        return {}
+    resource_type = name[0].upper() + name[1:]
+    known_as = identifier(_uri(resource_type, report.predecessor.sop_instance_uid), system=URI_SYSTEM)
+    url = f"http://hl7.org/fhir/StructureDefinition/{name}-replaces"
+    return {"extension": [{"url": url, "valueReference": logical_reference(resource_type, known_as)}]}
 
 
 def _diagnostic_report(sentences: list[str], header: FhirHeader, common: Json, observation_uri: str) -> Json:
@@ -170,13 +192,13 @@ def _absent(refusal: Refusal) -> Json:
 def _value(assessment: Assessment) -> Json:
     """The bone age and what belongs to it; what is not known is not there."""
     value = {
-        "valueQuantity": quantity(assessment.bone_age_months, codes.MONTH, 1),
+        "valueQuantity": quantity(assessment.bone_age_months, codes.MONTH, MONTHS_DIGITS),
         "method": concept(codes.GREULICH_AND_PYLE),
         "bodySite": concept(*_hand(assessment)),
         "component": _components(assessment),
     }
     if assessment.determination in _INTERPRETATIONS:
-        value["interpretation"] = [_interpretation(assessment.determination)]
+        value["interpretation"] = [_interpretation(assessment)]
     return value
 
 
@@ -186,9 +208,11 @@ def _hand(assessment: Assessment) -> list[Code]:
     return [*([codes.HANDS[side]] if side else []), codes.HAND]
 
 
-def _interpretation(determination: Determination) -> Json:
-    code = _INTERPRETATIONS[determination]
-    return concept(code, codes.DETERMINATIONS[determination], text=f"{determination} for age (2 SD)")
+def _interpretation(assessment: Assessment) -> Json:
+    """The reading's, by code; that it is not certain is said in words, as no code says both."""
+    found = assessment.determination
+    text = f"{determination_words(assessment)} ({LIMIT_SD:.0f} SD)"
+    return concept(_INTERPRETATIONS[found], codes.DETERMINATIONS[found], text=text)
 
 
 def _components(assessment: Assessment) -> list[Json]:
@@ -196,26 +220,24 @@ def _components(assessment: Assessment) -> list[Json]:
     components = [
         {
             "code": concept(codes.SKELETAL_AGE, text=f"Bone age, read as a {CHILDREN[sex]}"),
-            "valueQuantity": quantity(age_months, codes.MONTH, 1),
+            "valueQuantity": quantity(age_months, codes.MONTH, MONTHS_DIGITS),
         }
         for sex, age_months in sorted(assessment.months_by_sex.items())
         if assessment.sex is None
     ]
     components.append(
         {
-            "code": concept(
-                codes.UNCERTAINTY, text=f"{100 * assessment.interval_coverage:.0f} % prediction interval"
-            ),
+            "code": concept(codes.UNCERTAINTY, text=interval_name(assessment)),
             "valueRange": {
-                "low": quantity(low_months, codes.MONTH, 1),
-                "high": quantity(high_months, codes.MONTH, 1),
+                "low": quantity(low_months, codes.MONTH, MONTHS_DIGITS),
+                "high": quantity(high_months, codes.MONTH, MONTHS_DIGITS),
             },
         }
     )
     if assessment.chronological_age_months is not None:
-        age = quantity(assessment.chronological_age_months, codes.MONTH, 1)
+        age = quantity(assessment.chronological_age_months, codes.MONTH, MONTHS_DIGITS)
         components.append({"code": concept(codes.SUBJECT_AGE), "valueQuantity": age})
     if assessment.z_score is not None:
-        z_score = quantity(assessment.z_score, codes.STANDARD_DEVIATIONS, 2)
+        z_score = quantity(assessment.z_score, codes.STANDARD_DEVIATIONS, Z_SCORE_DIGITS)
         components.append({"code": concept(codes.Z_SCORE), "valueQuantity": z_score})
     return components

@@ -22,7 +22,14 @@ from boneage_node.bone_age import (
     Sex,
 )
 from boneage_node.report.identity import DEFAULT_DEVICE, DeviceIdentity
-from boneage_node.report.wording import CHILDREN, course_sentences, months, signed, years_and_months
+from boneage_node.report.wording import (
+    CHILDREN,
+    course_sentences,
+    determination_words,
+    months,
+    signed,
+    years_and_months,
+)
 
 from .attention import draw_attention
 from .chart import draw_chart
@@ -81,9 +88,9 @@ def draw_picture(
         ("Chronological age", "not known" if age_months is None else years_and_months(age_months)),
         ("Z-score", "not available" if assessment.z_score is None else f"{signed(assessment.z_score, 1)} SD"),
     )
-    if assessment.determination is not Determination.INDETERMINATE:
+    if words := determination_words(assessment):
         usual = assessment.determination is Determination.NORMAL
-        panel.write(f"{assessment.determination} for age (2 SD)", _TEXT_PX, WHITE if usual else AMBER)
+        panel.write(words, _TEXT_PX, WHITE if usual else AMBER)
     if assessment.agreement is Agreement.LOW:
         panel.write("networks agree less than usual", _TEXT_PX, AMBER)
     panel.field("Read as", f"{_read_as(assessment)}, {_HANDS[assessment.laterality]}")

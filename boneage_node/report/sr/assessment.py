@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 from highdicom.sr import (
@@ -29,7 +27,6 @@ from boneage_node.report import codes
 from boneage_node.report.identity import DeviceIdentity, derive_uid
 from boneage_node.report.report import Report
 from boneage_node.report.source import SourceImage
-from boneage_node.report.wording import agreement_sentence, course_sentences
 
 from .context import context
 from .measurements import measurements
@@ -64,9 +61,8 @@ def assessment_content(report: Report, assessment: Assessment) -> Dataset:
         language_of_content_item_and_descendants=language,
         referenced_images=[_library_entry(image, rows, columns)],
     )
-    earlier = course_sentences(report.course, assessment) if report.course else ()
     root: Dataset = content[0]
-    root.ContentSequence.append(_evaluations(assessment, earlier))
+    root.ContentSequence.append(_evaluations(assessment, report.sentences))
     return root
 
 
@@ -109,18 +105,19 @@ def _group(
     )
 
 
-def _evaluations(assessment: Assessment, earlier: Sequence[str]) -> ContainerContentItem:
+def _evaluations(assessment: Assessment, sentences: list[str]) -> ContainerContentItem:
     """Section that says by code and in words what the numbers mean.
 
     It has a section of its own, as validators do not look for it in the measurement group.
     """
     section = ContainerContentItem(codes.QUALITATIVE_EVALUATIONS, relationship_type=_CONTAINS)
-    sentences = (agreement_sentence(assessment), *earlier)
+    said, *others = sentences
     section.ContentSequence = ContentSequence(
         [
+            TextContentItem(codes.CONCLUSION, said, _CONTAINS),
             CodeContentItem(codes.DETERMINATION, codes.DETERMINATIONS[assessment.determination], _CONTAINS),
             CodeContentItem(codes.AGREEMENT, codes.AGREEMENTS[assessment.agreement], _CONTAINS),
-            *(TextContentItem(codes.COMMENT, sentence, _CONTAINS) for sentence in sentences),
+            *(TextContentItem(codes.COMMENT, sentence, _CONTAINS) for sentence in others),
         ]
     )
     return section

@@ -8,7 +8,7 @@ from pydicom.uid import BasicTextSRStorage
 
 from boneage_node.bone_age import Refusal
 from boneage_node.report.document import new_document
-from boneage_node.report.identity import Kind, report_series_uid
+from boneage_node.report.identity import Kind, Series
 from boneage_node.report.report import Report
 
 from .assessment import assessment_content
@@ -27,12 +27,13 @@ def structured_report(report: Report) -> Dataset:
     # What is invalid in the image must not keep it from having a report.
     with disable_value_validation():
         if isinstance(report.answer, Refusal):
-            content = refusal_content(report.image, report.answer, report.device)
+            content = refusal_content(report, report.answer)
             kind, sop_class_uid = Kind.REFUSAL, str(BasicTextSRStorage)
         else:
             content = assessment_content(report, report.answer)
             kind, sop_class_uid = Kind.ASSESSMENT, report.sop_class_uid
         document = new_document(report, kind, "SR", sop_class_uid, report.sop_instance_uid)
+        _separate(content)
         for element in content:
             if element.keyword != "RelationshipType":  # the root has no parent to relate to
                 document.add(element)
@@ -43,6 +44,14 @@ def structured_report(report: Report) -> Dataset:
         document.PerformedProcedureCodeSequence = []
         _add_references(document, report)
     return document
+
+
+def _separate(item: Dataset) -> None:
+    """Mark all containers as lists of named items: in running text, viewers leave the names out."""
+    if item.ValueType == "CONTAINER":
+        item.ContinuityOfContent = "SEPARATE"
+    for child in item.get("ContentSequence", ()):
+        _separate(child)
 
 
 def _add_references(document: Dataset, report: Report) -> None:
@@ -56,7 +65,7 @@ def _add_references(document: Dataset, report: Report) -> None:
             )
         ]
     if predecessor is not None:
-        series_instance_uid = report_series_uid(study_instance_uid, predecessor.kind)
+        series_instance_uid = Series(study_instance_uid, predecessor.kind, predecessor.number).uid
         document.PredecessorDocumentsSequence = [
             _reference(
                 study_instance_uid,

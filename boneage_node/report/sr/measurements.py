@@ -5,9 +5,12 @@ from __future__ import annotations
 from highdicom.sr import Measurement, RelationshipTypeValues, TextContentItem
 
 from boneage_node.bone_age import Assessment, Sex
-from boneage_node.bone_age.rounding import MONTHS_DIGITS, rounded
+from boneage_node.bone_age.rounding import MONTHS_DIGITS, Z_SCORE_DIGITS, rounded
 from boneage_node.report import codes
 from boneage_node.report.wording import CHILDREN
+
+_ZERO = 0.001
+"""OHIF prints no number for a value of exactly 0; of this one it prints 0.00."""
 
 
 def measurements(assessment: Assessment) -> list[Measurement]:
@@ -23,10 +26,11 @@ def measurements(assessment: Assessment) -> list[Measurement]:
     numbers = _bone_ages(assessment)
     numbers.append(Measurement(codes.UNCERTAINTY, rounded(wider_months, MONTHS_DIGITS), codes.MONTH))
     if assessment.chronological_age_months is not None:
-        age_months = round(assessment.chronological_age_months, 2)
+        age_months = rounded(assessment.chronological_age_months, MONTHS_DIGITS)
         numbers.append(Measurement(codes.SUBJECT_AGE, age_months, codes.MONTH))
     if assessment.z_score is not None:
-        numbers.append(Measurement(codes.Z_SCORE, assessment.z_score, codes.STANDARD_DEVIATIONS))
+        z_score = rounded(assessment.z_score, Z_SCORE_DIGITS) or _ZERO
+        numbers.append(Measurement(codes.Z_SCORE, z_score, codes.STANDARD_DEVIATIONS))
     return numbers
 
 

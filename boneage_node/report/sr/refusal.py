@@ -17,16 +17,15 @@ from pydicom.sr.coding import Code
 
 from boneage_node.bone_age import Refusal
 from boneage_node.report import codes
-from boneage_node.report.identity import DeviceIdentity
+from boneage_node.report.report import Report
 from boneage_node.report.source import SourceImage
-from boneage_node.report.wording import STATEMENT
 
 from .context import context
 
 _CONTAINS = RelationshipTypeValues.CONTAINS
 
 
-def refusal_content(image: SourceImage, refusal: Refusal, device: DeviceIdentity) -> Dataset:
+def refusal_content(report: Report, refusal: Refusal) -> Dataset:
     """The content tree: context, then the reason in a section of its own, then what else is to be known.
 
     Never a measurement group, which has no graphics here and blanks OHIF.
@@ -34,14 +33,13 @@ def refusal_content(image: SourceImage, refusal: Refusal, device: DeviceIdentity
     Viewers run the items of a section together into one line: nothing but the reason is in its.
     """
     root = ContainerContentItem(name=codes.X_RAY_REPORT)
-    language, observer = context(device)
-    sentence = refusal.sentence.encode("ascii", "replace").decode("ascii")
-    reason = _section(
-        codes.FINDINGS, TextContentItem(codes.FINDING, f"No bone age was read. {sentence}", _CONTAINS)
-    )
+    image = report.image
+    language, observer = context(report.device)
+    said, *others = (s.encode("ascii", "replace").decode("ascii") for s in report.sentences)
+    reason = _section(codes.FINDINGS, TextContentItem(codes.FINDING, said, _CONTAINS))
     summary = _section(
         codes.SUMMARY,
-        TextContentItem(codes.COMMENT, STATEMENT, _CONTAINS),
+        *(TextContentItem(codes.COMMENT, sentence, _CONTAINS) for sentence in others),
         TextContentItem(codes.COMMENT, f"Reason code: {refusal.code}", _CONTAINS),
         CodeContentItem(codes.SUMMARY_OF_ANALYSES, codes.FAILED, _CONTAINS),
     )

@@ -143,13 +143,27 @@ def test_a_study_read_again_names_the_report_it_follows(store: Store, tmp_path: 
     report = read(store, tmp_path, image, newer)
     second = dicom(report, DocumentForm.SR)
     assert second.SOPInstanceUID != first.SOPInstanceUID
-    assert second.SeriesInstanceUID == first.SeriesInstanceUID
+    assert second.SeriesInstanceUID != first.SeriesInstanceUID
+    assert second.SeriesDescription == "Bone age 2 (AI), replaces 1"
     assert (first.InstanceNumber, second.InstanceNumber) == (1, 2)
     (study,) = second.PredecessorDocumentsSequence
     (series,) = study.ReferencedSeriesSequence
     assert series.SeriesInstanceUID == first.SeriesInstanceUID
     assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
     assert dicom(report, DocumentForm.PICTURE).InstanceNumber == 2
+
+
+def test_a_reading_after_a_refusal_says_at_a_glance_that_it_replaces_it(
+    store: Store, tmp_path: Path, image: Dataset
+) -> None:
+    refused = read(store, tmp_path, image, REFUSAL)
+    report = read(store, tmp_path, image)
+    for form, description in ((DocumentForm.SR, "Bone age"), (DocumentForm.PICTURE, "Bone age picture")):
+        first, second = dicom(refused, form), dicom(report, form)
+        assert second.SeriesInstanceUID != first.SeriesInstanceUID
+        assert second.SeriesNumber > first.SeriesNumber
+        assert second.SeriesDescription == f"{description} 2 (AI), replaces 1"
+    assert dicom(refused, DocumentForm.SR).SeriesDescription == "Bone age (AI): not read"
 
 
 def test_the_same_reading_again_is_no_second_report(store: Store, tmp_path: Path, image: Dataset) -> None:

@@ -81,7 +81,7 @@ def test_refusals_differ_by_reason():
     assert report_uid(answer=REFUSAL) != report_uid(answer=Refusal(ReasonCode.ADULT))
 
 
-def test_reports_of_a_study_share_a_series_which_never_spans_two_studies():
+def test_a_series_never_spans_two_studies():
     assert series_uid() == series_uid(uid="2.25.5") != series_uid(StudyInstanceUID="1.2.3")
 
 

@@ -30,6 +30,7 @@ KEYS = [
     "interval_months",
     "z_score",
     "determination",
+    "determination_certain",
     "agreement",
     "earlier",
     "laterality",

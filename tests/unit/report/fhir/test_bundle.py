@@ -21,6 +21,7 @@ from support.report import (
     REPORT_UID,
     RIGHT_HAND,
     SOUND,
+    UNCERTAIN,
     radiograph,
     report_of,
     written_and_read,
@@ -96,7 +97,7 @@ def test_the_observation_is_the_bone_age_with_what_belongs_to_it():
     assert parts["90 % prediction interval"]["valueRange"] == {"low": months(85.3), "high": months(113.0)}
     assert parts["121033"]["valueQuantity"] == months(92.3)
     assert parts["121416"]["valueQuantity"] == {
-        "value": 0.71,
+        "value": 0.7,
         "unit": "standard deviations",
         "system": "http://unitsofmeasure.org",
         "code": "{SD}",
@@ -109,39 +110,57 @@ def test_what_is_not_known_is_not_there():
     assert list(components(observation)) == ["90 % prediction interval"]
     assert coded(observation["bodySite"]) == [(SNOMED, "85562004")]
     assert "interpretation" not in observation
-    assert "The chronological age is not known." in report["conclusion"]
-    assert "hand, read as a girl's" in report["conclusion"]
+    assert "; the chronological age is not known." in report["conclusion"]
+    assert report["conclusion"].startswith("Hand, side not known: bone age 8 y 2 mo")
+    assert "Greulich and Pyle for girls" in report["conclusion"]
 
 
 def test_a_right_hand_is_a_right_hand():
     observation, report = resources(answer=RIGHT_HAND)
     assert coded(observation["bodySite"])[0] == (SNOMED, "78791008")
-    assert "right hand" in report["conclusion"]
+    assert "Right hand" in report["conclusion"]
 
 
 @pytest.mark.parametrize(
     ("z_score", "code", "word"),
     [
-        (-2.01, "L", "delayed"),
+        (-2.1, "L", "delayed"),
+        (-2.04, "N", "normal"),  # as it is printed
         (-2.0, "N", "normal"),
         (0.0, "N", "normal"),
         (2.0, "N", "normal"),
-        (2.01, "H", "advanced"),
+        (2.04, "N", "normal"),
+        (2.1, "H", "advanced"),
     ],
 )
 def test_two_standard_deviations_make_a_bone_age_delayed_or_advanced(z_score, code, word):
-    observation, report = resources(answer=replace(ASSESSMENT, z_score=z_score))
+    far = (20.0, 40.0) if z_score < 0 else (150.0, 170.0)
+    observation, report = resources(answer=replace(ASSESSMENT, z_score=z_score, interval_months=far))
     (interpretation,) = observation["interpretation"]
     system = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
     assert coded(interpretation)[0] == (system, code)
     assert interpretation["coding"][1]["display"] == word.capitalize()
     assert interpretation["text"] == f"{word} for age (2 SD)"
-    assert f"{word} for age." in report["conclusion"]
+    assert f": {word} for age (z-score {z_score:+z.1f}, Brush Foundation)." in report["conclusion"]
+
+
+def test_advanced_is_not_certain_where_the_interval_reaches_into_the_normal_range():
+    observation, report = resources(answer=UNCERTAIN)
+    (interpretation,) = observation["interpretation"]
+    assert coded(interpretation)[0][1] == "H"
+    assert interpretation["text"] == "advanced for age, not certain (2 SD)"
+    said = (
+        "advanced for age, not certain (z-score +2.1, Brush Foundation; the interval, -0.5 to +3.7, reaches"
+    )
+    assert said in report["conclusion"]
 
 
 def test_earlier_readings_are_told():
     _, report = resources(course=COURSE)
-    assert "Since 2025-03-01: +13.4 months of bone age in 12.0 months" in report["conclusion"]
+    assert (
+        "Bone age since 2025-03-01: +13.4 months in 12.0 months, 1.12 times as fast as the calendar."
+        in report["conclusion"]
+    )
     assert "2024-03-01: bone age 70.0 months" in report["conclusion"]
 
 
@@ -167,11 +186,10 @@ def test_the_report_concludes_in_words_and_leads_to_the_observation():
     assert report["result"] == [{"reference": bundle["entry"][0]["fullUrl"]}]
     assert report["issued"] == observation["issued"] == "2026-03-04T15:16:17.250+00:00"
     assert report["conclusion"] == (
-        "Bone age by the standards of Greulich and Pyle: 8 y 2 mo (98.4 months), left hand, read as a boy's. "
-        "90 % prediction interval: 85.3 to 113.0 months. "
+        "Left hand: bone age 8 y 2 mo (98.4 months, 90 % prediction interval 85.3 to 113.0 months) by the "
+        "standards of Greulich and Pyle for boys; chronological age 7 y 8 mo (92.3 months): normal for age "
+        "(z-score +0.7, Brush Foundation). "
         f"{agreement_sentence(ASSESSMENT)} "
-        "Chronological age: 7 y 8 mo (92.3 months); z-score +0.71 (Brush Foundation standard deviations): "
-        "normal for age. "
         "Result of software (AI), not verified by a physician. For research use only."
     )
 

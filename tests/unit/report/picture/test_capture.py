@@ -11,6 +11,7 @@ from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian, JPEG2000
 from support.report import (
     ASSESSMENT,
     BROKEN,
+    CREATED_AT,
     NOTHING_KNOWN,
     REFUSAL,
     RIGHT_HAND,
@@ -23,7 +24,7 @@ from boneage_node.report import Kind, Predecessor, to_bytes
 from boneage_node.report.picture.capture import secondary_capture
 from boneage_node.traffic.pixel_data import uncompressed
 
-EARLIER = Predecessor(ComprehensiveSRStorage, "2.25.7", Kind.ASSESSMENT, 1)
+EARLIER = Predecessor(ComprehensiveSRStorage, "2.25.7", Kind.ASSESSMENT, 1, CREATED_AT, 98.4)
 PIXELS = np.random.default_rng(1).integers(0, 256, (67, 65, 3), dtype=np.uint8)
 
 
@@ -45,11 +46,14 @@ def test_it_is_filed_with_the_image_and_shows_the_picture(name):
     assert referenced.ReferencedSOPInstanceUID == source.SOPInstanceUID
 
 
-def test_the_same_report_has_the_same_picture_and_a_series_of_pictures():
+def test_the_same_report_has_the_same_picture_and_another_one_a_series_that_says_what_it_replaces():
     first, again = capture_of(radiograph()), capture_of(radiograph())
     other = capture_of(radiograph(), sop_instance_uid="2.25.2", predecessor=EARLIER)
     assert first.SOPInstanceUID == again.SOPInstanceUID != other.SOPInstanceUID
-    assert first.SeriesInstanceUID == other.SeriesInstanceUID
+    assert first.SeriesInstanceUID == again.SeriesInstanceUID != other.SeriesInstanceUID
+    assert (first.SeriesNumber, other.SeriesNumber) == (9003, 9013)
+    assert first.SeriesDescription == "Bone age picture (AI)"
+    assert other.SeriesDescription == "Bone age picture 2 (AI), replaces 1"
     assert other.InstanceNumber == 2
 
 

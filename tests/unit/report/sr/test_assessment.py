@@ -19,6 +19,7 @@ from support.report import (
     RIGHT_HAND,
     ROWS,
     SOUND,
+    UNCERTAIN,
     radiograph,
     read_outline,
     report_of,
@@ -26,13 +27,14 @@ from support.report import (
 
 from boneage_node.bone_age import Agreement
 from boneage_node.report import DeviceIdentity, Kind, Predecessor, structured_report, to_bytes
+from boneage_node.report.wording import STATEMENT, conclusion
 
 BONE_AGE = Code("85151-9", "LN", "XR Bone age")
-UNCERTAINTY = Code("371884006", "SCT", "+/-, range of measurement uncertainty")
+UNCERTAINTY = Code("371884006", "SCT", "Uncertainty +/-")
 SUBJECT_AGE = Code("121033", "DCM", "Subject Age")
 SKELETAL_AGE = Code("RDE123", "RADELEMENT", "Skeletal age")
 DERIVATION, EQUIVALENT_MEANING = "121401", "121050"
-Z_SCORE = Code("121416", "DCM", "Z-Score of measurement")
+Z_SCORE = Code("121416", "DCM", "Z-score")
 
 
 def file_of(source, assessment=ASSESSMENT, **arguments):
@@ -117,7 +119,7 @@ def test_all_numbers_are_in_the_one_group():
         BONE_AGE.value: (98.4, "mo"),
         UNCERTAINTY.value: (14.6, "mo"),  # the wider side of the interval
         SUBJECT_AGE.value: (92.3, "mo"),
-        Z_SCORE.value: (0.71, "{SD}"),
+        Z_SCORE.value: (0.7, "{SD}"),
     }
     assert group.get_measurements(BONE_AGE)[0].method.value == "252956001"
     assert group.finding_type == BONE_AGE
@@ -262,11 +264,36 @@ def evaluations(report):
 
 @pytest.mark.parametrize(
     ("z_score", "determination"),
-    [(-2.01, "Delayed"), (-2.0, "Normal"), (2.0, "Normal"), (2.01, "Advanced"), (None, "Indeterminate")],
+    [(-2.1, "Delayed"), (-2.04, "Normal"), (2.0, "Normal"), (2.1, "Advanced"), (None, "Indeterminate")],
 )
 def test_the_determination_is_by_two_standard_deviations(z_score, determination):
     report = read(radiograph(), replace(ASSESSMENT, z_score=z_score))
-    assert evaluations(report)[0] == ("Determination", determination)
+    assert evaluations(report)[1] == ("Determination", determination)
+
+
+def test_a_determination_that_is_not_certain_is_coded_as_read_and_doubted_in_words():
+    (_, said), determination, *_ = evaluations(read(radiograph(), UNCERTAIN))
+    assert determination == ("Determination", "Advanced")
+    assert "advanced for age, not certain (z-score +2.1" in said
+
+
+def test_it_has_a_sentence_to_quote_and_says_that_nobody_has_verified_it():
+    said = evaluations(read(radiograph()))
+    assert said[0] == ("Conclusion", conclusion(ASSESSMENT))
+    assert said[-1] == ("Comment", STATEMENT)
+
+
+def test_a_z_score_of_zero_is_a_number_that_ohif_prints():
+    assert numbers(read(radiograph(), replace(ASSESSMENT, z_score=-0.04)))[Z_SCORE.value] == (0.001, "{SD}")
+
+
+@pytest.mark.parametrize("answer", [ASSESSMENT, READ_AS_BOTH, REFUSAL])
+def test_every_container_is_a_list_so_that_viewers_name_what_is_in_it(answer):
+    waiting = [structured_report(report_of(radiograph(), answer))]
+    while waiting:
+        item = waiting.pop()
+        assert item.ValueType != "CONTAINER" or item.ContinuityOfContent == "SEPARATE"
+        waiting.extend(item.get("ContentSequence", []))
 
 
 @pytest.mark.parametrize(
@@ -278,7 +305,7 @@ def test_the_determination_is_by_two_standard_deviations(z_score, determination)
 )
 def test_how_well_the_networks_agree_is_said_by_code_and_in_words(agreement, meaning, words):
     report = read(radiograph(), replace(ASSESSMENT, agreement=agreement))
-    assert evaluations(report)[1:] == [
+    assert evaluations(report)[2:-1] == [
         ("Quality Assessment", meaning),
         ("Comment", f"The networks agree {words} (standard deviation 4.5 months)."),
     ]
@@ -286,8 +313,8 @@ def test_how_well_the_networks_agree_is_said_by_code_and_in_words(agreement, mea
 
 def test_the_course_is_told_latest_first_with_the_rate_since():
     said = [text for name, text in evaluations(read(radiograph(), course=COURSE)) if name == "Comment"]
-    assert said[1:] == [
-        "Since 2025-03-01: +13.4 months of bone age in 12.0 months, 1.12 a month.",
+    assert said[1:-1] == [
+        "Bone age since 2025-03-01: +13.4 months in 12.0 months, 1.12 times as fast as the calendar.",
         "2025-03-01: bone age 85.0 months at 6 y 8 mo.",
         "2024-03-01: bone age 70.0 months at 5 y 8 mo.",
     ]
@@ -298,7 +325,7 @@ def test_the_course_is_told_latest_first_with_the_rate_since():
 )
 def test_no_rate_between_models_or_within_half_a_year(change):
     course = replace(COURSE, earlier=[replace(COURSE.earlier[-1], **change)])
-    *_, (_, agreement), (_, only) = evaluations(read(radiograph(), course=course))
+    *_, (_, agreement), (_, only), _ = evaluations(read(radiograph(), course=course))
     assert "networks" in agreement
     assert "bone age 85.0 months" in only
 
@@ -306,10 +333,17 @@ def test_no_rate_between_models_or_within_half_a_year(change):
 def test_a_report_names_the_one_it_follows():
     first = read(radiograph())
     assert "PredecessorDocumentsSequence" not in first
-    earlier = Predecessor(first.SOPClassUID, first.SOPInstanceUID, Kind.ASSESSMENT, 1)
+    earlier = Predecessor(first.SOPClassUID, first.SOPInstanceUID, Kind.ASSESSMENT, 1, CREATED_AT, 98.4)
     other_model = replace(ASSESSMENT, model=replace(ASSESSMENT.model, sha256="cd" * 32))
     second = read(radiograph(), other_model, predecessor=earlier)
-    assert second.SeriesInstanceUID == first.SeriesInstanceUID
+    assert second.SeriesInstanceUID != first.SeriesInstanceUID
+    assert second.SeriesDescription == "Bone age 2 (AI), replaces 1"
+    assert second.SeriesNumber == first.SeriesNumber + 10
+    local = CREATED_AT.astimezone()
+    replaced = (
+        f"This replaces report 1 of the study, made on {local:%Y-%m-%d at %H:%M} (bone age 98.4 months)."
+    )
+    assert ("Comment", replaced) in evaluations(second)
     assert second.InstanceNumber == first.InstanceNumber + 1
     (study,) = second.PredecessorDocumentsSequence
     assert study.StudyInstanceUID == first.StudyInstanceUID

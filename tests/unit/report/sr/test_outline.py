@@ -27,14 +27,28 @@ def test_a_pixel_centre_is_half_a_pixel_from_its_corner():
     assert polyline.max() == 9.5
 
 
-@pytest.mark.parametrize("start", [0, 400, 1100])
-def test_it_begins_beside_the_wrist_where_viewers_write_the_result(start):
-    outline = np.roll(hand_outline(), start, axis=0)
+def hand_with_thumb(thumb_row):
+    """A hand from above to the lower edge, its right edge at column 500, with a thumb that reaches to 800."""
+    thumb = [[500, thumb_row + 150], [800, thumb_row + 40], [800, thumb_row], [500, thumb_row]]
+    return np.array([[300, 100], [300, 1199], [500, 1199], *thumb, [500, 100]], np.float32)
+
+
+@pytest.mark.parametrize("start", [0, 2, 5])
+@pytest.mark.parametrize(("thumb_row", "clear"), [(500, range(650, 961)), (800, range(951, 961))])
+def test_it_begins_where_viewers_have_room_to_write_the_result(start, thumb_row, clear):
+    outline = np.roll(hand_with_thumb(thumb_row), start, axis=0)
     first, second = outline_polyline(outline, 1200, 900)[:2]
-    assert first[1] == pytest.approx(800)
-    at_that_height = outline[abs(outline[:, 1] - 800) < 2]
-    assert first[0] == pytest.approx(at_that_height[:, 0].max(), abs=3)
+    assert first[0] == pytest.approx(500.5)
+    assert round(first[1]) in clear
     assert np.linalg.norm(first - second) < 1.1
+
+
+def test_on_a_wide_image_it_begins_where_the_text_stays_in_the_window():
+    whole = np.array(
+        [[0, 0], [1999, 0], [1999, 999], [1000, 999], [1000, 300], [900, 999], [0, 999]], np.float32
+    )
+    first = outline_polyline(whole, 1000, 2000)[0]
+    assert first[0] == pytest.approx(1000.5)
 
 
 def test_a_hand_above_the_usual_place_begins_at_its_own_middle():

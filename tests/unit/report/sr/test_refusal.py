@@ -2,11 +2,11 @@ from io import BytesIO
 
 import pydicom
 import pytest
-from pydicom.uid import BasicTextSRStorage
-from support.report import REFUSAL, radiograph, report_of
+from pydicom.uid import BasicTextSRStorage, ComprehensiveSRStorage
+from support.report import CREATED_AT, REFUSAL, radiograph, report_of
 
 from boneage_node.bone_age import ReasonCode, Refusal
-from boneage_node.report import structured_report, to_bytes
+from boneage_node.report import Kind, Predecessor, structured_report, to_bytes
 
 
 def read(source, refusal=REFUSAL):
@@ -43,11 +43,20 @@ def test_a_refusal_is_a_preliminary_text_report_without_measurements():
     report = read(radiograph())
     assert report.SOPClassUID == BasicTextSRStorage
     assert (report.VerificationFlag, report.PreliminaryFlag) == ("UNVERIFIED", "PRELIMINARY")
-    assert report.SeriesDescription == "Bone age (AI)"
+    assert report.SeriesDescription == "Bone age (AI): not read"
     assert report.SeriesDate == report.ContentDate
     assert not [item for item in items(report) if item.ValueType in ("NUM", "SCOORD")]
     names = [item.ConceptNameCodeSequence[0].CodeValue for item in items(report)]
     assert "125007" not in names
+
+
+def test_a_refusal_says_what_it_replaces():
+    earlier = Predecessor(ComprehensiveSRStorage, "2.25.7", Kind.ASSESSMENT, 2, CREATED_AT, 98.4)
+    source = radiograph(TimezoneOffsetFromUTC="+0930")
+    report = structured_report(report_of(source, REFUSAL, predecessor=earlier))
+    assert report.SeriesDescription == "Bone age 3 (AI): not read, replaces 2"
+    said = "This replaces report 2 of the study, made on 2026-03-05 at 00:46 (bone age 98.4 months)."
+    assert said in texts(report)
 
 
 def test_a_refused_image_is_referred_to_as_an_image():
