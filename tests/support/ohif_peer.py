@@ -184,7 +184,8 @@ class Viewer:
             smaller = polyline.get_attribute("points")
             self._page.set_viewport_size(WINDOW_PX)
             self._page.wait_for_function(
-                "points => document.querySelector('svg.svg-layer polyline')?.getAttribute('points') !== points",
+                """points =>
+                  document.querySelector('svg.svg-layer polyline')?.getAttribute('points') !== points""",
                 arg=smaller,
             )
             self._settle()

@@ -401,6 +401,17 @@ def test_another_report_has_other_identifiers():
     assert not identifiers(bundle_of()) & identifiers(bundle_of(sop_instance_uid="2.25.5"))
 
 
+def test_a_result_that_replaces_another_refers_to_it():
+    earlier = Predecessor(ComprehensiveSRStorage, "2.25.7", Kind.REFUSAL, 1, CREATED_AT, None)
+    first = resources(answer=REFUSAL, sop_instance_uid="2.25.7")
+    for resource, replaced in zip(resources(predecessor=earlier), first, strict=True):
+        (extension,) = resource["extension"]
+        assert extension["url"].lower().endswith(f"/{resource['resourceType']}-replaces".lower())
+        assert extension["valueReference"]["identifier"] in replaced["identifier"]
+        assert "This replaces report 1 of the study, made on" in resource["text"]["div"]
+        assert "extension" not in replaced
+
+
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_the_report_is_known_by_the_uid_of_the_structured_report(answer):
     _, report = resources(answer=ANSWERS[answer])
