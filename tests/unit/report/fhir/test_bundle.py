@@ -10,6 +10,7 @@ import pytest
 from fhir.resources.R4B.bundle import Bundle
 from pydicom import Dataset
 from pydicom.sequence import Sequence
+from pydicom.uid import ComprehensiveSRStorage
 from support.report import (
     ASSESSMENT,
     BROKEN,
@@ -28,7 +29,7 @@ from support.report import (
 )
 
 from boneage_node.bone_age import ReasonCode, Refusal
-from boneage_node.report import DeviceIdentity, fhir_bundle
+from boneage_node.report import DeviceIdentity, Kind, Predecessor, fhir_bundle
 from boneage_node.report.wording import agreement_sentence
 
 ANSWERS = {
