@@ -39,8 +39,9 @@ SexUnknownOption = Annotated[SexUnknown, option("reading.sex_unknown")]
 DeviceOption = Annotated[str, option("reading.device")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
-out = Console()
-err = Console(stderr=True)
+# No markup: names of files and texts of peers may have square brackets.
+out = Console(markup=False)
+err = Console(stderr=True, markup=False)
 
 
 @contextmanager
@@ -127,11 +128,11 @@ def reading_cells(result: Result) -> tuple[str, ...]:
     )
 
 
-def plain_table(*columns: str) -> Table:
-    """A table that fits 80 columns: no lines between columns, and only the last one is ever broken."""
+def plain_table(*columns: str, broken: int = 1) -> Table:
+    """A table that fits 80 columns: no lines between columns, and only the last ones, or one, are broken."""
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     for number, column in enumerate(columns, 1):
-        table.add_column(column, no_wrap=number < len(columns), overflow="fold")
+        table.add_column(column, no_wrap=number <= len(columns) - broken, overflow="fold")
     return table
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Column, Table
+from rich.text import Text
 
 from boneage_node.errors import ExitCode
 
@@ -40,7 +41,8 @@ def doctor(
     else:
         table = Table("check", "", Column("finding", overflow="fold"))
         for one in findings:
-            table.add_row(one.check, "[green]well[/]" if one.ok else "[red]to be mended[/]", one.text)
+            outcome = Text("well", "green") if one.ok else Text("to be mended", "red")
+            table.add_row(one.check, outcome, one.text)
         out.print(table)
     if not all(one.ok for one in findings):
         raise typer.Exit(ExitCode.FAILED)

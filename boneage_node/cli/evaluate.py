@@ -163,7 +163,7 @@ def _print(model: str, shown: Iterable[Table]) -> None:
         printed = plain_table(*table.columns)
         for row in table.rows:
             printed.add_row(*row)
-        out.print(f"\n[bold]{table.title}[/bold]")
+        out.print(f"\n{table.title}", style="bold")
         if table.rows:
             out.print(printed)
         if table.note:

@@ -25,7 +25,8 @@ from .common import (
 )
 
 if TYPE_CHECKING:
-    from boneage_node.store import DeliveryDetail, Store
+    from boneage_node.radiograph import Identification
+    from boneage_node.store import DeliveryDetail, Store, StudyDetail, StudySummary
 
 app = typer.Typer(no_args_is_help=True, help="List the studies of a node, show one; try, send or read again.")
 
@@ -41,8 +42,18 @@ COMMITMENT_SENTENCES = {
 
 _FORMS = {"sr": "structured report", "picture": "picture", "fhir": "FHIR"}
 
-StudyArgument = Annotated[
-    str, typer.Argument(help="The study's number in the list, or its Study Instance UID.")
+STUDY_HELP = (
+    "The study's number in the list, its Study Instance UID, or its accession number. Digits are a number in "
+    "the list where there is one: an accession number of digits is found by studies list --accession."
+)
+StudyArgument = Annotated[str, typer.Argument(help=STUDY_HELP)]
+PatientOption = Annotated[
+    bool,
+    typer.Option(
+        "--patient",
+        help="Show PatientID, name and accession number, read from the newest image's header. Patient data: "
+        "not for a ticket or a log.",
+    ),
 ]
 DestinationOption = Annotated[
     str | None,
@@ -61,17 +72,26 @@ def _store(config: Any, data_dir: Any, *, read_only: bool = False) -> Iterator[S
         try:
             yield store
         except NoSuchStudy as error:
-            raise NodeError(
-                ExitCode.FAILED, "There is no such study: see boneage-node studies list."
-            ) from error
+            raise NodeError(ExitCode.FAILED, f"{error}: see boneage-node studies list.") from error
 
 
 def _json(value: Any) -> str:
     return json.dumps(value, default=str)
 
 
+def _as_json(study: StudySummary | StudyDetail, whose: Identification | None) -> dict[str, Any]:
+    """A study for programs; with whose it is only where that was asked for."""
+    return dataclasses.asdict(study) | ({} if whose is None else {"patient": dataclasses.asdict(whose)})
+
+
 def _when(moment: datetime | None) -> str:
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment else "-"
+
+
+def _day(moment: datetime) -> str:
+    """A time of this year as month, day and minute, an earlier one as its date."""
+    local = moment.astimezone()
+    return local.strftime("%m-%d %H:%M" if local.year == datetime.now().year else "%Y-%m-%d")
 
 
 @app.command("list")
@@ -80,42 +100,81 @@ def list_(
         str | None,
         typer.Option(help="Only those: receiving, queued, reading, reported, refused or set_aside."),
     ] = None,
+    accession: Annotated[
+        str | None, typer.Option(metavar="NUMBER", help="Only those with this accession number.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most, the latest first.")] = 100,
+    patient: PatientOption = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """List studies, the latest first."""
+    """List studies, the latest first, with what was read or why not, and how far their reports have come.
+
+    \b
+    Examples:
+      boneage-node studies list --state refused
+      boneage-node studies list --accession 20240017 --patient
+    """  # noqa: D301 - click reads the backspace
     from boneage_node.store import StudyState
 
     if state is not None and state not in tuple(StudyState):
         raise typer.BadParameter(f"one of {', '.join(StudyState)}", param_hint="--state")
     with _store(config, data_dir, read_only=True) as store:
-        studies = store.studies.list(state=StudyState(state) if state else None, limit=limit)
+        studies = store.studies.list(
+            state=StudyState(state) if state else None, accession_number=accession, limit=limit
+        )
+        identified = _identified(store, [study.id for study in studies]) if patient else None
     if as_json:
         for study in studies:
-            typer.echo(_json(dataclasses.asdict(study)))
+            typer.echo(_json(_as_json(study, (identified or {}).get(study.id))))
         return
-    table = plain_table("no.", "received", "state", "n", *READING_COLUMNS, "sent")
+    _print_list(studies, identified)
+
+
+def _identified(store: Store, study_ids: list[int]) -> dict[int, Identification]:
+    """Whose the studies are, by id; empty words where the file cannot be read."""
+    from boneage_node.radiograph import Identification, read_identification
+
+    files = store.studies.newest_files(study_ids)
+    return {
+        study_id: read_identification(file) or Identification("", "", "") for study_id, file in files.items()
+    }
+
+
+def _print_list(studies: list[StudySummary], identified: dict[int, Identification] | None) -> None:
+    """Print studies as a table that fits 80 columns: with what was read, or with whose they are."""
+    if identified is None:
+        table = plain_table("no", "received", "state", "n", *READING_COLUMNS, "reports")
+    else:
+        table = plain_table("no", "received", "state", "patient", "name", "accession", "reports", broken=4)
     for study in studies:
-        cells = reading_cells(study.result) if study.result else ("",) * len(READING_COLUMNS)
-        deliveries = ", ".join(f"{count} {status}" for status, count in study.deliveries.items() if count)
-        if study.next_delivery_at is not None:
-            deliveries += f", next {_when(study.next_delivery_at)[5:16]}"
-        table.add_row(
-            str(study.id),
-            _when(study.received_at)[:16],
-            study.state,
-            str(study.instances),
-            *cells,
-            deliveries,
-        )
+        if identified is None:
+            reading = reading_cells(study.result) if study.result else ("",) * len(READING_COLUMNS)
+            cells = (str(study.instances), *reading)
+        else:
+            whose = identified[study.id]
+            cells = (whose.patient_id, whose.patient_name, whose.accession_number)
+        table.add_row(str(study.id), _day(study.received_at), study.state, *cells, _came_of(study))
     out.print(table)
+    reasons = [study.result.reason for study in studies if study.result is not None and study.result.reason]
+    for code in dict.fromkeys(reasons):
+        out.print(f"{code}: {reason_sentence(code)}")
+
+
+def _came_of(study: StudySummary) -> str:
+    """Why a study was not read, and how far its reports have come."""
+    refusal = study.result.reason if study.result is not None else None
+    deliveries = ", ".join(f"{count} {status}" for status, count in study.deliveries.items() if count)
+    if study.next_delivery_at is not None:
+        deliveries += f", next {_day(study.next_delivery_at)}"
+    return "\n".join(filter(None, (study.problem, refusal, deliveries)))
 
 
 @app.command()
 def show(
     study: StudyArgument,
+    patient: PatientOption = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
     data_dir: DataDirOption = None,
@@ -123,13 +182,16 @@ def show(
     """Show everything about one study: images, reports, deliveries, history."""
     with _store(config, data_dir, read_only=True) as store:
         detail = store.studies.show(study)
+        whose = _identified(store, [detail.id])[detail.id] if patient else None
     if as_json:
-        typer.echo(_json(dataclasses.asdict(detail)))
+        typer.echo(_json(_as_json(detail, whose)))
         return
     out.print(
         f"Study {detail.id}  {detail.study_instance_uid}\n"
         f"State {detail.state}, since {_when(detail.updated_at)}"
     )
+    if whose is not None:
+        out.print(f"Patient {whose.patient_id}  {whose.patient_name}\nAccession {whose.accession_number}")
     for report in detail.reports:
         sex, age, bone_age, interval, z_score = reading_cells(report.result)
         ages = bone_age.replace("\n", ", ")
@@ -151,9 +213,7 @@ def show(
 
 @app.command()
 def retry(
-    study: Annotated[
-        str | None, typer.Argument(help="The study's number in the list, or its Study Instance UID.")
-    ] = None,
+    study: Annotated[str | None, typer.Argument(help=STUDY_HELP)] = None,
     destination: DestinationOption = None,
     every: Annotated[bool, typer.Option("--all", help="Of all studies, to all destinations.")] = False,
     config: ConfigOption = None,

@@ -1,12 +1,17 @@
-"""UIDs of a received file, read from its first kilobytes."""
+"""UIDs and accession number of a received file, read from its first kilobytes."""
 
 from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+from pydicom.charset import decode_bytes, python_encoding
 from pydicom.filereader import read_partial
+from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 
 from boneage_node.traffic.uid import is_uid
@@ -39,35 +44,63 @@ class _HeaderReader(io.BufferedReader):
         return super().read(size)
 
 
-def read_uids(path: Path, keywords: tuple[str, ...]) -> dict[str, str]:
-    """Read UIDs from a DICOM file without decoding anything else.
+@dataclass(frozen=True)
+class Identifiers:
+    """What names a received instance.
+
+    Attributes:
+        uids: The value for each keyword that was asked for.
+        accession_number: Accession Number (0008,0050), decoded; empty where the header has none.
+    """
+
+    uids: dict[str, str]
+    accession_number: str
+
+
+def read_identifiers(path: Path, keywords: tuple[str, ...]) -> Identifiers:
+    """Read UIDs and the accession number from a DICOM file without decoding anything else.
 
     Args:
         path: A whole DICOM file, whose file meta information is the node's own.
-        keywords: Elements to read, none of them behind SeriesInstanceUID.
-
-    Returns:
-        The value for each keyword.
+        keywords: UIDs to read, none of them behind SeriesInstanceUID.
 
     Raises:
-        RequestError: The data set cannot be parsed, or a value is missing or not a UID.
+        RequestError: The data set cannot be parsed, or a UID is missing or none.
     """
-    tags = {keyword: Tag(keyword) for keyword in keywords}
+    tags = {keyword: Tag(keyword) for keyword in (*keywords, "SpecificCharacterSet", "AccessionNumber")}
     try:
         with _HeaderReader(io.FileIO(path)) as file:
             _check_first_group(file)
             data_set = read_partial(file, stop_when=_is_behind, specific_tags=list(tags.values()))
             # Raw values: pydicom's conversion would warn about bad ones, and quote them.
-            raw = {keyword: data_set.get_item(tag) for keyword, tag in tags.items()}
+            values = {
+                keyword: getattr(data_set.get_item(tag), "value", None) for keyword, tag in tags.items()
+            }
     except RequestError:
         raise
     except Exception as error:  # pydicom raises whatever the bytes bring about
         raise RequestError(Status.CANNOT_UNDERSTAND, "The data set cannot be parsed") from error
-    values = {keyword: text(getattr(element, "value", None)) for keyword, element in raw.items()}
-    for keyword, value in values.items():
+    uids = {keyword: text(values[keyword]) for keyword in keywords}
+    for keyword, value in uids.items():
         if not is_uid(value):
             raise RequestError(Status.CANNOT_UNDERSTAND, f"{keyword} is missing or not a UID")
-    return values
+    return Identifiers(uids, _accession_number(values))
+
+
+def _accession_number(values: Mapping[str, object]) -> str:
+    """The accession number in the characters of the data set; what cannot be decoded is replaced."""
+    value = values["AccessionNumber"]
+    if not isinstance(value, bytes):
+        return text(value)
+    written = values["SpecificCharacterSet"]
+    # Of several terms pydicom has made a list already.
+    terms = written if isinstance(written, MultiValue) else text(written).split("\\")
+    encodings = [python_encoding.get(str(term).strip(), "latin_1") for term in terms]
+    decoded = value.decode(encodings[0], errors="replace")
+    if b"\x1b" in value:
+        with suppress(Exception):  # whatever pydicom makes of escape sequences that are none
+            decoded = decode_bytes(value, encodings, set())
+    return decoded.strip("\0 ")
 
 
 def _check_first_group(file: io.BufferedReader) -> None:

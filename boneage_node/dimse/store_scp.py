@@ -28,7 +28,7 @@ from boneage_node.traffic.received import Accepted, NotAcceptable, Received
 
 from .commitment import CommitmentHandler, commitment_context, handle_action, handle_report
 from .contexts import accepted_contexts
-from .identifiers import read_uids
+from .identifiers import read_identifiers
 from .status import RequestError, Status
 from .wire.associations import OpenAssociations
 from .wire.bounds import MAX_PDU_BYTES, IncomingFile, Limits
@@ -193,7 +193,9 @@ def _store(event: Event, sink: InstanceSink) -> Accepted:
     if request.AffectedSOPClassUID != event.context.abstract_syntax:
         raise RequestError(Status.SOP_CLASS_NOT_SUPPORTED, "The SOP class is not that of the context")
     path = IncomingFile.of(request).finish()
-    uids = read_uids(path, ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"))
+    keywords = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+    identifiers = read_identifiers(path, keywords)
+    uids = identifiers.uids
     if uids["SOPClassUID"] != request.AffectedSOPClassUID:
         raise RequestError(Status.DATA_SET_DOES_NOT_MATCH, "SOPClassUID differs from that of the request")
     if uids["SOPInstanceUID"] != request.AffectedSOPInstanceUID:
@@ -205,6 +207,7 @@ def _store(event: Event, sink: InstanceSink) -> Accepted:
         series_instance_uid=uids["SeriesInstanceUID"],
         transfer_syntax_uid=str(event.context.transfer_syntax),
         calling_ae_title=event.assoc.requestor.ae_title.strip(),
+        accession_number=identifiers.accession_number,
     )
     try:
         return sink.accept(path, received)

@@ -4,6 +4,7 @@ from .choice import Choice, choose_hand_image
 from .dataset import MAX_FILE_BYTES, read_dataset
 from .eligibility import ADULT_FROM_MONTHS, STORAGE_CLASSES, check_eligibility
 from .header import Header, read_header
+from .identification import Identification, read_identification
 from .radiograph import Radiograph, read_radiograph
 from .visit import Visit, read_visit
 
@@ -13,12 +14,14 @@ __all__ = [
     "STORAGE_CLASSES",
     "Choice",
     "Header",
+    "Identification",
     "Radiograph",
     "Visit",
     "check_eligibility",
     "choose_hand_image",
     "read_dataset",
     "read_header",
+    "read_identification",
     "read_radiograph",
     "read_visit",
 ]

@@ -19,7 +19,7 @@ from .outbox import DeliveryTask
 from .queue import Job, LeaseLost
 from .reports import NewDocument, NewReport, Patient
 from .store import Store
-from .studies import DeliveryDetail, NoSuchStudy, ReportDetail, Retried, StudyDetail
+from .studies import DeliveryDetail, NoSuchStudy, ReportDetail, Retried, StudyDetail, StudySummary
 from .tables import DeliveryOutcome, ReportKind, Status, StudyState
 from .trouble import Trouble, trouble
 
@@ -45,6 +45,7 @@ __all__ = [
     "Store",
     "StudyDetail",
     "StudyState",
+    "StudySummary",
     "Trouble",
     "check_schema",
     "database_exists",

@@ -100,6 +100,8 @@ class Intake(Part):
         study.state = StudyState.RECEIVING
         study.settle_at = now + timedelta(seconds=quiet_seconds)
         study.updated_at = now
+        if received.accession_number:
+            study.accession_number = received.accession_number
         session.record(EventKind.INSTANCE_RECEIVED, study.id, f"instance {instance.id}")
         if others:
             detail = f"instance {instance.id} has the UID of instance {others[0]} and other bytes"

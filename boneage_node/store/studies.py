@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, TypeVar
@@ -42,7 +42,7 @@ Row = TypeVar("Row", InstanceRow, JobRow, ReportRow, DeliveryRow, EventRow)
 
 
 class NoSuchStudy(BoneAgeError):  # noqa: N818 - reads as the sentence it is
-    """No study has that id or Study Instance UID."""
+    """No study, or more than one, is what was asked for; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ class StudySummary:
         result: What the latest report says; None before there is one.
         deliveries: How many deliveries of each status, where there are any; those superseded by themselves.
         next_delivery_at: When the next of those to do is tried, UTC.
+        problem: Why it was set aside; None where it was not.
     """
 
     id: int
@@ -70,6 +71,7 @@ class StudySummary:
     result: Result | None
     deliveries: dict[str, int]
     next_delivery_at: datetime | None
+    problem: str | None
 
 
 @dataclass(frozen=True)
@@ -185,10 +187,10 @@ class Studies(Part):
         """Everything about a study.
 
         Args:
-            study: Its id (also as digits) or its Study Instance UID.
+            study: Its id (also as digits), its Study Instance UID, or its accession number.
 
         Raises:
-            NoSuchStudy: There is none.
+            NoSuchStudy: There is none, or several have the accession number.
         """
         with self._transactions.reading() as session:
             row = _study(session, study)
@@ -217,11 +219,11 @@ class Studies(Part):
         under way or about to be done is left alone.
 
         Args:
-            study: Id (also as digits) or Study Instance UID; None for all studies.
+            study: Id (also as digits), Study Instance UID or accession number; None for all studies.
             destination: Only what goes there.
 
         Raises:
-            NoSuchStudy: There is none.
+            NoSuchStudy: There is none, or several have the accession number.
         """
         with self._transactions.writing() as session:
             row = None if study is None else _study(session, study, lock=True)
@@ -239,11 +241,11 @@ class Studies(Part):
         """Send once more what was delivered of a study's newest report; returns how many documents.
 
         Args:
-            study: Id (also as digits) or Study Instance UID.
+            study: Id (also as digits), Study Instance UID or accession number.
             destination: Only what goes there.
 
         Raises:
-            NoSuchStudy: There is none.
+            NoSuchStudy: There is none, or several have the accession number.
         """
         with self._transactions.writing() as session:
             row = _study(session, study, lock=True)
@@ -256,7 +258,7 @@ class Studies(Part):
             Whether it will be read.
 
         Raises:
-            NoSuchStudy: There is none.
+            NoSuchStudy: There is none, or several have the accession number.
         """
         with self._transactions.writing() as session:
             row = _study(session, study, lock=True)
@@ -269,18 +271,36 @@ class Studies(Part):
         """Numbers of studies by state."""
         return self._count(StudyState, StudyRow.state)
 
-    def list(self, *, state: StudyState | None = None, limit: int = 100) -> list[StudySummary]:
+    def list(
+        self, *, state: StudyState | None = None, accession_number: str | None = None, limit: int = 100
+    ) -> list[StudySummary]:
         """The latest studies, newest first.
 
         Args:
             state: Only those in this state.
+            accession_number: Only those that have it.
             limit: How many at most.
         """
         with self._transactions.reading() as session:
             query = select(StudyRow).order_by(StudyRow.id.desc()).limit(limit)
             if state is not None:
                 query = query.where(StudyRow.state == state)
+            if accession_number is not None:
+                query = query.where(StudyRow.accession_number == accession_number)
             return _summaries(session, session.scalars(query).all())
+
+    def newest_files(self, study_ids: Iterable[int]) -> dict[int, StoredFile]:
+        """The file that came last of each of these studies, by the study's id."""
+        with self._transactions.reading() as session:
+            newest = (
+                select(func.max(InstanceRow.id))
+                .where(InstanceRow.study_id.in_(study_ids))
+                .group_by(InstanceRow.study_id)
+            )
+            rows = session.execute(
+                select(InstanceRow.study_id, InstanceRow.file_name).where(InstanceRow.id.in_(newest))
+            )
+            return {study_id: self._spool.file(file_name) for study_id, file_name in rows}
 
     def _report(self, session: Transaction, row: ReportRow) -> ReportDetail:
         rows = session.scalars(select(DocumentRow).filter_by(report_id=row.id).order_by(DocumentRow.id))
@@ -294,19 +314,31 @@ def _of(session: Transaction, table: type[Row], study: StudyRow) -> Sequence[Row
 
 
 def _study(session: Transaction, study: int | str, *, lock: bool = False) -> StudyRow:
-    query = select(StudyRow)
+    """The study of an id, a UID or an accession number: of the first of these that there is.
+
+    Raises:
+        NoSuchStudy: There is none, or several have the accession number.
+    """
+    for condition in _meanings(study):
+        query = select(StudyRow).where(condition).order_by(StudyRow.id)
+        rows = session.scalars(query.with_for_update() if lock else query).all()
+        if len(rows) > 1:
+            numbers = ", ".join(str(row.id) for row in rows)
+            raise NoSuchStudy(f"Several studies have this accession number: name one of {numbers}")
+        if rows:
+            return rows[0]
+    raise NoSuchStudy("No study has this number, Study Instance UID or accession number")
+
+
+def _meanings(study: int | str) -> Iterator[ColumnElement[bool]]:
+    """What a study may be named by. A number of digits may be an id or an accession number."""
     if isinstance(study, int) or (study.isascii() and study.isdigit()):
-        if int(study) > _LARGEST_ID:
-            raise NoSuchStudy(f"no study has the id {study}")
-        query = query.where(StudyRow.id == int(study))
+        if 0 <= int(study) <= _LARGEST_ID:
+            yield StudyRow.id == int(study)
     elif is_uid(study):
-        query = query.where(StudyRow.study_instance_uid == study)
-    else:
-        raise NoSuchStudy("that is neither the id of a study nor a Study Instance UID")
-    row = session.scalars(query.with_for_update() if lock else query).one_or_none()
-    if row is None:
-        raise NoSuchStudy(f"there is no study {study}")
-    return row
+        yield StudyRow.study_instance_uid == study
+    if isinstance(study, str) and study:
+        yield StudyRow.accession_number == study
 
 
 def _read_stuck(session: Transaction, study: StudyRow | None) -> int:
@@ -337,7 +369,7 @@ def _only(
 
 
 def _summaries(session: Transaction, studies: Sequence[StudyRow]) -> list[StudySummary]:
-    """Summaries of these studies, with four queries for all of them together."""
+    """Summaries of these studies, with five queries for all of them together."""
     ids = [study.id for study in studies]
 
     def numbers(table: type[InstanceRow | DeliveryRow], *columns: Any) -> Sequence[Any]:
@@ -356,6 +388,11 @@ def _summaries(session: Transaction, studies: Sequence[StudyRow]) -> list[StudyS
         DeliveryRow.study_id.in_(ids), DeliveryRow.status == Status.TODO
     )
     next_of = dict(session.execute(waiting.group_by(DeliveryRow.study_id)).all())
+    aside = [study.id for study in studies if study.state is StudyState.SET_ASIDE]
+    problems = (
+        select(JobRow.study_id, JobRow.last_error).where(JobRow.study_id.in_(aside)).order_by(JobRow.id)
+    )
+    problem_of = dict(session.execute(problems).all())
     return [
         build(
             StudySummary,
@@ -364,6 +401,7 @@ def _summaries(session: Transaction, studies: Sequence[StudyRow]) -> list[StudyS
             result=result_of.get(study.id),
             deliveries=deliveries_of[study.id],
             next_delivery_at=next_of.get(study.id),
+            problem=problem_of.get(study.id),
         )
         for study in studies
     ]

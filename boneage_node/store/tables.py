@@ -38,6 +38,9 @@ DESTINATION_LENGTH = 300
 AE_TITLE_LENGTH = 16
 """Longest AE title, in characters (PS3.5, 6.2)."""
 
+ACCESSION_NUMBER_LENGTH = 64
+"""Longest accession number that is kept, in characters: four times what is allowed (PS3.5, 6.2: SH)."""
+
 WHERE_TODO = "status = 'todo'"
 _WHERE_DOING = "status = 'doing'"
 
@@ -232,7 +235,10 @@ class Leased:
 
 
 class StudyRow(Base):
-    """A study. ``settle_at`` is set exactly while ``state`` is receiving."""
+    """A study. ``settle_at`` is set exactly while ``state`` is receiving.
+
+    ``accession_number`` is that of the newest instance that has one; None for a study of 0.1.0.
+    """
 
     __tablename__ = "studies"
 
@@ -242,6 +248,7 @@ class StudyRow(Base):
     received_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     settle_at: Mapped[datetime | None] = mapped_column(index=True)
+    accession_number: Mapped[str | None] = mapped_column(FreeText(ACCESSION_NUMBER_LENGTH), index=True)
 
 
 class InstanceRow(Base):

@@ -22,6 +22,7 @@ class Received:
         series_instance_uid: Series Instance UID of the data set.
         transfer_syntax_uid: Transfer syntax of the data set as it was sent.
         calling_ae_title: Who sent it.
+        accession_number: Accession Number of the data set; empty where it has none.
     """
 
     sop_class_uid: str
@@ -30,6 +31,7 @@ class Received:
     series_instance_uid: str
     transfer_syntax_uid: str
     calling_ae_title: str
+    accession_number: str = ""
 
 
 @dataclass(frozen=True)

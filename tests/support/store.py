@@ -99,6 +99,7 @@ def receive(
     data: bytes = b"pixels",
     quiet_seconds: float = 10.0,
     calling_ae_title: str = "MODALITY",
+    accession_number: str = "",
 ) -> Accepted:
     """Receive an instance as the receiver does: a file of its own, gone when it is accepted."""
     incoming = store.spool.incoming_dir / uuid.uuid4().hex
@@ -110,6 +111,7 @@ def receive(
         series_instance_uid=f"{study[:60]}.1",
         transfer_syntax_uid="1.2.840.10008.1.2.1",
         calling_ae_title=calling_ae_title,
+        accession_number=accession_number,
     )
     try:
         return store.intake.accept(incoming, received, quiet_seconds)

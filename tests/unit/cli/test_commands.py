@@ -15,9 +15,9 @@ import pytest
 from pydicom import dcmread
 from support import node_process
 from support.command_line import run
-from support.store import attempts, claim_deliveries, claim_one, new_report, queue_study
+from support.store import attempts, claim_deliveries, claim_one, new_report, queue_study, receive
 
-from boneage_node.bone_age import model_zoo
+from boneage_node.bone_age import ReasonCode, model_zoo
 from boneage_node.bone_age.manifest import read_manifest
 from boneage_node.cli.studies import COMMITMENT_SENTENCES
 from boneage_node.replay.pacs import SmallPacs
@@ -265,6 +265,57 @@ def test_studies_of_a_folder_without_a_node_says_so_and_makes_none(tmp_path: Pat
     assert done.returncode == 5
     assert "boneage-node start" in done.stderr
     assert not (tmp_path / "mistyped").exists()
+
+
+@pytest.fixture
+def node_with_three_studies(tmp_path: Path, sample_dicom: Path) -> Path:
+    """A data folder with a girl's study, read, a refused one, and a third of the girl's accession number."""
+    with Store.open(f"sqlite:///{tmp_path}/boneage.sqlite3", tmp_path / "spool") as store:
+        for uid, name, accession in (("1.2.1", "girl-08y-dx", "A1"), ("1.2.2", "no-sex-10y-dx", "4711")):
+            data = (sample_dicom / f"{name}.dcm").read_bytes()
+            receive(store, study=uid, instance=f"{uid}.1", data=data, accession_number=accession)
+        store.intake.association_released([1, 2])
+        store.intake.settle()
+        jobs = store.queue.claim("worker-1", 2, 60.0, attempts())
+        for job, refused in zip(jobs, (False, True), strict=True):
+            report = new_report(store, job, f"2.25.{job.id}", "refusal" if refused else "assessment")
+            reason = ReasonCode.SEX_UNKNOWN if refused else None
+            result = Result("x", None, ResultStatus.REFUSED, reason=reason) if refused else report.result
+            store.queue.complete(job, "worker-1", [replace(report, result=result)])
+        receive(store, study="1.2.3", instance="1.2.3.1", accession_number="A1")
+    return tmp_path
+
+
+def test_studies_tell_patients_where_asked_and_only_there(node_with_three_studies: Path) -> None:
+    of = ("--data-dir", node_with_three_studies)
+    for command in (["list"], ["list", "--json"], ["show", "1"], ["show", "1", "--json"]):
+        assert "PHANTOM" not in run("studies", *command, *of).stdout
+        assert "A1" not in run("studies", *command, *of).stdout
+        told = run("studies", *command, "--patient", *of).stdout
+        assert "PHANTOM-014" in told
+    assert "PHANTOM^GIRL 08Y" in told
+    unreadable, *_ = run("studies", "list", "--patient", "--json", *of).stdout.splitlines()
+    assert json.loads(unreadable)["patient"] == {"patient_id": "", "patient_name": "", "accession_number": ""}
+
+
+def test_studies_list_says_why_a_study_was_refused(node_with_three_studies: Path) -> None:
+    listed = run("studies", "list", "--state", "refused", "--data-dir", node_with_three_studies).stdout
+    row, sentence = listed.splitlines()[1:3]
+    assert "sex-unknown" in row
+    assert sentence.startswith("sex-unknown: The patient's sex is not known")
+
+
+def test_studies_are_found_by_accession_number(node_with_three_studies: Path) -> None:
+    of = ("--data-dir", node_with_three_studies)
+    assert run("studies", "show", "4711", *of).stdout.startswith("Study 2 ")
+    several = run("studies", "show", "A1", *of)
+    assert several.returncode == 1
+    assert "name one of 1, 3" in several.stderr
+    found = run("studies", "list", "--accession", "A1", "--json", *of).stdout.splitlines()
+    assert [json.loads(line)["id"] for line in found] == [3, 1]
+    unknown = run("studies", "show", "A2", *of)
+    assert unknown.returncode == 1
+    assert "studies list" in unknown.stderr
 
 
 def wrong(done: subprocess.CompletedProcess[str]) -> dict[str, str]:

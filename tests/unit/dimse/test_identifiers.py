@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000Lossless
 from support.dimse import PATIENT, element, encode, make_radiograph, write_radiograph, write_raw
 
-from boneage_node.dimse.identifiers import read_uids
+from boneage_node.dimse.identifiers import Identifiers, read_identifiers
 from boneage_node.dimse.status import RequestError, Status
 
 TAGS = {
@@ -23,6 +23,10 @@ TAGS = {
     "SeriesInstanceUID": (0x0020, 0x000E),
 }
 KEYWORDS = tuple(TAGS)
+
+
+def read_uids(path: Path, keywords: tuple[str, ...]) -> dict[str, str]:
+    return read_identifiers(path, keywords).uids
 
 
 @pytest.mark.parametrize(
@@ -119,3 +123,28 @@ def test_any_bytes_are_either_read_or_refused(
     write_raw(path, encode(make_radiograph(), syntax)[:prefix] + data, syntax)
     with suppress(RequestError):
         read_uids(path, KEYWORDS)
+
+
+@pytest.mark.parametrize(
+    ("character_set", "written", "accession_number"),
+    [
+        (None, b"A123 ", "A123"),
+        (None, None, ""),
+        (b"ISO_IR 100", "Ä-7".encode("latin-1"), "Ä-7"),
+        (b"ISO_IR 192", "Ä-7".encode(), "Ä-7"),
+        (b"\\ISO 2022 IR 87", b"\x1b$B;3ED\x1b(B-7", "山田-7"),
+        pytest.param(b"no such set", b"A\xff", "Aÿ", marks=pytest.mark.filterwarnings("ignore")),
+        (b"ISO_IR 192", b"A\xff", "A\N{REPLACEMENT CHARACTER}"),
+        (b"ISO 2022 IR 87", b"\x1b", "\x1b"),
+    ],
+)
+def test_the_accession_number_is_read_in_its_characters(
+    tmp_path: Path, character_set: bytes | None, written: bytes | None, accession_number: str
+) -> None:
+    values = {(0x0008, 0x0005): character_set, (0x0008, 0x0050): written}
+    values |= {TAGS[keyword]: b"1.2.3" for keyword in KEYWORDS}
+    data = [element(*tag, value) for tag, value in sorted(values.items()) if value is not None]
+    write_raw(tmp_path / "image.dcm", b"".join(data))
+    assert read_identifiers(tmp_path / "image.dcm", KEYWORDS) == Identifiers(
+        dict.fromkeys(KEYWORDS, "1.2.3"), accession_number
+    )

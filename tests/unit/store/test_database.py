@@ -42,12 +42,26 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 
 def sqlite_schema(path: Path) -> list[list[str]]:
-    """Every statement that made the schema, its constraints sorted, for their order means nothing."""
+    """Every statement that made the schema, its parts sorted: a column that was added stands at the end."""
     connection = sqlite3.connect(path)
     query = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'alembic%'"
-    statements = [re.sub(r"\s+", " ", sql).removesuffix(" )") for (sql,) in connection.execute(query)]
+    statements = [re.sub(r"\s+", " ", sql) for (sql,) in connection.execute(query)]
     connection.close()
-    return sorted(sorted(statement.split(", CONSTRAINT ")) for statement in statements)
+    return sorted(sorted(parts(statement)) for statement in statements)
+
+
+def parts(statement: str) -> list[str]:
+    """A statement split at the commas of its outermost parentheses."""
+    found, depth = [""], 0
+    for letter in statement:
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        if depth == 1 and letter in "(,":
+            found.append("")
+        else:
+            found[-1] += letter
+    if depth == 0 and len(found) > 1:
+        found[-1] = found[-1].rstrip().removesuffix(")")
+    return [part.strip() for part in found]
 
 
 def test_the_models_and_the_migrations_agree(engine: Engine) -> None:

@@ -9,6 +9,7 @@ from support.store import (
     attempts,
     claim_deliveries,
     claim_one,
+    content,
     new_report,
     queue_study,
     receive,
@@ -37,6 +38,49 @@ def test_says_when_there_is_no_such_study(store: Store, study: int | str) -> Non
     for ask in (store.studies.show, store.studies.retry):
         with pytest.raises(NoSuchStudy):
             ask(study)
+
+
+def test_finds_a_study_by_its_newest_accession_number(store: Store) -> None:
+    study_id = receive(store, accession_number="A123").study_id
+    assert store.studies.show("A123").id == study_id
+    receive(store, instance=f"{STUDY}.1.2", accession_number="B-Ä/7")
+    receive(store, instance=f"{STUDY}.1.3")  # an object without one, such as a capture
+    assert store.studies.show("B-Ä/7").id == study_id
+    with pytest.raises(NoSuchStudy):
+        store.studies.show("A123")
+    assert [study.id for study in store.studies.list(accession_number="B-Ä/7")] == [study_id]
+    assert store.studies.list(accession_number="A123") == []
+
+
+def test_an_accession_number_of_several_studies_names_them(store: Store) -> None:
+    ids = [
+        receive(store, study=f"1.2.{n}", instance=f"1.2.{n}.1", accession_number="A").study_id for n in (1, 2)
+    ]
+    with pytest.raises(NoSuchStudy, match=f"name one of {ids[0]}, {ids[1]}"):
+        store.studies.show("A")
+    assert sorted(study.id for study in store.studies.list(accession_number="A")) == ids
+
+
+def test_digits_are_an_id_where_there_is_one_else_an_accession_number(store: Store) -> None:
+    first = receive(store, study="1.2.1", instance="1.2.1.1", accession_number="20260329001").study_id
+    second = receive(store, study="1.2.2", instance="1.2.2.1", accession_number=str(first)).study_id
+    assert store.studies.show("20260329001").id == first
+    assert store.studies.show(str(first)).id == first
+    assert [study.id for study in store.studies.list(accession_number=str(first))] == [second]
+
+
+def test_lists_why_a_study_was_set_aside(store: Store) -> None:
+    queue_study(store)
+    store.queue.fail(claim_one(store), "worker-1", "the decoder crashed", attempts(1))
+    assert store.studies.list()[0].problem == "the decoder crashed"
+    store.studies.read_again(STUDY)
+    assert store.studies.list()[0].problem is None
+
+
+def test_hands_out_the_file_that_came_last(store: Store) -> None:
+    study_id = receive(store).study_id
+    receive(store, instance=f"{STUDY}.1.2", data=b"newest")
+    assert content(store.studies.newest_files([study_id, 99])[study_id]) == b"newest"
 
 
 def test_lists_the_latest_first_with_what_came_of_them(store: Store, clock: Clock) -> None:

@@ -1,7 +1,8 @@
 """What 0.2.0 keeps beside 0.1.0.
 
 Of a delivery, its document's form and how it ended; of a task, when its times were set, and how often the
-node's own trouble has put it off; of a process, its heartbeat.
+node's own trouble has put it off; of a process, its heartbeat; of a study, its
+accession number.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ def upgrade() -> None:
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("process", name=op.f("pk_heartbeats")),
     )
+    op.add_column("studies", sa.Column("accession_number", sa.String(length=64), nullable=True))
+    op.create_index(op.f("ix_studies_accession_number"), "studies", ["accession_number"])
 
 
 def _renew_deliveries() -> None:
