@@ -6,6 +6,7 @@ Whatever the protocol, images enter by C-STORE through the node's receiver, so t
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 
 from boneage_node.errors import ExitCode, NodeError
 from boneage_node.net.addresses import Station
@@ -14,7 +15,14 @@ from boneage_node.net.listening import Listening
 from boneage_node.net.tls import TlsFiles
 from boneage_node.radiograph.eligibility import MODALITIES
 from boneage_node.traffic.document import DocumentForm
-from boneage_node.traffic.query import FoundStudy, QueryFailed, StudyQuery
+from boneage_node.traffic.query import (
+    FoundSeries,
+    FoundStudy,
+    Matches,
+    QueryFailed,
+    QueryNotSupported,
+    StudyQuery,
+)
 
 from .destinations import parse
 from .dicomweb_source import DicomwebSource
@@ -46,18 +54,15 @@ def plan_studies(source: Source, query: StudyQuery, caller: Caller) -> list[Plan
         Unreachable: The PACS is not there.
         QueryFailed: It refuses the query, has nothing, or its answer is ambiguous.
     """
-    studies = source.studies(query, caller)
-    if not studies:
+    told = source.studies(query, caller)
+    if not told.found:
         raise QueryFailed(
             "The PACS has no such study: check the number, and that the PACS lets this node see the study."
         )
-    if len({study.patient_id for study in studies}) > 1:
-        found = ", ".join(f"{study.study_instance_uid} ({study.study_date})" for study in studies)
-        raise QueryFailed(
-            "Studies of several patients have this accession number, so nothing is fetched. Choose one with "
-            f"--study: {found}."
-        )
-    return [_plan(source, study, caller) for study in studies]
+    if query.accession_number is not None:
+        _require_one_patient(told.found)
+    studies = {study.study_instance_uid: study for study in told.found}
+    return [_plan(source, study, told.missing, caller) for study in studies.values()]
 
 
 def running_node(listening: Listening, tls: TlsFiles) -> Station:
@@ -86,8 +91,32 @@ def running_node(listening: Listening, tls: TlsFiles) -> Station:
     return node
 
 
-def _plan(source: Source, study: FoundStudy, caller: Caller) -> Plan:
-    series = source.series(study.study_instance_uid, caller)
-    wanted = tuple(one for one in series if one.modality.upper() in MODALITIES)
-    left_out = tuple(sorted(one.modality for one in series if one not in wanted))
-    return Plan(study, wanted, left_out)
+def _require_one_patient(studies: Sequence[FoundStudy]) -> None:
+    """Refuse studies that may be of several patients: an accession number is only unique where it was made.
+
+    Raises:
+        QueryFailed: They are, or the PACS does not say whose they are.
+    """
+    days = {study.study_instance_uid: study.study_date or "unknown date" for study in studies}
+    patients = {study.patient_id for study in studies}
+    if len(patients - {""}) > 1:
+        what = "Studies of several patients have this accession number"
+    elif len(days) > 1 and "" in patients:
+        what = "Several studies have this accession number, and the PACS does not say whose they are"
+    else:
+        return
+    found = ", ".join(f"{uid} ({day})" for uid, day in days.items())
+    raise QueryFailed(f"{what}, so nothing is fetched. Choose one with --study: {found}.")
+
+
+def _plan(source: Source, study: FoundStudy, missing: str, caller: Caller) -> Plan:
+    """What of a study is wanted: all of it, where the PACS answers for studies alone."""
+    try:
+        told = source.series(study.study_instance_uid, caller)
+    except QueryNotSupported:
+        told = Matches[FoundSeries](())
+    if not told.found:
+        return Plan(study, None, missing=tuple(filter(None, [missing, told.missing])))
+    wanted = tuple(one for one in told.found if one.modality.upper() in MODALITIES)
+    left_out = tuple(sorted(one.modality for one in told.found if one not in wanted))
+    return Plan(study, wanted, left_out, tuple(filter(None, [missing, told.missing])))

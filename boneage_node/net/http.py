@@ -51,11 +51,13 @@ class Answer:
         status: HTTP status code.
         media_type: Content type without parameters, in lower case; empty where none was given.
         body: The body.
+        warning: The header of that name (RFC 7234, 5.5); empty where there is none.
     """
 
     status: int
     media_type: str
     body: bytes
+    warning: str = ""
 
     @property
     def is_permanent(self) -> bool:
@@ -151,7 +153,7 @@ class HttpClient:
                 if time.monotonic() > deadline:
                     raise NoAnswer(f"{self._host} did not finish its answer in time.")
         media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        return Answer(response.status_code, media_type, bytes(body))
+        return Answer(response.status_code, media_type, bytes(body), response.headers.get("Warning", ""))
 
     @contextmanager
     def stream(

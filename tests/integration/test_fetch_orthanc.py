@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import CTImageStorage, generate_uid
-from support.node_process import NodeProcess, run
+from support.command_line import run
+from support.node_process import NodeProcess
 from support.orthanc_peer import Orthanc
 from support.ports import free_port
 from support.tls import Authority, orthanc_tls
@@ -49,10 +50,15 @@ def empty(pacs: Orthanc) -> Iterator[None]:
     pacs.delete_all()
 
 
-def fetch(node_port: int, pacs: Orthanc, way: str, *flags: object) -> subprocess.CompletedProcess[str]:
-    """Run the command; the settings of the node are told by environment."""
+def fetch(
+    node: NodeProcess | int, pacs: Orthanc, way: str, *flags: object, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command; the settings of the node, or its port alone, are told by environment."""
     source = pacs.destination if way == "dimse" else pacs.dicom_web
-    return run("fetch", "--from", source, *flags, listening_port=str(node_port))
+    port = node if isinstance(node, int) else node.port
+    folder = "/nowhere" if isinstance(node, int) else str(node.folder)
+    settings |= {"listening_port": str(port), "storage_data_dir": folder}
+    return run("fetch", "--from", source, *flags, **settings)
 
 
 def upload(pacs: Orthanc, sample: Path, folder: Path, **elements: str) -> Dataset:
@@ -89,7 +95,7 @@ def test_a_study_is_fetched_and_read(
 ) -> None:
     image = upload(pacs, sample_dicom / sample, tmp_path)
     study = str(image.StudyInstanceUID)
-    done = fetch(node.port, pacs, way, key, image.AccessionNumber if key == "--accession" else study)
+    done = fetch(node, pacs, way, key, image.AccessionNumber if key == "--accession" else study)
     assert done.returncode == 0, done.stderr
     assert f"Study {study} of 2024-03-15: 1 series to fetch." in done.stdout
     assert f"The node has taken 1 image. To follow it: boneage-node studies show {study}" in done.stdout
@@ -113,7 +119,7 @@ def test_what_is_no_radiograph_is_named_and_left_out(
         {"Modality": "CT", "SOPClassUID": str(CTImageStorage)},
     ):
         upload(pacs, hand, tmp_path, StudyInstanceUID=study, **elements)
-    done = fetch(node.port, pacs, way, "--study", study)
+    done = fetch(node, pacs, way, "--study", study)
     assert done.returncode == 0, done.stderr
     assert "2 series to fetch; left out: CT." in done.stdout
     assert "The node has taken 2 images." in done.stdout
@@ -128,11 +134,11 @@ def test_all_studies_of_an_accession_number_are_fetched_if_they_are_of_one_patie
     studies = [str(generate_uid()) for _ in range(2)]
     for study in studies:
         upload(pacs, hand, tmp_path, StudyInstanceUID=study, AccessionNumber=accession)
-    done = fetch(node.port, pacs, way, "--accession", accession)
+    done = fetch(node, pacs, way, "--accession", accession)
     assert done.returncode == 0, done.stderr
     assert all(f"studies show {study}" in done.stdout for study in studies)
     upload(pacs, hand, tmp_path, StudyInstanceUID="1.2.3", AccessionNumber=accession, PatientID="OTHER")
-    ambiguous = fetch(node.port, pacs, way, "--accession", accession)
+    ambiguous = fetch(node, pacs, way, "--accession", accession)
     assert ambiguous.returncode == 1
     assert "Studies of several patients" in ambiguous.stderr
     assert "1.2.3 (20240315)" in ambiguous.stderr
@@ -140,15 +146,45 @@ def test_all_studies_of_an_accession_number_are_fetched_if_they_are_of_one_patie
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_an_accession_number_is_taken_letter_by_letter(
+    way: str, node: NodeProcess, pacs: Orthanc, sample_dicom: Path, tmp_path: Path
+) -> None:
+    hand = sample_dicom / "girl-01y6m-cr.dcm"
+    study, *others = (str(generate_uid()) for _ in range(4))
+    character_set = {"SpecificCharacterSet": "ISO_IR 100"}
+    upload(pacs, hand, tmp_path, StudyInstanceUID=study, AccessionNumber="*Mü?1", **character_set)
+    for uid, other in zip(others, ("XMü-1", "*Mü?12", "*MÜ?1"), strict=True):
+        upload(pacs, hand, tmp_path, StudyInstanceUID=uid, AccessionNumber=other, **character_set)
+    done = fetch(node, pacs, way, "--accession", "*Mü?1")
+    assert done.returncode == 0, done.stderr
+    assert f"The node has taken 1 image. To follow it: boneage-node studies show {study}" in done.stdout
+    assert not any(uid in done.stdout for uid in others)
+
+
+def test_a_pacs_that_says_it_is_done_before_it_sends_is_waited_for(
+    node: NodeProcess, orthanc_program: str, sample_dicom: Path, tmp_path: Path
+) -> None:
+    modalities = {"node": ("BONEAGE", "127.0.0.1", node.port)}
+    allowed = {"DicomAlwaysAllowFind": True, "DicomAlwaysAllowMove": True, "SynchronousCMove": False}
+    study = str(generate_uid())
+    with Orthanc(orthanc_program, tmp_path / "pacs", modalities=modalities, **allowed) as hasty:
+        for _ in range(3):
+            upload(hasty, sample_dicom / "girl-01y6m-cr.dcm", tmp_path, StudyInstanceUID=study)
+        done = fetch(node, hasty, "dimse", "--study", study)
+    assert done.returncode == 0, done.stderr
+    assert "The node has taken 3 images." in done.stdout
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_what_is_not_there_or_no_radiograph_fails(
     way: str, node: NodeProcess, pacs: Orthanc, sample_dicom: Path, tmp_path: Path
 ) -> None:
-    gone = fetch(node.port, pacs, way, "--accession", "NOSUCH")
+    gone = fetch(node, pacs, way, "--accession", "NOSUCH")
     assert gone.returncode == 1
     assert "The PACS has no such study" in gone.stderr
     ct = {"Modality": "CT", "SOPClassUID": str(CTImageStorage), "StudyInstanceUID": "1.2.4"}
     upload(pacs, sample_dicom / "boy-15y-cr.dcm", tmp_path, **ct)
-    none = fetch(node.port, pacs, way, "--study", "1.2.4")
+    none = fetch(node, pacs, way, "--study", "1.2.4")
     assert none.returncode == 1
     assert "0 series to fetch; left out: CT." in none.stdout
     with open_store(node) as store, pytest.raises(NoSuchStudy):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,11 +25,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What goes out; header Content-Length is added unless given."""
+    """What goes out; header Content-Length is added unless given, be it as None to leave it out."""
 
     status: int = 200
     body: bytes = b""
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass
@@ -63,8 +63,9 @@ def http_peer(
             peer.requests.append(request)
             answer = reply(request)
             self.send_response(answer.status)
-            for name, value in ({"Content-Length": str(len(answer.body))} | answer.headers).items():
-                self.send_header(name, value)
+            for name, value in ({"Content-Length": str(len(answer.body))} | dict(answer.headers)).items():
+                if value is not None:
+                    self.send_header(name, value)
             self.end_headers()
             try:
                 self.wfile.write(answer.body)

@@ -14,7 +14,7 @@ from boneage_node import __version__
 from boneage_node.about import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from boneage_node.dicomweb import query as web_query
 from boneage_node.dicomweb import wado
-from boneage_node.dimse import commitment, query_scu
+from boneage_node.dimse import commitment
 from boneage_node.dimse.contexts import TRANSFER_SYNTAXES, UNCOMPRESSED
 from boneage_node.dimse.status import Status
 from boneage_node.dimse.wire import association, associations, bounds, messages, transport
@@ -26,6 +26,7 @@ from boneage_node.net.tls import CIPHERS_OF_TLS_1_2
 from boneage_node.settings.settings import FIELDS
 from boneage_node.settings.table import settings_table
 from boneage_node.store.commitments import KEPT_DAYS
+from boneage_node.traffic import query
 from boneage_node.traffic.commitment import FailureReason
 
 from . import network
@@ -102,11 +103,11 @@ def _limits() -> dict[str, str]:
         "max_command_kib": messages.MAX_COMMAND_BYTES / _KIB,
         "max_waiting_requests": messages.MAX_WAITING_REQUESTS,
         "max_instance_mib": receiver.max_instance_bytes / _MIB,
-        "max_matches": query_scu.MAX_MATCHES,
+        "max_matches": query.MAX_MATCHES,
         "commitment_batch": commitment.REQUEST_BATCH,
         "linger_seconds": commitment.LINGER_SECONDS,
-        "web_limit": web_query.MAX_MATCHES + 1,
-        "max_series_gib": wado.MAX_SERIES_BYTES / _GIB,
+        "web_limit": query.MAX_MATCHES + 1,
+        "max_retrieved_gib": wado.MAX_RETRIEVED_BYTES / _GIB,
         "max_stow_mib": MAX_ANSWER_BYTES / _MIB,
         "max_qido_mib": web_query.MAX_ANSWER_BYTES / _MIB,
     }
@@ -134,8 +135,8 @@ def _network(objects: list[Dataset]) -> dict[str, str]:
         "requestor": network.requestor_table(proposed, _SYNTAX_LISTS | _OF_PICTURES),
         "peer_statuses": network.peer_status_table(),
         "permanent_http_statuses": network.permanent_http_statuses(),
-        "study_keys": _names(query_scu.STUDY_KEYS),
-        "series_keys": _names(query_scu.SERIES_KEYS),
+        "study_keys": _names(query.STUDY_KEYS),
+        "series_keys": _names(query.SERIES_KEYS),
         "ciphers": CIPHERS_OF_TLS_1_2,
         "settings": "\n".join(settings_table(_SETTINGS)),
     }

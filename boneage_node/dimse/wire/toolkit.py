@@ -40,6 +40,8 @@ def configure_pynetdicom() -> None:
     PresentationContext.context_id = property(  # type: ignore[assignment]
         lambda context: context._context_id, lambda context, value: setattr(context, "_context_id", value)
     )
+    # pynetdicom decodes what it would log, in the character set that the peer tells, even if it logs nothing
+    _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
     logger = logging.getLogger("pynetdicom")
     logger.setLevel(logging.WARNING)
     logger.propagate = False

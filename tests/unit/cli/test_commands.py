@@ -175,8 +175,8 @@ def test_echo(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "code", "sentence"),
     [
-        (["--accession", "A*"], 2, "* ? \\ are not for fetching"),
-        (["--accession", " "], 2, "1 to 16 characters"),
+        (["--accession", "A\\1"], 2, "none of them a backslash"),
+        (["--accession", " "], 2, "1 to 64 characters"),
         (["--study", "x.dcm"], 2, "'x.dcm' is not a UID"),
         ([], 2, "either --accession NUMBER or --study UID"),
         (["--study", "1.2.3"], 1, "The node is not running at 127.0.0.1:"),
