@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from functools import cached_property
 
 from pydicom import Dataset
 from pydicom.uid import ComprehensiveSRStorage
 
 from boneage_node.bone_age import Answer, Course, Refusal
+from boneage_node.radiograph import read_visit
 
 from .identity import DEFAULT_DEVICE, DeviceIdentity, Kind
 from .source import SourceImage
@@ -77,6 +78,11 @@ class Report:
     def number(self) -> int:
         """How manieth report of the study it is, from 1; the InstanceNumber of its DICOM documents."""
         return self.predecessor.number + 1 if self.predecessor else 1
+
+    @property
+    def exam_date(self) -> date | None:
+        """The day of the study, as far as the header says it."""
+        return read_visit(self.source).study_date
 
     @property
     def sentences(self) -> list[str]:

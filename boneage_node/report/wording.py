@@ -46,6 +46,12 @@ def agreement_sentence(assessment: Assessment) -> str:
     return f"The networks agree {compared} (standard deviation {months(assessment.spread_months)})."
 
 
+def cautions(assessment: Assessment) -> list[str]:
+    """What a reader is to look at before the reading is used."""
+    usual = assessment.agreement is Agreement.USUAL
+    return [] if usual else ["The networks agree less than on most hands."]
+
+
 def course_sentences(course: Course, assessment: Assessment) -> tuple[str, ...]:
     """Earlier readings, latest first, and the rate since, where it can be told: one sentence each.
 

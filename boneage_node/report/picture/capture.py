@@ -29,9 +29,20 @@ def picture(
         attention: Where the networks looked, where that was asked for.
     """
     if isinstance(report.answer, Refusal):
-        return secondary_capture(report, draw_refusal_picture(pixels, report.answer, report.device))
-    assert pixels is not None, "what was assessed was decoded"
-    drawn = draw_picture(pixels, report.answer, report.course, report.device, attention)
+        drawn = draw_refusal_picture(
+            pixels, report.answer, report.device, exam_date=report.exam_date, replaces=report.replaces
+        )
+    else:
+        assert pixels is not None, "what was assessed was decoded"
+        drawn = draw_picture(
+            pixels,
+            report.answer,
+            report.course,
+            report.device,
+            attention,
+            exam_date=report.exam_date,
+            replaces=report.replaces,
+        )
     return secondary_capture(report, drawn)
 
 

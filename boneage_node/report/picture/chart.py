@@ -129,5 +129,5 @@ def _write_axes(draw: ImageDraw.ImageDraw, axes: _Axes, *, with_band: bool) -> N
     draw.text(
         (axes.width_px - 14, axes.height_px), "chronological age (years)", fill=GREY, font=small, anchor="rd"
     )
-    note = "bone age (years), band: +-2 SD" if with_band else "bone age (years)"
+    note = "bone age (years), band: ±2 SD" if with_band else "bone age (years)"
     draw.text((_LEFT_PX + 10, 8), note, fill=WHITE, font=small)

@@ -1,4 +1,7 @@
 from dataclasses import replace
+from datetime import date
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -6,7 +9,7 @@ from support.report import ASSESSMENT, COLUMNS, COURSE, NOTHING_KNOWN, READ_AS_B
 
 from boneage_node.bone_age import Agreement, Attention, ReasonCode, Refusal, Sex
 from boneage_node.report.picture.page import draw_picture, draw_refusal_picture
-from boneage_node.report.picture.style import CHART_BAND, CHART_GRID, OUTLINE
+from boneage_node.report.picture.style import CHART_BAND, CHART_GRID, KEY_POINT, OUTLINE, REGION
 
 PANEL_WIDTH_PX = 680
 
@@ -87,6 +90,33 @@ def test_the_panel_shows_what_was_read_as_either_sex(sex):
     changed = replace(READ_AS_BOTH, months_by_sex=other)
     first, second = (draw_picture(ramp(), assessment) for assessment in (READ_AS_BOTH, changed))
     assert (np.asarray(first) != np.asarray(second)).any()
+
+
+@pytest.mark.parametrize(
+    "draw", [partial(draw_picture, ramp(), ASSESSMENT), partial(draw_refusal_picture, None, REFUSAL)]
+)
+def test_the_panel_names_the_day_and_what_is_replaced(draw):
+    day = date(2026, 3, 4)
+    panels = [
+        np.asarray(draw(exam_date=exam_date, replaces=replaces))[:, -PANEL_WIDTH_PX:]
+        for exam_date, replaces in ((None, ""), (day, ""), (day, "This replaces report 1."))
+    ]
+    assert all((first != second).any() for first, second in pairwise(panels))
+
+
+def test_a_long_course_leaves_room_for_the_chart_and_says_how_much_is_left_out():
+    endless = replace(COURSE, earlier=COURSE.earlier * 9)
+    few, many = (
+        np.asarray(draw_picture(ramp(), ASSESSMENT, c))[:, -PANEL_WIDTH_PX:] for c in (COURSE, endless)
+    )
+    assert (many == CHART_BAND).all(axis=2).sum() > 1000
+    assert (few != many).any()
+
+
+def test_what_is_drawn_on_the_radiograph_is_explained_in_its_colours():
+    panel = np.asarray(draw_picture(ramp(), ASSESSMENT))[:, -PANEL_WIDTH_PX:]
+    for colour in (REGION, KEY_POINT):
+        assert (panel == colour).all(axis=2).sum() > 200
 
 
 def test_nothing_is_written_over_the_disclaimer_or_beyond_the_panel():
