@@ -21,6 +21,7 @@ pytest_plugins = [
     "support.postgresql",
     "support.repository",
     "support.shipped_model",
+    "support.small_images",
     "support.store",
     "support.tls",
 ]

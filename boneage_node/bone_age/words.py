@@ -42,6 +42,8 @@ class ReasonCode(StrEnum):
 
     UNREADABLE_FILE = "unreadable-file"
     UNSUPPORTED_OBJECT = "unsupported-object"
+    NOTHING_TO_READ = "nothing-to-read"
+    CONTRADICTING_IMAGES = "contradicting-images"
     NOT_A_HAND = "not-a-hand"
     NO_PIXELS = "no-pixels"
     UNSUPPORTED_PIXELS = "unsupported-pixels"
@@ -58,6 +60,11 @@ class ReasonCode(StrEnum):
 _SENTENCES = {
     ReasonCode.UNREADABLE_FILE: "The file cannot be read as DICOM.",
     ReasonCode.UNSUPPORTED_OBJECT: "The object is not a projection radiograph that this node reads.",
+    ReasonCode.NOTHING_TO_READ: "There is no radiograph here to be read.",
+    ReasonCode.CONTRADICTING_IMAGES: (
+        "Images of the study contradict each other on whose they are. "
+        "Put right what is wrong and send it again."
+    ),
     ReasonCode.NOT_A_HAND: "The header says that this is not a frontal radiograph of a hand.",
     ReasonCode.NO_PIXELS: "The object holds no pixels.",
     ReasonCode.UNSUPPORTED_PIXELS: "The pixels are of a kind that this node does not read.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from datetime import datetime
 from pathlib import Path
@@ -102,13 +101,13 @@ def _fhir_result(path: Path, predictor: Predictor, sex_unknown: SexUnknown) -> t
 
     try:
         reading = read_study([LocalFile(path)], predictor, sex_required=sex_unknown == "refuse")
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        radiograph = reading.choice.radiograph
         now = datetime.now().astimezone()
         source = reading.choice.dataset
         try:
             if source is None:
                 raise ValueError(reading.choice.refusal)
-            uid = report_instance_uid(source, reading.answer, sha256)
+            uid = report_instance_uid(source, reading.answer, radiograph.pixels if radiograph else None)
             bundle = fhir_bundle(Report(source, reading.answer, uid, now))
         except ValueError as error:  # unreadable, or of no study
             return reading.result(), _outcome("invalid", f"{path}: {error}")

@@ -14,6 +14,7 @@ from boneage_node.bone_age import Laterality, ReasonCode, Refusal
 from boneage_node.traffic.file import StoredFile
 
 from .anatomy import BodyPart
+from .contradiction import contradictions
 from .dataset import read_dataset, read_open_dataset, without_pixels
 from .eligibility import check_eligibility, is_secondary_capture
 from .header import Header, read_header
@@ -31,7 +32,9 @@ _NEAREST_REFUSAL = (
     ReasonCode.TOO_LARGE,
     ReasonCode.UNSUPPORTED_OBJECT,
     ReasonCode.UNREADABLE_FILE,
+    ReasonCode.NOTHING_TO_READ,
 )
+_NO_RADIOGRAPHS = (ReasonCode.UNSUPPORTED_OBJECT, ReasonCode.NOTHING_TO_READ)
 _LATERALITY_ORDER = (Laterality.LEFT, None, Laterality.RIGHT)
 
 
@@ -44,7 +47,7 @@ class Choice:
     """The image of a study to report on.
 
     Attributes:
-        file: Its file.
+        file: Its file; None where there is none.
         header: What its header says; None for a file that cannot be read.
         dataset: The data set without its pixels, its values as they are in the file; None where it cannot be
             read.
@@ -53,12 +56,17 @@ class Choice:
         found_hand: The hand in the radiograph, once it has been found.
     """
 
-    file: StoredFile
+    file: StoredFile | None
     header: Header | None
     dataset: Dataset | None
     radiograph: Radiograph | None
     refusal: Refusal | None
     found_hand: FoundHand | None = None
+
+    @property
+    def file_key(self) -> str:
+        """Name of its file in its store; empty where there is none."""
+        return self.file.key if self.file else ""
 
 
 @dataclass(frozen=True)
@@ -87,36 +95,37 @@ class _Candidate:
 def choose_hand_image(files: Iterable[StoredFile], *, sex_required: bool = True) -> Choice:
     """Choose and decode the hand image of one study; each file is opened once.
 
+    Of several files with one SOP Instance UID, the one received last counts. Where images that could be the
+    hand contradict each other on whose they are (``contradictions``), nothing is read: no number is better
+    than one under the wrong child's name.
+
     Instances are ranked by their headers, best first. Those that may be read go before the others. Then, in
     this order: sex known before unknown; hand before wrist before a description that speaks of a hand before
     nothing stated; PA before AP before nothing stated; for presentation before for processing before
     secondary capture; primary before derived; left, as in the atlases, before unknown before right; larger
-    before smaller; newer before older; and, so that the same study always gives the same answer, SOP Instance
-    UID. Of several files with one SOP Instance UID, the one received last counts.
+    before smaller; and, as it may have been sent to put an earlier one right, received later before earlier.
 
     The best-ranked instance that decodes is taken. If none does, the refusal is that of the best-ranked.
 
     Args:
-        files: The instances' files in the order in which they were received; at least one.
+        files: The instances' files in the order in which they were received.
         sex_required: Refuse a patient of unknown sex.
 
     Raises:
-        ValueError: There are no files.
         OSError: A file cannot be opened.
     """
     with ExitStack() as opened:
-        first: Choice | None = None
-        for candidate in _ranked(_candidates(files, opened, sex_required)):
+        candidates = _newest_first(_candidates(files, opened, sex_required))
+        refused = _contradiction(candidates)
+        for candidate in [] if refused else sorted(candidates, key=_rank):
             if candidate.refusal is None:
                 choice = _decoded(candidate, sex_required)
                 if choice.radiograph is not None:
                     return choice
-                first = first or choice
+                refused = refused or choice
             else:
-                first = first or _refused(candidate)
-    if first is None:
-        raise ValueError("a study without instances")
-    return first
+                refused = refused or _refused(candidate, candidate.refusal)
+    return refused or Choice(None, None, None, None, Refusal(ReasonCode.NOTHING_TO_READ, "no image is left"))
 
 
 def _candidates(files: Iterable[StoredFile], opened: ExitStack, sex_required: bool) -> Iterator[_Candidate]:
@@ -139,15 +148,28 @@ def _candidate(file: StoredFile, opened: BinaryIO | None, stream: BinaryIO, sex_
     return _Candidate(file, opened, header, None)
 
 
-def _ranked(candidates: Iterable[_Candidate]) -> list[_Candidate]:
-    """The candidates, best first; of several with one SOP Instance UID the last."""
+def _newest_first(candidates: Iterable[_Candidate]) -> list[_Candidate]:
+    """The candidates, the one received last first; of several with one SOP Instance UID only that."""
     newest: dict[str, _Candidate] = {}
-    for candidate in candidates:
+    for candidate in reversed(list(candidates)):
         uid = candidate.header.sop_instance_uid if candidate.header else ""
-        newest[uid or candidate.file.key] = candidate
-    ranked = sorted(newest.values(), key=lambda each: each.header.sop_instance_uid if each.header else "")
-    ranked.sort(key=lambda each: each.header.acquired_at if each.header else "", reverse=True)
-    return sorted(ranked, key=_rank)
+        newest.setdefault(uid or candidate.file.key, candidate)
+    return list(newest.values())
+
+
+def _contradiction(candidates: Iterable[_Candidate]) -> Choice | None:
+    """The newest of the images that could be the hand, refused where they contradict each other."""
+    comparable = [
+        candidate
+        for candidate in candidates
+        if candidate.header is not None
+        and candidate.header.body_part is not BodyPart.OTHER
+        and (candidate.refusal is None or candidate.refusal.code not in _NO_RADIOGRAPHS)
+    ]
+    found = contradictions([candidate.header.identity for candidate in comparable if candidate.header])
+    if not found:
+        return None
+    return _refused(comparable[0], Refusal(ReasonCode.CONTRADICTING_IMAGES, ", ".join(found)))
 
 
 def _decoded(candidate: _Candidate, sex_required: bool) -> Choice:
@@ -162,10 +184,10 @@ def _decoded(candidate: _Candidate, sex_required: bool) -> Choice:
     return Choice(candidate.file, radiograph.header, kept, radiograph, None)
 
 
-def _refused(candidate: _Candidate) -> Choice:
-    """The candidate that its header refuses."""
+def _refused(candidate: _Candidate, refusal: Refusal) -> Choice:
+    """The candidate, refused by its header."""
     dataset = candidate.dataset(pixels=False) if candidate.header is not None else None
-    return Choice(candidate.file, candidate.header, dataset, None, candidate.refusal)
+    return Choice(candidate.file, candidate.header, dataset, None, refusal)
 
 
 def _rank(candidate: _Candidate) -> tuple[float, ...]:

@@ -29,6 +29,27 @@ _MONTHS_PER_UNIT = {"D": 1 / DAYS_PER_MONTH, "W": 7 / DAYS_PER_MONTH, "M": 1.0, 
 
 
 @dataclass(frozen=True)
+class Identity:
+    """Whose image it is and of what day; what is absent or malformed is empty, and says nothing.
+
+    Attributes:
+        patient_id: PatientID.
+        issuer: IssuerOfPatientID.
+        birth_date: PatientBirthDate.
+        sex: PatientSex as stated: ``M``, ``F`` or ``O``.
+        study_date: The day of the study.
+        stated_age_months: PatientAge.
+    """
+
+    patient_id: str
+    issuer: str
+    birth_date: date | None
+    sex: str
+    study_date: date | None
+    stated_age_months: float | None
+
+
+@dataclass(frozen=True)
 class Header:
     """Header of one instance.
 
@@ -38,6 +59,8 @@ class Header:
         study_instance_uid: Study.
         modality: Upper case; empty where absent.
         image_type: Values of ImageType, upper case.
+        conversion_type: ConversionType of a secondary capture, upper case; empty where absent.
+        has_sources: It names the images that it was derived from.
         model_name: ManufacturerModelName, to tell the node's own pictures.
         sex: None unless PatientSex is exactly ``M`` or ``F``.
         chronological_age_months: Age at the study, or None.
@@ -48,7 +71,7 @@ class Header:
         pixel_aspect: Height of a pixel divided by its width; 1 where the header is silent.
         rows: Height in pixels, 0 where absent.
         columns: Width in pixels, 0 where absent.
-        acquired_at: Sortable text (date and time as written) for ranking; empty where absent.
+        identity: Whose it is, to be compared with other images of the study.
     """
 
     sop_instance_uid: str
@@ -56,6 +79,8 @@ class Header:
     study_instance_uid: str
     modality: str
     image_type: tuple[str, ...]
+    conversion_type: str
+    has_sources: bool
     model_name: str
     sex: Sex | None
     chronological_age_months: float | None
@@ -66,7 +91,7 @@ class Header:
     pixel_aspect: float
     rows: int
     columns: int
-    acquired_at: str
+    identity: Identity
 
 
 def read_header(dataset: Dataset) -> Header:
@@ -79,6 +104,8 @@ def read_header(dataset: Dataset) -> Header:
             study_instance_uid=attributes.text("StudyInstanceUID"),
             modality=attributes.text("Modality").upper(),
             image_type=tuple(value.upper() for value in attributes.texts("ImageType")),
+            conversion_type=attributes.text("ConversionType").upper(),
+            has_sources=bool(attributes.items("SourceImageSequence")),
             model_name=attributes.text("ManufacturerModelName"),
             sex=_sex(attributes),
             chronological_age_months=_chronological_age_months(attributes),
@@ -89,7 +116,7 @@ def read_header(dataset: Dataset) -> Header:
             pixel_aspect=_pixel_aspect(attributes),
             rows=attributes.integer("Rows") or 0,
             columns=attributes.integer("Columns") or 0,
-            acquired_at=_acquired_at(attributes),
+            identity=_identity(attributes),
         )
 
 
@@ -178,9 +205,17 @@ def _pixel_aspect(attributes: Attributes) -> float:
     return 1.0
 
 
-def _acquired_at(attributes: Attributes) -> str:
-    for event in ("Acquisition", "Content", "Series", "Study"):
-        day = attributes.text(f"{event}Date")
-        if day:
-            return f"{day.replace('.', '')} {attributes.text(f'{event}Time')}"
-    return ""
+def _identity(attributes: Attributes) -> Identity:
+    sex = attributes.text("PatientSex")
+    try:
+        study_date = read_study_date(attributes)
+    except ContradictingDatesError:
+        study_date = None
+    return Identity(
+        patient_id=attributes.text("PatientID"),
+        issuer=attributes.text("IssuerOfPatientID"),
+        birth_date=read_date(attributes, "PatientBirthDate"),
+        sex=sex if sex in ("M", "F", "O") else "",
+        study_date=study_date,
+        stated_age_months=_stated_age_months(attributes),
+    )

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pydicom import Dataset
 
-from boneage_node.bone_age import Answer, Assessment, Attention, Course, EarlierReading, Refusal
+from boneage_node.bone_age import Answer, Assessment, Attention, Course, EarlierReading, ReasonCode, Refusal
 from boneage_node.radiograph import Choice, read_visit
 from boneage_node.report import (
     SR_CLASSES,
@@ -73,7 +73,7 @@ class Reporter:
         Raises:
             SpoolFull: There is no room for them.
         """
-        instance = next(i for i in job.instances if i.file.key == choice.file.key)
+        instance = next((i for i in job.instances if i.file.key == choice.file_key), None)
         source = _source(choice, job)
         patient = _patient(source)
         course = self._course(patient, job.study_id, answer)
@@ -89,7 +89,7 @@ class Reporter:
             sop_instance_uid=report_instance_uid(
                 source,
                 answer,
-                instance.sha256,
+                choice.radiograph.pixels if choice.radiograph else None,
                 self._device,
                 sop_class_uid=self._sr_class,
                 course=course,
@@ -97,15 +97,21 @@ class Reporter:
             ),
         )
         assessed = isinstance(answer, Assessment)
-        to_send = (assessed or self._settings.send_refusals) and report.sop_instance_uid not in known
+        to_send = self._is_said(answer) and report.sop_instance_uid not in known
         return NewReport(
-            instance_id=instance.id,
+            instance_id=instance.id if instance else None,
             kind=ReportKind.ASSESSMENT if assessed else ReportKind.REFUSAL,
             sop_instance_uid=report.sop_instance_uid,
-            result=result(instance.file.key, choice, answer, course=course),
+            result=result(choice.file_key, choice, answer, course=course),
             documents=self._documents(report, choice, attention) if to_send else [],
             patient=patient,
         )
+
+    def _is_said(self, answer: Answer) -> bool:
+        """Whether anybody is to hear of an answer: nobody has asked about what software made."""
+        if isinstance(answer, Assessment):
+            return True
+        return self._settings.send_refusals and answer.code is not ReasonCode.NOTHING_TO_READ
 
     def _documents(self, report: Report, choice: Choice, attention: Attention | None) -> list[NewDocument]:
         pixels = choice.radiograph.pixels if choice.radiograph else None
@@ -145,15 +151,15 @@ class Reporter:
         )
 
     def _course(self, patient: Patient, study_id: int, answer: Answer) -> Course | None:
-        """Earlier readings of the patient as the same sex; another sex is a mistake, here or there."""
+        """Earlier readings of the patient as the same sex."""
         if isinstance(answer, Refusal) or answer.sex is None or patient.study_date is None:
             return None
         earlier = [
             EarlierReading(
                 made_on, reading.bone_age_months, reading.chronological_age_months, reading.model or ""
             )
-            for made_on, reading in self._store.earlier.assessments_of(patient, study_id)
-            if reading.sex == answer.sex and reading.bone_age_months is not None
+            for made_on, reading in self._store.earlier.assessments_of(patient, answer.sex, study_id)
+            if reading.bone_age_months is not None
         ]
         return Course(patient.study_date, earlier) if earlier else None
 

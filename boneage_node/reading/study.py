@@ -33,7 +33,7 @@ class Reading:
 
     def result(self) -> Result:
         """The result, as it is printed."""
-        return result(self.choice.file.key, self.choice, self.answer, self.elapsed_ms)
+        return result(self.choice.file_key, self.choice, self.answer, self.elapsed_ms)
 
 
 def load_predictor(model: str | None, device: str) -> Predictor:
@@ -52,7 +52,7 @@ def read_study(files: Sequence[StoredFile], predictor: Predictor, *, sex_require
     """Read one study.
 
     Args:
-        files: The files of its instances, in the order in which they were received; at least one.
+        files: The files of its instances, in the order in which they were received.
         predictor: The model.
         sex_required: Refuse a patient of unknown sex, who is else read as both.
 

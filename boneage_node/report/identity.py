@@ -6,19 +6,23 @@ sending it twice is the same object sent twice.
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from enum import StrEnum
 from itertools import chain, count
 
+import numpy as np
+import numpy.typing as npt
 from pydicom import Dataset
 from pydicom.uid import ComprehensiveSRStorage
 
 from boneage_node import __version__
 from boneage_node.bone_age import Answer, Assessment, Course
+from boneage_node.radiograph import read_visit
 
-from .source import SourceImage
+from .source import IDENTIFYING, SourceImage, quoted
 from .wording import course_sentences
 
 # Random, and never to be changed: all UIDs of all installations are derived under it.
@@ -116,7 +120,7 @@ def derive_uid(*parts: str) -> str:
 def report_instance_uid(
     source: Dataset,
     answer: Answer,
-    source_sha256: str,
+    pixels: npt.NDArray[np.float32] | None,
     device: DeviceIdentity = DEFAULT_DEVICE,
     *,
     sop_class_uid: str = ComprehensiveSRStorage,
@@ -127,8 +131,11 @@ def report_instance_uid(
 
     Args:
         source: Data set of the image that was read or refused.
-        answer: Of an assessment count the model, and the sex, or that it is unknown; of a refusal the reason.
-        source_sha256: Hex digest of the image's file: other bytes under the same UID make another report.
+        answer: Of an assessment count the model, the sex, or that it is unknown, the age and the side; of a
+            refusal the reason.
+        pixels: The image as it was read; None where it was refused before it was decoded. They count, as does
+            what the report quotes or tells of the image; how both are encoded in a file does not, nor what is
+            never read.
         device: Its software version counts, as the same weights may read otherwise in another version.
         sop_class_uid: In which an assessment is said.
         course: Earlier readings of the patient, which the report tells.
@@ -139,15 +146,38 @@ def report_instance_uid(
     Raises:
         ValueError: The source has no StudyInstanceUID.
     """
+    study_instance_uid = SourceImage.of(source).study_instance_uid
     if isinstance(answer, Assessment):
-        earlier = course_sentences(course, answer) if course else ()
-        said = (Kind.ASSESSMENT, answer.model.sha256, str(answer.sex or "unknown"), sop_class_uid, *earlier)
+        said = _said(source, answer, sop_class_uid, course)
     else:
-        said = (Kind.REFUSAL, answer.code)
-    image = SourceImage.of(source)
-    read = (image.study_instance_uid, image.sop_instance_uid, source_sha256)
+        # Of no image in particular: a refusal is said once for its cause, whichever image showed it.
+        said = [Kind.REFUSAL, answer.code, answer.detail, *quoted(source, IDENTIFYING)]
+    read = (study_instance_uid, "" if pixels is None else _digest(pixels))
     uids = (
         derive_uid("instance", *read, *said, device.software_version, REVISION, *again)
         for again in chain([()], ((str(returns),) for returns in count(1)))
     )
     return next(uid for uid in uids if uid not in overtaken)
+
+
+def _said(source: Dataset, answer: Assessment, sop_class_uid: str, course: Course | None) -> list[str]:
+    """All that an assessment's documents say but what follows from pixels and model."""
+    earlier = course_sentences(course, answer) if course else ()
+    known = (answer.sex or "unknown", answer.chronological_age_months, answer.laterality)
+    return [
+        Kind.ASSESSMENT,
+        answer.model.sha256,
+        sop_class_uid,
+        *map(str, known),
+        *map(str, astuple(SourceImage.of(source))),
+        *map(str, astuple(read_visit(source))),
+        *quoted(source),
+        *earlier,
+    ]
+
+
+def _digest(pixels: npt.NDArray[np.float32]) -> str:
+    """Hex digest of an image's size and grey values."""
+    digest = hashlib.sha256(repr(pixels.shape).encode())
+    digest.update(np.ascontiguousarray(pixels, "<f4").data)
+    return digest.hexdigest()

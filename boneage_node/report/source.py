@@ -14,15 +14,17 @@ from dataclasses import dataclass
 from io import BytesIO
 
 from pydicom import Dataset
-from pydicom.charset import convert_encodings, default_encoding
-from pydicom.datadict import dictionary_VR
+from pydicom.charset import convert_encodings, decode_bytes, default_encoding, python_encoding
+from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataelem import RawDataElement
 from pydicom.filebase import DicomIO
 from pydicom.filewriter import write_data_element
 from pydicom.tag import Tag
 from pydicom.uid import UID
+from pydicom.valuerep import TEXT_VR_DELIMS
 
 from boneage_node.logs import class_name, get_logger
+from boneage_node.radiograph.dataset import quiet_pydicom
 
 _log = get_logger()
 
@@ -76,8 +78,20 @@ COPIED_SEQUENCES = {
         "UniversalEntityIDType",
     ),
 }
+IDENTIFYING = (
+    "PatientName",
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "AccessionNumber",
+)
+"""By these a report finds its patient and its order."""
 PICTURED = ("BurnedInAnnotation", "LossyImageCompression")
 """Of the image's pixels, hence of pictures made of them. Where the image does not say, nobody knows."""
+_SPECIFIC_CHARACTER_SET = Tag("SpecificCharacterSet")
+_NOT_COMPRESSED = {"LossyImageCompression": "00"}
+"""A file says so, or does not say anything, as its compression without loss comes and goes."""
 _LONGEST_VALUE = 0xFFFE  # of a value with a 16-bit length, in bytes
 
 
@@ -156,6 +170,39 @@ def copy_patient_and_study(source: Dataset, report: Dataset) -> None:
             setattr(report, keyword, items)
 
 
+def quoted(source: Dataset, keywords: Iterable[str] = ()) -> list[str]:
+    """What a report quotes of its image, as text: the same however the image's file encodes it.
+
+    Args:
+        source: The image. Not changed.
+        keywords: Only these, which hold text; everything if there are none.
+    """
+    copy = Dataset()
+    copy_texts(source, copy, ("SpecificCharacterSet", *keywords) if keywords else (*COPIED, *PICTURED))
+    encodings = _known_encodings(copy)
+    said = _decoded(copy, encodings)
+    for keyword in () if keywords else COPIED_SEQUENCES:
+        for number, item in enumerate(_sequence(source, keyword)):
+            said += [f"{keyword} {number} {text}" for text in _decoded(item, encodings)]
+    return said
+
+
+def _decoded(copy: Dataset, encodings: list[str]) -> list[str]:
+    """``Keyword=text`` of every element of a copy that has one; its bytes where they cannot be decoded."""
+    said = []
+    for tag in sorted(copy.keys()):
+        element = copy.get_item(tag)
+        if tag == _SPECIFIC_CHARACTER_SET or element is None or not isinstance(element.value, bytes):
+            continue
+        with quiet_pydicom():
+            text = decode_bytes(element.value, encodings, TEXT_VR_DELIMS).rstrip(" \0")
+        if "\ufffd" in text or (encodings == [default_encoding] and not element.value.isascii()):
+            text = element.value.hex()
+        if text and (keyword := keyword_for_tag(tag)) and text != _NOT_COMPRESSED.get(keyword):
+            said.append(f"{keyword}={text}")
+    return said
+
+
 def copy_texts(source: Dataset, report: Dataset, keywords: Iterable[str]) -> None:
     """Copy elements that hold text, byte for byte; what the image lacks is left out."""
     for keyword in keywords:
@@ -209,6 +256,17 @@ def _sequence(source: Dataset, keyword: str) -> list[Dataset]:
 def _encodings(source: Dataset) -> list[str]:
     """Python's names of the image's character sets."""
     return convert_encodings(source.get("SpecificCharacterSet") or default_encoding)
+
+
+def _known_encodings(source: Dataset) -> list[str]:
+    """The same, but the default one for a name that is none of DICOM's."""
+    try:
+        with quiet_pydicom():
+            encodings = _encodings(source)
+    except (ValueError, LookupError):
+        return [default_encoding]
+    known = set(python_encoding.values())
+    return [encoding if encoding in known else default_encoding for encoding in encodings]
 
 
 def _text(source: Dataset, keyword: str) -> str:

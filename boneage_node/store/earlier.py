@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.result import Result
 
+from .courses import counting_readings, earlier_readings
 from .part import Part
 from .reports import Patient
 from .tables import DocumentRow, ReportKind, ReportRow
@@ -69,30 +70,20 @@ class Earlier(Part):
             query = select(ReportRow.sop_instance_uid).where(ReportRow.study_id == study_id)
             return list(session.scalars(query.order_by(ReportRow.id)))
 
-    def assessments_of(self, patient: Patient, study_id: int) -> list[tuple[date, Result]]:
-        """Results and dates of a patient's other, earlier studies, oldest first; of each study the latest.
+    def assessments_of(self, patient: Patient, sex: str, study_id: int) -> list[tuple[date, Result]]:
+        """Results and dates of a patient's other, earlier studies that count now, oldest first.
 
-        A study whose latest report is a refusal has none: what was read before does not hold any more.
         An identifier may be given twice, by mistake or for everybody whose own is not known: without a date
-        of birth, or with another one, it is not the same patient.
+        of birth, or with another one, or of another sex, it is not the same patient.
+
+        Args:
+            patient: The patient, and the day of the present study.
+            sex: As which the patient is read.
+            study_id: The present study.
         """
         if patient.digest is None or patient.birth_date is None or patient.study_date is None:
             return []
-        of_patient = select(func.max(ReportRow.id)).where(ReportRow.patient == patient.digest)
-        latest = of_patient.group_by(ReportRow.study_id)
         with self._transactions.reading() as session:
-            rows = session.scalars(
-                select(ReportRow)
-                .where(
-                    ReportRow.id.in_(latest),
-                    ReportRow.kind == ReportKind.ASSESSMENT,
-                    ReportRow.study_id != study_id,
-                    ReportRow.study_date < patient.study_date,
-                )
-                .order_by(ReportRow.study_date, ReportRow.id)
-            ).all()
-        return [
-            (row.study_date, row.result)
-            for row in rows
-            if row.study_date and row.birth_date == patient.birth_date
-        ]
+            found = counting_readings(session, patient.digest, patient.birth_date)
+            before = earlier_readings(found, study_id, sex, patient.study_date)
+            return [(day, reading.result) for day, reading in before]

@@ -14,6 +14,7 @@ from sqlalchemy import and_, or_, select
 from boneage_node.traffic.received import Accepted, NotAcceptable, Received
 from boneage_node.traffic.uid import is_uid
 
+from .arrivals import is_own_document, newest_copy, record_arrival
 from .database import Transaction, insert_if_new
 from .leases import clock_set_back
 from .part import Part, columns_of
@@ -21,6 +22,7 @@ from .queue import enqueue
 from .tables import AE_TITLE_LENGTH, UID_LENGTH, EventKind, InstanceRow, StudyRow, StudyState
 
 _AE_TITLE = re.compile(rf"[ -~]{{0,{AE_TITLE_LENGTH}}}")
+_AT_REST = (StudyState.REPORTED, StudyState.REFUSED, StudyState.SET_ASIDE)
 _SETTLE_BATCH = 500
 
 
@@ -30,8 +32,10 @@ class Intake(Part):
     def accept(self, incoming: Path, received: Received, quiet_seconds: float) -> Accepted:
         """Take in one instance. When this returns, its bytes are on disk and its row is committed.
 
-        The same bytes received again change nothing. Other bytes under a known SOP Instance UID are kept
-        beside the first, and the study's history says so.
+        The same bytes received again change nothing, unless others have come under their SOP Instance UID
+        since: then they are the newest again. Other bytes under a known SOP Instance UID are kept beside the
+        first, and the study's history says so; where they name another study, the image has moved there, and
+        the study that it was in is read again.
 
         Args:
             incoming: The whole file, flushed, in the spool's ``incoming_dir``. The caller removes it
@@ -49,7 +53,11 @@ class Intake(Part):
         sha256 = _data_set_sha256(incoming)
         with self._transactions.reading() as session:  # Before the file is linked: no database, no file.
             known = _find(session, received, sha256)
+            newest = newest_copy(session, received.sop_instance_uid)
         if known is not None and self._spool.holds(known.file_name, known.size_bytes):
+            if newest is not None and newest.id != known.id:
+                with self._transactions.writing() as session:
+                    _arrived(session, _study_of(session, received), known, quiet_seconds)
             return Accepted(known.study_id, known.id, new=False)
 
         name = self._spool.keep(incoming)
@@ -76,11 +84,7 @@ class Intake(Part):
         size_bytes: int,
         quiet_seconds: float,
     ) -> Accepted:
-        now = session.now
         study = _study_of(session, received)
-        others = session.scalars(
-            select(InstanceRow.id).where(InstanceRow.sop_instance_uid == received.sop_instance_uid)
-        ).all()
         inserted = insert_if_new(
             session,
             InstanceRow,
@@ -90,23 +94,16 @@ class Intake(Part):
             sha256=sha256,
             file_name=name,
             size_bytes=size_bytes,
-            received_at=now,
+            received_at=session.now,
         )
         instance = _find(session, received, sha256)
         assert instance is not None, "inserted, or there before"
         if not inserted:
             self._restore(session, instance, name, size_bytes)
-            return Accepted(instance.study_id, instance.id, new=False)
-        study.state = StudyState.RECEIVING
-        study.settle_at = now + timedelta(seconds=quiet_seconds)
-        study.updated_at = now
         if received.accession_number:
             study.accession_number = received.accession_number
-        session.record(EventKind.INSTANCE_RECEIVED, study.id, f"instance {instance.id}")
-        if others:
-            detail = f"instance {instance.id} has the UID of instance {others[0]} and other bytes"
-            session.record(EventKind.INSTANCE_CONFLICT, study.id, detail)
-        return Accepted(study.id, instance.id, new=True)
+        _arrived(session, study, instance, quiet_seconds)
+        return Accepted(instance.study_id, instance.id, new=inserted)
 
     def _restore(self, session: Transaction, instance: InstanceRow, name: str, size_bytes: int) -> None:
         """The same bytes again: drop the new file, unless the first one has been lost or cut short."""
@@ -154,6 +151,35 @@ class Intake(Part):
             settled += len(studies)
             if len(studies) < _SETTLE_BATCH:
                 return settled
+
+
+def _arrived(session: Transaction, study: StudyRow, instance: InstanceRow, quiet_seconds: float) -> None:
+    """Make an instance the newest copy of its image; its study, and the one that had it, settle anew."""
+    newest = newest_copy(session, instance.sop_instance_uid)
+    if newest is not None and newest.id == instance.id:
+        return
+    record_arrival(session, instance.id)
+    if study.state in _AT_REST and is_own_document(session, instance.sop_instance_uid):
+        session.record(EventKind.OWN_OUTPUT_RECEIVED, study.id, f"instance {instance.id}")
+        return  # A PACS that sends on all that it gets: there is nothing new to read.
+    _await_more(session, study, quiet_seconds)
+    session.record(EventKind.INSTANCE_RECEIVED, study.id, f"instance {instance.id}")
+    if newest is None:
+        return
+    detail = f"instance {instance.id} has the UID of instance {newest.id} and other bytes"
+    session.record(EventKind.INSTANCE_CONFLICT, study.id, detail)
+    if newest.study_id != study.id:
+        left = session.get_one(StudyRow, newest.study_id, with_for_update=True)
+        _await_more(session, left, quiet_seconds)
+        detail = f"instance {newest.id} has come as instance {instance.id} of study {study.id}"
+        session.record(EventKind.INSTANCE_MOVED, left.id, detail)
+
+
+def _await_more(session: Transaction, study: StudyRow, quiet_seconds: float) -> None:
+    """Let a study, whose row is locked, wait for more before it is read."""
+    study.state = StudyState.RECEIVING
+    study.settle_at = session.now + timedelta(seconds=quiet_seconds)
+    study.updated_at = session.now
 
 
 def _check(received: Received) -> None:

@@ -13,11 +13,13 @@ from boneage_node.errors import BoneAgeError
 from boneage_node.retry import RetryPolicy
 from boneage_node.traffic.file import StoredFile
 
+from .arrivals import instances_in
+from .courses import PatientKey, outdated_studies, patient_of_newest
 from .database import Transaction, insert_if_new
 from .leases import LeasedPart, Leases, Transition, release
 from .part import build
 from .reports import NewReport, store_report
-from .tables import WHERE_TODO, EventKind, InstanceRow, JobRow, ReportKind, Status, StudyRow, StudyState
+from .tables import WHERE_TODO, EventKind, JobRow, ReportKind, Status, StudyRow, StudyState
 
 _at_work = aliased(JobRow)
 _JOBS = Leases(
@@ -65,7 +67,8 @@ class Job:
         study_id: The study's row.
         study_instance_uid: The study.
         attempts: Which attempt this is, from 1; tells this holding of the job from any other.
-        instances: The study's instances, in the order in which they were received.
+        instances: The instances that lie in the study now, in the order in which they last came. None where
+            all have moved to other studies.
     """
 
     id: int
@@ -119,8 +122,10 @@ class Queue(LeasedPart):
         """End a job: reports, documents, deliveries, the study's state and history, all in one transaction.
 
         A report whose SOP Instance UID is there already is the same reading again: it is not stored, not
-        sent a second time, and its new files are discarded. A job that was set aside because its last lease
-        ran out (the machine had been suspended, or its clock set forward) ends all the same.
+        sent a second time, and its new files are discarded. Where a study is reported on anew, others of the
+        patient whose newest report tells of what does not hold any more are queued to be read again. A job
+        that was set aside because its last lease ran out (the machine had been suspended, or its clock set
+        forward) ends all the same.
 
         Args:
             job: The job as it was claimed.
@@ -135,12 +140,15 @@ class Queue(LeasedPart):
         superfluous: list[str] = []
         with self._transactions.writing() as session:
             row, study = _held(session, job, worker, set_aside=True)
+            patients = patient_of_newest(session, study.id)
             for outcome in outcomes:
                 if not store_report(session, study.id, outcome):
                     superfluous += [document.file_name for document in outcome.documents]
             reported = any(outcome.kind == ReportKind.ASSESSMENT for outcome in outcomes)
             _JOBS.complete(session, row, EventKind.STUDY_REPORTED if reported else EventKind.STUDY_REFUSED)
             _end(session, study, StudyState.REPORTED if reported else StudyState.REFUSED)
+            if patients:  # Of a study that had no report yet, none can tell.
+                _renew_courses(session, study, patients | patient_of_newest(session, study.id))
         for name in superfluous:
             self._spool.discard(name)
 
@@ -176,10 +184,10 @@ class Queue(LeasedPart):
             return {trouble or "": jobs for trouble, jobs in session.execute(by_trouble)}
 
     def _instances(self, session: Transaction, study_id: int) -> list[StoredInstance]:
-        rows = session.scalars(
-            select(InstanceRow).where(InstanceRow.study_id == study_id).order_by(InstanceRow.id)
-        )
-        return [build(StoredInstance, row, file=self._spool.file(row.file_name)) for row in rows]
+        return [
+            build(StoredInstance, row, file=self._spool.file(row.file_name))
+            for row in instances_in(session, study_id)
+        ]
 
 
 def enqueue(session: Transaction, study: StudyRow) -> None:
@@ -207,6 +215,15 @@ def enqueue(session: Transaction, study: StudyRow) -> None:
     study.settle_at = None
     study.updated_at = now
     session.record(EventKind.STUDY_QUEUED, study.id)
+
+
+def _renew_courses(session: Transaction, changed: StudyRow, patients: set[PatientKey]) -> None:
+    """Queue the studies whose newest report tells of a reading that was put right by that of another one."""
+    session.flush()
+    for patient in sorted(patients):
+        for study in outdated_studies(session, patient, changed):
+            session.record(EventKind.COURSE_OUTDATED, study.id, f"the reading of study {changed.id} changed")
+            enqueue(session, study)
 
 
 def _held(session: Transaction, job: Job, worker: str, *, set_aside: bool = False) -> tuple[JobRow, StudyRow]:

@@ -1,4 +1,4 @@
-"""The tables: studies, instances, jobs, reports, documents, deliveries, commitments, events, heartbeats.
+"""The tables: studies, instances, arrivals, jobs, reports, documents, deliveries, events, and so on.
 
 Every table class ends in ``Row`` and stays inside this room; the other rooms see the frozen dataclasses
 of the other files. A change here needs a migration beside it.
@@ -101,11 +101,14 @@ class EventKind(StrEnum):
     INSTANCE_RECEIVED = "instance-received"
     INSTANCE_CONFLICT = "instance-conflict"
     INSTANCE_RESTORED = "instance-restored"
+    INSTANCE_MOVED = "instance-moved"
+    OWN_OUTPUT_RECEIVED = "own-output-received"
     STUDY_QUEUED = "study-queued"
     STUDY_REPORTED = "study-reported"
     STUDY_REFUSED = "study-refused"
     STUDY_SET_ASIDE = "study-set-aside"
     STUDY_RETRIED = "study-retried"
+    COURSE_OUTDATED = "course-outdated"
     JOB_FAILED = "job-failed"
     JOB_TAKEN_OVER = "job-taken-over"
     JOB_PUT_OFF = "job-put-off"
@@ -268,6 +271,15 @@ class InstanceRow(Base):
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     calling_ae_title: Mapped[str] = mapped_column(String(AE_TITLE_LENGTH))
     received_at: Mapped[datetime]
+
+
+class ArrivalRow(Base):
+    """One arrival of an instance. The same bytes that come again after others make another one."""
+
+    __tablename__ = "arrivals"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    instance_id: Mapped[int] = mapped_column(ForeignKey("instances.id"), index=True)
 
 
 class JobRow(Leased, Base):

@@ -37,7 +37,7 @@ Json = dict[str, Any]
 
 def make(answer: Any = ASSESSMENT, **header: Any) -> Json:
     source = radiograph(**header)
-    uid = report_instance_uid(source, answer, "5e" * 32, DeviceIdentity())
+    uid = report_instance_uid(source, answer, None, DeviceIdentity())
     return fhir_bundle(report_of(source, answer, sop_instance_uid=uid))
 
 

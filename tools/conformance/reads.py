@@ -43,7 +43,21 @@ _PURPOSES = {
         "ProtocolName",
         "PerformedProcedureStepDescription",
         "StudyDescription",
+    ),
+    "whether software made it": (
+        "Modality",
+        "ImageType",
+        "ConversionType",
+        "SourceImageSequence",
         "ManufacturerModelName",
+    ),
+    "whether images of a study contradict each other": (
+        "PatientID",
+        "IssuerOfPatientID",
+        "PatientBirthDate",
+        "PatientSex",
+        "StudyDate",
+        "PatientAge",
     ),
     "size of the pixels": (
         "PixelSpacing",

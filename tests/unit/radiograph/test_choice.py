@@ -52,12 +52,6 @@ class CountedFile:
         ({}, {"ImageLaterality": None}),
         ({"ImageLaterality": None}, {"ImageLaterality": "R"}),
         ({"pixels": np.zeros((20, 20), np.uint16)}, {"pixels": np.zeros((20, 19), np.uint16)}),
-        ({"ContentDate": "20200102"}, {"ContentDate": "20200101"}),
-        (
-            {"ContentDate": "20200101", "ContentTime": "1200"},
-            {"ContentDate": "20200101", "ContentTime": "1100"},
-        ),
-        ({"SOPInstanceUID": "2.25.7"}, {"SOPInstanceUID": "2.25.8"}),
     ],
 )
 def test_which_goes_before_which(make_image, save, better, worse):
@@ -77,10 +71,81 @@ def test_what_can_be_read_with_its_sex_goes_before_what_is_read_as_both(make_ima
     assert (choice.file.path, choice.radiograph.hand.sex) == (no_sex, None)
 
 
-def test_the_choice_is_the_same_in_every_order(make_image, save):
-    paths = [save(make_image(SOPInstanceUID=f"2.25.{number}")) for number in range(4)]
-    chosen = {choose(order).file.path for order in itertools.permutations(paths)}
-    assert chosen == {paths[0]}
+def test_of_equal_images_the_one_received_last_counts(make_image, save):
+    """It may have been sent to put another one right, under whatever UID, with whatever date."""
+    dated = {"2.25.7": "20200101", "2.25.6": "20200103", "2.25.5": "20200102"}
+    paths = [save(make_image(SOPInstanceUID=uid, ContentDate=date)) for uid, date in dated.items()]
+    for order in itertools.permutations(paths):
+        assert choose(order).file.path == order[-1]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "named"),
+    [
+        ({"PatientSex": "M"}, {"PatientSex": "F"}, "PatientSex"),
+        ({"PatientSex": "M"}, {"PatientSex": "O"}, "PatientSex"),
+        ({"PatientID": "4711"}, {"PatientID": "4712"}, "PatientID"),
+        ({"IssuerOfPatientID": "A"}, {"IssuerOfPatientID": "B"}, "IssuerOfPatientID"),
+        ({"PatientBirthDate": "20100101"}, {"PatientBirthDate": "20110101"}, "PatientBirthDate"),
+        ({"PatientID": "1", "PatientSex": "M"}, {"PatientID": "2"}, "PatientID, PatientSex"),
+        ({"StudyDate": "20200101"}, {"StudyDate": "20190101"}, "StudyDate"),
+        (
+            {"PatientBirthDate": "", "PatientAge": "010Y"},
+            {"PatientBirthDate": "", "PatientAge": "005Y"},
+            "PatientAge",
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "also", [{}, {"ViewPosition": "LL"}, {"BodyPartExamined": "WRIST"}, {"PatientBirthDate": "19700101"}]
+)
+def test_images_that_contradict_each_other_are_refused(make_image, save, one, other, named, also):
+    """Whichever came first, and also where one would not be read itself: either may be the wrong one."""
+    first, second = save(make_image(**one)), save(make_image(**{**also, **other}))
+    for paths in [(first, second), (second, first)]:
+        choice = choose(paths)
+        assert choice.refusal.code == ReasonCode.CONTRADICTING_IMAGES
+        assert set(named.split(", ")) <= set(choice.refusal.detail.split(", "))
+        assert choice.radiograph is None
+        assert choice.file.path == paths[-1]
+        assert "4711" not in choice.refusal.sentence
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({}, {"PatientSex": ""}),
+        ({}, {"PatientID": ""}),
+        ({}, {"PatientBirthDate": None}),
+        ({"IssuerOfPatientID": "A"}, {}),
+        ({}, {"StudyDate": "20200103"}),
+        ({}, {"ImageLaterality": "R"}),
+        ({"PatientAge": "010Y"}, {"PatientAge": "126M"}),
+        ({}, {"PatientID": "2", "BodyPartExamined": "CHEST"}),
+        ({}, {"PatientID": "2", "SOPClassUID": BasicTextSRStorage, "Modality": "SR"}),
+        (
+            {},
+            {
+                "PatientID": "2",
+                "SOPClassUID": SecondaryCaptureImageStorage,
+                "Modality": "OT",
+                "ImageType": ["DERIVED", "SECONDARY"],
+                "ConversionType": "WSD",
+            },
+        ),
+    ],
+)
+def test_what_is_not_said_or_is_no_hand_contradicts_nothing(make_image, save, one, other):
+    first, second = save(make_image(**one)), save(make_image(**other))
+    for paths in [(first, second), (second, first)]:
+        assert choose(paths).refusal is None
+
+
+def test_a_copy_that_was_put_right_under_its_uid_contradicts_nothing(make_image, save):
+    wrong = save(make_image(SOPInstanceUID="2.25.7", PatientSex="M", PatientID="2"))
+    right = save(make_image(SOPInstanceUID="2.25.7"))
+    choice = choose([wrong, right])
+    assert (choice.file.path, choice.refusal) == (right, None)
 
 
 def test_the_chosen_image_comes_decoded(make_image, save, ramp):
@@ -115,6 +180,8 @@ def test_a_study_without_a_readable_image_is_refused_for_its_nearest_one(make_im
     assert (choice.file.path, choice.refusal.code) == (chest, ReasonCode.NOT_A_HAND)
     hand = save(make_image(PatientSex=""))
     assert choose([chest, hand]).refusal.code == ReasonCode.SEX_UNKNOWN
+    assert choose([report, garbage]).refusal.code == ReasonCode.UNREADABLE_FILE
+    assert choose([report]).refusal.code == ReasonCode.NOTHING_TO_READ
 
 
 def test_a_file_that_cannot_be_read_has_no_header(tmp_path):
@@ -167,6 +234,7 @@ def test_a_disk_that_fails_is_not_the_images_fault(make_image, save):
         choose_hand_image([Broken(save(make_image()))])
 
 
-def test_no_instances():
-    with pytest.raises(ValueError, match="without instances"):
-        choose([])
+def test_where_no_image_is_left_nothing_is_read():
+    choice = choose([])
+    assert (choice.file, choice.dataset) == (None, None)
+    assert choice.refusal.code == ReasonCode.NOTHING_TO_READ

@@ -8,9 +8,12 @@ from pydicom.uid import (
     CTImageStorage,
     DigitalMammographyXRayImageStorageForPresentation,
     DigitalXRayImageStorageForProcessing,
+    EncapsulatedPDFStorage,
     GrayscaleSoftcopyPresentationStateStorage,
+    KeyObjectSelectionDocumentStorage,
     MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
     SecondaryCaptureImageStorage,
+    SegmentationStorage,
 )
 
 from boneage_node.bone_age import Laterality, ReasonCode, Refusal, Sex
@@ -47,8 +50,12 @@ def test_a_hand_is_read(make_image):
         (ComputedRadiographyImageStorage, "MG", ReasonCode.UNSUPPORTED_OBJECT),
         (DigitalMammographyXRayImageStorageForPresentation, "DX", ReasonCode.UNSUPPORTED_OBJECT),
         (CTImageStorage, "CT", ReasonCode.UNSUPPORTED_OBJECT),
-        (BasicTextSRStorage, "SR", ReasonCode.UNSUPPORTED_OBJECT),
-        (GrayscaleSoftcopyPresentationStateStorage, "PR", ReasonCode.UNSUPPORTED_OBJECT),
+        (BasicTextSRStorage, "SR", ReasonCode.NOTHING_TO_READ),
+        (GrayscaleSoftcopyPresentationStateStorage, "PR", ReasonCode.NOTHING_TO_READ),
+        (KeyObjectSelectionDocumentStorage, "KO", ReasonCode.NOTHING_TO_READ),
+        (EncapsulatedPDFStorage, "DOC", ReasonCode.NOTHING_TO_READ),
+        (SegmentationStorage, "SEG", ReasonCode.NOTHING_TO_READ),
+        (SecondaryCaptureImageStorage, "DOC", ReasonCode.NOTHING_TO_READ),
         ("1.2.3", "DX", ReasonCode.UNSUPPORTED_OBJECT),
         ("", "DX", ReasonCode.UNSUPPORTED_OBJECT),
     ],
@@ -116,11 +123,41 @@ def test_adult_from_nineteen_years(make_image):
     assert outcome(make_image(PatientBirthDate=None, PatientAge="019Y")) == ReasonCode.ADULT
 
 
-def test_the_node_s_own_pictures_are_not_read_again(make_image):
-    own = {"ManufacturerModelName": "boneage-node", "Modality": "OT"}
-    assert (
-        outcome(make_image(SOPClassUID=SecondaryCaptureImageStorage, **own)) == ReasonCode.UNSUPPORTED_OBJECT
-    )
+DERIVED = {"ImageType": ["DERIVED", "SECONDARY"]}
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"ManufacturerModelName": "boneage-node"},
+        DERIVED | {"ConversionType": "WSD"},
+        DERIVED | {"ConversionType": "SYN"},
+        DERIVED | {"SourceImageSequence": [Dataset()]},
+    ],
+)
+def test_pictures_that_software_made_are_not_read(make_image, attributes):
+    picture = make_image(SOPClassUID=SecondaryCaptureImageStorage, Modality="OT", **attributes)
+    assert outcome(picture) == ReasonCode.NOTHING_TO_READ
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        DERIVED | {"ConversionType": "DF"},  # digitised film
+        DERIVED | {"ConversionType": "SI"},
+        DERIVED,
+        {"ConversionType": "WSD", "ImageType": ["ORIGINAL", "SECONDARY"]},
+        {"ConversionType": "WSD", "ImageType": None},
+        {"Manufacturer": "boneage-node", "ManufacturerModelName": "Phantom"},
+    ],
+)
+def test_radiographs_that_were_digitised_or_converted_are_read(make_image, attributes):
+    capture = make_image(SOPClassUID=SecondaryCaptureImageStorage, Modality="OT", **attributes)
+    assert outcome(capture).pixels.shape == (64, 64)
+
+
+def test_a_derived_image_of_a_modality_is_read(make_image):
+    assert outcome(make_image(**DERIVED, SourceImageSequence=[Dataset()])).pixels.shape == (64, 64)
 
 
 def test_of_several_reasons_the_least_curable(make_image):

@@ -1,8 +1,8 @@
 """What 0.2.0 keeps beside 0.1.0.
 
 Of a delivery, its document's form and how it ended; of a task, when its times were set, and how often the
-node's own trouble has put it off; of a process, its heartbeat; of a study, its
-accession number.
+node's own trouble has put it off; of a process, its heartbeat; of a study, its accession number; of an
+instance, its arrivals, in order.
 """
 
 from __future__ import annotations
@@ -30,6 +30,22 @@ def upgrade() -> None:
     )
     op.add_column("studies", sa.Column("accession_number", sa.String(length=64), nullable=True))
     op.create_index(op.f("ix_studies_accession_number"), "studies", ["accession_number"])
+    _create_arrivals()
+
+
+def _create_arrivals() -> None:
+    """So far every instance came once, in the order of its number."""
+    op.create_table(
+        "arrivals",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("instance_id", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["instance_id"], ["instances.id"], name=op.f("fk_arrivals_instance_id_instances")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_arrivals")),
+    )
+    op.create_index(op.f("ix_arrivals_instance_id"), "arrivals", ["instance_id"])
+    op.execute("INSERT INTO arrivals (instance_id) SELECT id FROM instances ORDER BY id")
 
 
 def _renew_deliveries() -> None:
