@@ -199,7 +199,10 @@ def show(
         out.print(f"Report {report.id}, {_when(report.created_at)}: sex {sex}, age {age}: {found}")
     for job in detail.jobs:
         if job.last_error:
-            out.print(f"Reading {job.id} is {job.status} after {job.attempts} attempts: {job.last_error}")
+            node = f", put off {job.put_off} times for the node's own trouble" if job.put_off else ""
+            out.print(
+                f"Reading {job.id} is {job.status} after {job.attempts} attempts{node}: {job.last_error}"
+            )
     for delivery in detail.deliveries:
         out.print(_delivery(delivery))
         if delivery.commitment is not None:

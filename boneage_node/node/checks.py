@@ -23,12 +23,15 @@ from boneage_node.reading.settings import ReadingSettings
 from boneage_node.settings import Settings, unknown_variables
 from boneage_node.spool.storage import Storage
 
-from .lock import running_receiver
+from .lock import Role, is_running, running_receiver
 
 if TYPE_CHECKING:
     from pydicom.uid import UID
 
 P = ParamSpec("P")
+
+SILENT_SECONDS = 120.0
+"""A control process that has left no sign of life for so long does not come round."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _finding("spool", check_folder, settings.storage)
     yield _finding("disk", check_disk, settings.storage)
     yield _finding("database", check_database, settings.storage)
+    yield _finding("work", check_work, settings.storage)
     yield _finding("model", check_model, settings.reading)
     yield _finding("port", check_port, settings.listening, settings.storage.data_dir)
     yield _finding("TLS", check_certificates, settings.tls)
@@ -148,6 +152,35 @@ def check_database(storage: Storage) -> str:
             "boneage-node studies retry.",
         )
     return f"{masked(storage.database)} is there and up to date; {waiting}"
+
+
+def check_work(storage: Storage) -> str:
+    """Check that what runs comes round with its work, and that nothing waits for the node itself."""
+    from boneage_node.store import database_exists
+
+    from .control import HEARTBEAT
+    from .opening import open_store
+
+    if not database_exists(storage.database):
+        return "nothing has been started yet"
+    with open_store(storage, read_only=True) as store:
+        troubles = store.queue.troubles()
+        seconds = store.heartbeats.seconds_since(HEARTBEAT)
+    problems = [
+        f"{number} studies wait for the node itself: {trouble}. They are read when that is mended."
+        for trouble, number in troubles.items()
+    ]
+    running = is_running(storage.data_dir, Role.CONTROL)
+    if running and (seconds is None or abs(seconds) > SILENT_SECONDS):
+        problems.append(
+            "The control process runs, but has not come round for some minutes: nothing is settled or "
+            "delivered. It is ended and started again by itself; if this stays so, look into the log."
+        )
+    if problems:
+        raise NodeError(ExitCode.FAILED, " ".join(problems))
+    if not running:
+        return "no node runs on this data folder here"
+    return f"the control process came round {seconds:.0f} seconds ago"
 
 
 def check_model(reading: ReadingSettings) -> str:

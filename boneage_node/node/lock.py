@@ -94,6 +94,18 @@ def running_receiver(data_dir: Path) -> RunningReceiver | None:
         os.close(handle)
 
 
+def is_running(data_dir: Path, role: Role) -> bool:
+    """Whether a process of this role runs on a data folder; False where that cannot be seen."""
+    try:
+        handle = os.open(_file(data_dir, role), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return not _try(handle, fcntl.LOCK_SH)
+    finally:
+        os.close(handle)
+
+
 def _file(data_dir: Path, role: Role) -> Path:
     return data_dir / f"{role}.lock"
 

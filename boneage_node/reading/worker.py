@@ -8,16 +8,21 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import torch
+
 from boneage_node.bone_age import Answer, Attention, Refusal
 from boneage_node.bone_age.predictor import Predictor
-from boneage_node.errors import ExitCode
-from boneage_node.logs import class_name, get_logger
+from boneage_node.errors import ExitCode, NodeError
+from boneage_node.logs import Trouble, class_name, get_logger
 from boneage_node.radiograph import Choice
 from boneage_node.store import DatabaseError, Job, LeaseLost, Status, Store
 
 from .reporter import Reporter
 from .settings import ReadingSettings
 from .study import assess, choose_and_find
+from .trouble import WAITS, is_device_lost, node_trouble
+
+_DATABASE_AWAY = "the database was away"
 
 
 class Worker:
@@ -42,9 +47,28 @@ class Worker:
         # On a CPU a batch only makes the first study wait for the others.
         self._limit = settings.batch_size if predictor.device.type == "cuda" else 1
         self._log = get_logger()
+        self._health = _Health()
+        self._holds_unknown = False
 
     def work(self) -> bool:
-        """Claim what is waiting and bring it to an end; False when nothing was."""
+        """Claim what is waiting and bring it to an end; False when nothing was, or the node is in trouble.
+
+        Raises:
+            DatabaseError: The database is away. What was being read is given back when it is there again.
+            NodeError: The device is lost to this process.
+        """
+        try:
+            return self._work()
+        except DatabaseError:
+            self._holds_unknown = True
+            raise
+
+    def _work(self) -> bool:
+        if self._holds_unknown:
+            self._store.queue.put_off_all(self._name, _DATABASE_AWAY, WAITS)
+            self._holds_unknown = False
+        if self._health.pauses():
+            return False
         jobs = self._store.queue.claim(
             self._name, self._limit, self._settings.lease_seconds, self._settings.retry
         )
@@ -53,6 +77,10 @@ class Worker:
         jobs = self._kept(jobs)
         with self._heartbeat([job.id for job in jobs]):
             self._read(jobs)
+        if self._health.device_is_lost:
+            raise NodeError(
+                ExitCode.MODEL, f"The device {self._predictor.device} failed, and is opened anew."
+            )
         return True
 
     def _kept(self, jobs: list[Job]) -> list[Job]:
@@ -80,7 +108,7 @@ class Worker:
         try:
             answered = assess([choice for _, choice in chosen], self._predictor)
         except Exception as error:
-            if len(chosen) > 1:
+            if len(chosen) > 1 and not is_device_lost(error):
                 self._log.warning("batch failed, reading one by one", jobs=len(chosen), exc_info=error)
                 for job, _ in chosen:
                     self._read([job])
@@ -108,6 +136,7 @@ class Worker:
         except Exception as error:
             self._failed(job, error)
         else:
+            self._health.well()
             self._log.info(
                 "study read",
                 study=job.study_id,
@@ -129,11 +158,16 @@ class Worker:
             return None
 
     def _failed(self, job: Job, error: Exception) -> None:
-        """Note a failed attempt: later again, or set aside."""
-        self._log.error(
-            "reading failed", study=job.study_id, job=job.id, attempt=job.attempts, exc_info=error
-        )
+        """Note a failed attempt: later again, or set aside; for the node's trouble always later again."""
+        trouble = node_trouble(error)
         try:
+            if trouble is not None:
+                self._health.met(trouble, error, job)
+                self._store.queue.put_off(job, self._name, trouble, WAITS)
+                return
+            self._log.error(
+                "reading failed", study=job.study_id, job=job.id, attempt=job.attempts, exc_info=error
+            )
             status = self._store.queue.fail(job, self._name, class_name(error), self._settings.retry)
         except LeaseLost:
             self._log.warning("lease lost", study=job.study_id, job=job.id)
@@ -168,3 +202,42 @@ class Worker:
         finally:
             done.set()
             thread.join()
+
+
+class _Health:
+    """The troubles of the node's own that a worker meets: each said once, and a pause after each.
+
+    The pause keeps a worker from trying all that waits while nothing can be done; it is short, for the
+    trouble may be of one file alone, and what else comes should not wait for that.
+    """
+
+    _PAUSE_SECONDS_MAX = 10.0
+
+    def __init__(self) -> None:
+        self.device_is_lost = False
+        self._troubles: dict[str, Trouble] = {}
+        self._in_a_row = 0
+        self._pause_until = float("-inf")
+
+    def pauses(self) -> bool:
+        """Whether nothing should be tried now."""
+        if not self._in_a_row:
+            for trouble in self._troubles.values():
+                trouble.well()
+        return time.monotonic() < self._pause_until
+
+    def met(self, what: str, error: Exception, job: Job) -> None:
+        """Note trouble."""
+        trouble = self._troubles.setdefault(what, Trouble("node in trouble", "node well again"))
+        trouble.met(problem=what, study=job.study_id, job=job.id, exc_info=error)
+        self._in_a_row += 1
+        self.device_is_lost |= is_device_lost(error)
+        pause_seconds = min(self._PAUSE_SECONDS_MAX, 2.0 ** min(self._in_a_row - 1, 10))
+        self._pause_until = time.monotonic() + pause_seconds
+        if isinstance(error, torch.OutOfMemoryError):
+            torch.cuda.empty_cache()
+
+    def well(self) -> None:
+        """Note that a study was read."""
+        self._in_a_row = 0
+        self._pause_until = float("-inf")

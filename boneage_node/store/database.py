@@ -16,7 +16,15 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    SQLAlchemyError,
+    TimeoutError,
+)
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -52,6 +60,11 @@ _MIGRATION_LOCK = 0x626F6E65
 
 DatabaseError = SQLAlchemyError
 """The database does not answer, or not as it should: what other rooms may catch."""
+
+
+def is_database_away(error: BaseException) -> bool:
+    """Whether an error is the database's own: away, full, locked, read-only; not a wrong question."""
+    return isinstance(error, OperationalError | InterfaceError | InternalError | TimeoutError)
 
 
 class SchemaMismatch(BoneAgeError):  # noqa: N818 - reads as the sentence it is

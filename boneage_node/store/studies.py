@@ -76,7 +76,10 @@ class StudySummary:
 
 @dataclass(frozen=True)
 class JobDetail:
-    """A job of reading the study; times are UTC."""
+    """A job of reading the study; times are UTC.
+
+    ``put_off``: how often it was given back for the node's own trouble, which is its last error then.
+    """
 
     id: int
     status: Status
@@ -87,6 +90,7 @@ class JobDetail:
     leased_until: datetime | None
     worker: str | None
     last_error: str | None
+    put_off: int
 
 
 @dataclass(frozen=True)

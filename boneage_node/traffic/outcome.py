@@ -52,7 +52,9 @@ def printable(said: Iterable[str]) -> str | None:
 def unreadable(
     file: StoredFile, error: Exception, kind: str = "a DICOM file with file meta information"
 ) -> Sent:
-    """The outcome for a file that cannot be read: final where it is gone or malformed.
+    """The outcome for a file that cannot be read: final where it is malformed.
+
+    One that is gone may be back with the rest of the spool when that is mounted again.
 
     Args:
         file: The file.
@@ -62,9 +64,4 @@ def unreadable(
     if not isinstance(error, OSError):
         return Sent(file, None, f"The file cannot be read: it is not {kind}.", permanent=True)
     reason = error.strerror or type(error).__name__
-    return Sent(
-        file,
-        None,
-        f"The file cannot be read: {reason}.",
-        permanent=isinstance(error, FileNotFoundError | IsADirectoryError),
-    )
+    return Sent(file, None, f"The file cannot be read: {reason}.")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -13,6 +16,7 @@ import pytest
 from pydicom import dcmread
 from support.node_process import COMMAND, NodeProcess, environment, run
 from support.orthanc_peer import Orthanc
+from support.ports import free_port
 from support.postgresql import PostgreSQL
 from support.waiting import PATIENCE_SECONDS, eventually
 
@@ -34,19 +38,41 @@ def open_store(node: NodeProcess) -> Store:
     return Store.open(f"sqlite:///{node.folder}/boneage.sqlite3", node.folder / "spool", migrate=False)
 
 
+def freeze(process: int) -> None:
+    """Stop a process where it stands."""
+
+    def stands_still() -> bool:
+        stats = [file.read_text() for file in Path(f"/proc/{process}/task").glob("*/stat")]
+        return all(stat.rpartition(")")[2].split()[0] == "T" for stat in stats)
+
+    os.kill(process, signal.SIGSTOP)
+    eventually(stands_still)
+
+
+def freeze_between_transactions(process: int, node: NodeProcess) -> None:
+    """Stop a process while it does not hold the database."""
+
+    def caught() -> bool:
+        freeze(process)
+        with closing(sqlite3.connect(node.folder / "boneage.sqlite3", timeout=1.0)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                os.kill(process, signal.SIGCONT)
+                return False
+            return True
+
+    eventually(caught)
+
+
 def freeze_while_reading(node: NodeProcess, store: Store) -> int:
     """Stop the worker in the middle of a reading; its process id."""
     worker = node.process_ids()["worker-0"]
 
-    def stands_still() -> bool:
-        stats = [file.read_text() for file in Path(f"/proc/{worker}/task").glob("*/stat")]
-        return all(stat.rpartition(")")[2].split()[0] == "T" for stat in stats)
-
     def caught() -> bool:
         if not store.queue.counts()["doing"]:
             return False
-        os.kill(worker, signal.SIGSTOP)
-        eventually(stands_still)
+        freeze(worker)
         if store.queue.counts()["doing"]:
             return True
         os.kill(worker, signal.SIGCONT)
@@ -105,6 +131,48 @@ def test_a_reading_that_hangs_is_ended_and_at_last_set_aside(
         assert "died while reading it" in (job.last_error or "")
         assert run("echo", f"BONEAGE@127.0.0.1:{node.port}").returncode == 0
         assert node.terminate() == 0
+
+
+def test_a_lost_mount_and_a_full_disk_are_waited_for(
+    hands: list[Path], tmp_path: Path, storescu: Send
+) -> None:
+    """Neither is a fault of the study: it is read when the node is well again, and has used up no attempt."""
+    nobody = f"PACS@127.0.0.1:{free_port()}"
+    with (
+        NodeProcess(tmp_path / "node", "--send-to", nobody, reading_max_attempts="1") as node,
+        open_store(node) as store,
+    ):
+        spool, worker = node.folder / "spool", node.process_ids()["worker-0"]
+
+        def queued(hand: Path) -> None:
+            freeze_between_transactions(worker, node)
+            assert storescu(node.port, hand).returncode == 0
+            eventually(lambda: store.queue.counts()["todo"] == 1)
+
+        queued(hands[0])
+        spool.rename(node.folder / "unmounted")
+        os.kill(worker, signal.SIGCONT)
+        eventually(lambda: said(node, "worker-0", "node in trouble"))
+        doctor = run("doctor", "--data-dir", node.folder)
+        assert doctor.returncode == 1
+        assert "wait for the node" in " ".join(doctor.stdout.split())
+        (node.folder / "unmounted").rename(spool)
+        eventually(lambda: store.studies.counts()["reported"] == 1)
+
+        queued(hands[3])
+        before = said(node, "worker-0", "node in trouble")
+        room_bytes = node.log_file.stat().st_size + 30_000  # for the log, not for a picture
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, (room_bytes, resource.RLIM_INFINITY))
+        os.kill(worker, signal.SIGCONT)
+        eventually(  # the disk is SQLite's, too
+            lambda: (
+                said(node, "worker-0", "database away") or said(node, "worker-0", "node in trouble") > before
+            )
+        )
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        eventually(lambda: store.studies.counts()["reported"] == 2)
+        assert [store.studies.show(study).jobs[0].attempts for study in (1, 2)] == [1, 1]
+        assert said(node, "node", "process ended") == 0
 
 
 def test_a_receiver_and_a_control_that_are_killed_come_back(

@@ -15,15 +15,13 @@ from boneage_node.traffic.outcome import unreadable
 @pytest.mark.parametrize(
     ("error", "permanent", "reason"),
     [
-        (FileNotFoundError(errno.ENOENT, "No such file or directory"), True, "No such file"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory"), False, "No such file"),
         (InvalidDicomError(), True, "it is not a DICOM file"),
         (OSError(errno.EIO, "Input/output error"), False, "Input/output error"),
         (PermissionError(errno.EACCES, "Permission denied"), False, "Permission denied"),
     ],
 )
-def test_only_a_file_that_is_gone_or_malformed_is_given_up(
-    error: Exception, permanent: bool, reason: str
-) -> None:
+def test_only_a_file_that_is_malformed_is_given_up(error: Exception, permanent: bool, reason: str) -> None:
     sent = unreadable(LocalFile(Path("report.dcm")), error)
     assert (sent.delivered, sent.permanent) == (False, permanent)
     assert sent.error is not None

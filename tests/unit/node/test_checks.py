@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 from support.ports import free_port
+from support.store import attempts, claim_one, queue_study
 
 from boneage_node.errors import ExitCode, NodeError
 from boneage_node.net.listening import Listening
 from boneage_node.node import checks
 from boneage_node.node.lock import Role
+from boneage_node.node.opening import open_store
 from boneage_node.node.preparation import listen, prepared
 from boneage_node.settings import ENVIRONMENT_PREFIX, load_settings
 from boneage_node.spool.storage import Storage
@@ -78,3 +80,23 @@ def test_findings_say_what_is_well_and_what_is_not(tmp_path: Path, monkeypatch: 
     found = {finding.check: finding for finding in checks.examine(settings)}
     assert [one.check for one in found.values() if not one.ok] == ["model", "destination PACS@127.0.0.1:1"]
     assert found[f"FHIR {tmp_path}"].text == "can be written"
+
+
+def test_work_that_does_not_come_round_is_told(tmp_path: Path) -> None:
+    settings = load_settings(storage={"data_dir": tmp_path})
+    assert checks.check_work(settings.storage) == "nothing has been started yet"
+    with prepared(settings, Role.CONTROL), open_store(settings.storage) as store:
+        with pytest.raises(NodeError, match="has not come round"):
+            checks.check_work(settings.storage)
+        store.heartbeats.beat("control")
+        assert checks.check_work(settings.storage).startswith("the control process came round 0 seconds ago")
+    assert checks.check_work(settings.storage) == "no node runs on this data folder here"
+
+
+def test_studies_that_wait_for_the_node_itself_are_told(tmp_path: Path) -> None:
+    settings = load_settings(storage={"data_dir": tmp_path})
+    with prepared(settings, Role.CONTROL), open_store(settings.storage) as store:
+        queue_study(store)
+        store.queue.put_off(claim_one(store), "worker-1", "files cannot be read", attempts())
+        with pytest.raises(NodeError, match="1 studies wait for the node itself: files cannot be read"):
+            checks.check_work(settings.storage)

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 import torch
+from sqlalchemy import event
+from sqlalchemy.exc import IntegrityError, OperationalError
+from structlog.testing import capture_logs
 from support.store import Clock, queue_study
+from support.waiting import eventually
 
 from boneage_node.bone_age import Answer, Hand, Refusal
 from boneage_node.bone_age.cropping import FoundHand
 from boneage_node.bone_age.framing import Grey
 from boneage_node.bone_age.predictor import Predictor
+from boneage_node.errors import NodeError
 from boneage_node.exchange.settings import DeliverySettings
 from boneage_node.reading.reporter import Reporter
 from boneage_node.reading.settings import ReadingSettings, ReportSettings
+from boneage_node.reading.trouble import node_trouble
 from boneage_node.reading.worker import Worker
 from boneage_node.retry import RetryPolicy
+from boneage_node.spool import SpoolFull
 from boneage_node.store import Store
 
 HANDS = ("girl-08y-dx.dcm", "boy-09y-dx-right.dcm", "boy-15y-cr.dcm")
@@ -48,6 +56,11 @@ class OnGpu:
         self.batches.append(len(hands))
         self._fault(hands)
         return self._predictor.assess(hands, found)
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("boneage_node.reading.worker._Health._PAUSE_SECONDS_MAX", 0.01)
 
 
 @pytest.fixture
@@ -101,14 +114,14 @@ def test_one_that_breaks_a_batch_does_not_fail_the_others(
 ) -> None:
     def break_on_a_right_hand(hands: Sequence[Hand]) -> None:
         if any(hand.laterality == "R" for hand in hands):
-            raise MemoryError
+            raise ValueError
 
     worker, on_gpu = make_worker(store, predictor, break_on_a_right_hand)
     assert worker.work()
     assert on_gpu.batches == [3, 1, 1, 1]
     assert states(store, studies) == ["reported", "queued", "reported"]
     (job,) = store.studies.show(studies[1]).jobs
-    assert job.last_error == "MemoryError"
+    assert job.last_error == "ValueError"
 
 
 def test_one_that_killed_a_worker_is_read_alone_and_costs_no_other_an_attempt(
@@ -125,3 +138,98 @@ def test_one_that_killed_a_worker_is_read_alone_and_costs_no_other_an_attempt(
     assert on_gpu.batches == [1, 2]
     attempts = [job.attempts for uid in studies for job in store.studies.show(uid).jobs]
     assert sorted(attempts) == [1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("error", "trouble"),
+    [
+        (SpoolFull("3 MiB left"), "No space left"),
+        (OSError(errno.EIO, "of DOE^JOHN"), "Input/output error"),
+        (FileNotFoundError(errno.ENOENT, "gone"), "No such file"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "no memory left"),
+        (torch.AcceleratorError("CUDA error: an illegal memory access was encountered"), "the GPU failed"),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), "the GPU failed"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "no memory is left"),
+        (MemoryError(), "no memory is left"),
+        (OperationalError("SELECT 1", None, Exception("server closed the connection")), "the database"),
+        (IntegrityError("INSERT", None, Exception("no such instance")), None),
+        (OSError("image file is truncated"), None),
+        (RuntimeError("shape '[1, 2]' is invalid"), None),
+        (ZeroDivisionError(), None),
+    ],
+)
+def test_tells_the_node_s_trouble_from_the_study_s_fault(error: Exception, trouble: str | None) -> None:
+    told = node_trouble(error)
+    assert (told is None) == (trouble is None)
+    assert (trouble or "") in (told or "")
+    assert "DOE" not in (told or "")
+
+
+def test_a_full_disk_sets_no_study_aside_and_each_is_read_when_there_is_room(
+    store: Store, studies: list[str], predictor: Predictor, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(data: bytes, suffix: str = ".dcm") -> str:
+        raise SpoolFull("none is left")
+
+    worker, _ = make_worker(store, predictor)
+    with monkeypatch.context() as full, capture_logs() as logged:
+        full.setattr(store.spool, "write", no_room)
+        for _ in range(4):  # more often than a study is tried
+            eventually(worker.work)
+            clock.go_on(600)
+    assert states(store, studies) == ["queued"] * 3
+    assert store.queue.troubles() == {"files cannot be read or written: No space left on device": 3}
+    assert [line["event"] for line in logged] == ["node in trouble"]
+    eventually(worker.work)
+    assert states(store, studies) == ["reported"] * 3
+    assert [job.attempts for uid in studies for job in store.studies.show(uid).jobs] == [1, 1, 1]
+    assert store.queue.troubles() == {}
+
+
+def test_a_file_that_can_never_be_read_holds_nobody_up(
+    store: Store, studies: list[str], predictor: Predictor, clock: Clock
+) -> None:
+    store.spool.discard(store.studies.show(studies[0]).instances[0].file.key)
+    worker, _ = make_worker(store, predictor)
+    for _ in range(5):
+        eventually(worker.work)
+        clock.go_on(600)
+    assert states(store, studies) == ["queued", "reported", "reported"]
+    (job,) = store.studies.show(studies[0]).jobs
+    assert (job.attempts, job.put_off) == (0, 5)
+
+
+def test_a_database_that_goes_away_under_a_reading_costs_no_attempt(
+    store: Store, studies: list[str], predictor: Predictor, clock: Clock
+) -> None:
+    def fail(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if statement.startswith(("INSERT INTO reports", "UPDATE jobs")):
+            raise OperationalError(statement, None, Exception("the database has gone"))
+
+    worker, on_gpu = make_worker(store, predictor)
+
+    def lose_it(_hands: Sequence[Hand]) -> None:
+        event.listen(store.engine, "before_cursor_execute", fail)
+
+    on_gpu._fault = lose_it
+    with pytest.raises(OperationalError):
+        worker.work()
+    event.remove(store.engine, "before_cursor_execute", fail)
+    on_gpu._fault = lambda hands: None
+    assert states(store, studies) == ["reading"] * 3
+    eventually(lambda: (worker.work(), clock.go_on(10), store.studies.counts()["reported"] == 3)[-1])
+    assert [job.attempts for uid in studies for job in store.studies.show(uid).jobs] == [1, 1, 1]
+
+
+def test_a_worker_whose_gpu_failed_ends_and_its_studies_wait_for_the_next(
+    store: Store, studies: list[str], predictor: Predictor
+) -> None:
+    def fail(_hands: Sequence[Hand]) -> None:
+        raise torch.AcceleratorError("CUDA error: unspecified launch failure")
+
+    worker, on_gpu = make_worker(store, predictor, fail)
+    with pytest.raises(NodeError, match="opened anew"):
+        worker.work()
+    assert on_gpu.batches == [3], "none is tried alone on a GPU that is lost"
+    assert states(store, studies) == ["queued"] * 3
+    assert store.queue.troubles() == {"the GPU failed": 3}
