@@ -47,7 +47,7 @@ def assess(
     determination, determination_certain (of delayed and advanced, whether all of the interval is), agreement,
     earlier (always null here: only a node knows of earlier studies), laterality, model, elapsed_ms.
 
-    With --fhir, one resource a line: the transaction that a FHIR server is sent (see docs/fhir.md), or an
+    With --fhir, one resource a line: the transaction that a FHIR server is sent, or an
     OperationOutcome where a file names no study or breaks the reading.
 
     With --sex-unknown both, a patient of unknown sex has a reading as each sex, their mean as bone age, an

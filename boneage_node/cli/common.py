@@ -78,7 +78,7 @@ def require_train_extra() -> None:
     missing = [name for name in ("jinja2", "matplotlib", "pandas") if find_spec(name) is None]
     if missing:
         raise NodeError(
-            ExitCode.USAGE, f"This command needs {', '.join(missing)}: pip install 'boneage-node[train]'."
+            ExitCode.USAGE, f"This command needs {', '.join(missing)}: pip install {' '.join(missing)}"
         )
 
 

@@ -26,7 +26,7 @@ def echo(
 ) -> None:
     """Ask a station (C-ECHO) or a DICOMweb service (QIDO-RS) whether it answers.
 
-    With /tls, its certificate is verified and ours shown as the settings of [tls] say.
+    With /tls, its certificate is verified and ours shown as the settings of TLS say.
 
     Exit status: 0 when it answers, else 1.
 

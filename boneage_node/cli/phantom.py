@@ -15,6 +15,8 @@ def phantom(
 ) -> None:
     """Draw the sample studies: hands of known age and sex, and what a node must refuse.
 
+    `boneage-node replay` without files draws the same, and keeps the reports alone.
+
     Example: boneage-node phantom my-samples && boneage-node assess my-samples
     """
     from boneage_node.phantom.samples import write_samples

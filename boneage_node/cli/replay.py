@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -54,7 +56,10 @@ class Played:
 
 
 def replay(
-    paths: Annotated[list[Path], typer.Argument(help="DICOM files, or folders of them.")],
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(help="DICOM files, or folders of them. Without any, hands are drawn and sent."),
+    ] = None,
     to: Annotated[
         str | None,
         typer.Option(metavar="AE@HOST:PORT", help="Send to a running node instead of a temporary one."),
@@ -72,33 +77,48 @@ def replay(
     Without --to, a whole temporary node and a small PACS are started on loopback, with free ports: the files
     go in by C-STORE, the reports come back by C-STORE. Reports (.dcm) and pictures (.png) are kept in --out,
     named after the files. With --to, the files are sent to a running node, and its answers shown;
-    with /tls behind the port, over TLS as the settings of [tls] say.
+    with /tls behind the port, over TLS as the settings of TLS say.
 
     Exit status: 0 when every study was read or refused (with --to: stored), else 1.
 
     \b
     Examples:
-      boneage-node replay sample_dicom/
+      boneage-node replay
+      boneage-node replay my-studies/ --out reports
       boneage-node replay hand.dcm --to BONEAGE@127.0.0.1:11112
     """  # noqa: D301 - click reads the backspace
     from boneage_node.exchange.destinations import parse
     from boneage_node.traffic.document import DocumentForm
 
-    files = dicom_files(paths)
-    if to is None:
-        rows = _play(files, keep, model, device, sex_unknown)
-        _show(rows, keep, as_json)
-        failed = any(row.result.status is ResultStatus.FAILED for row in rows)
-    else:
-        try:
-            destination = parse(to, DocumentForm.SR)
-        except ValueError as error:
-            raise NodeError(ExitCode.USAGE, str(error)) from error
-        sent = _send(_by_study(files), destination)
-        _show_sent(sent, as_json)
-        failed = any(answer.error for answer in sent)
+    try:
+        destination = None if to is None else parse(to, DocumentForm.SR)
+    except ValueError as error:
+        raise NodeError(ExitCode.USAGE, str(error)) from error
+    with _named_or_drawn(paths) as files:
+        if destination is None:
+            rows = _play(files, keep, model, device, sex_unknown)
+            _show(rows, keep, as_json)
+            failed = any(row.result.status is ResultStatus.FAILED for row in rows)
+        else:
+            sent = _send(_by_study(files), destination)
+            _show_sent(sent, as_json)
+            failed = any(answer.error for answer in sent)
     if failed:
         raise typer.Exit(ExitCode.FAILED)
+
+
+@contextmanager
+def _named_or_drawn(paths: list[Path] | None) -> Iterator[list[Path]]:
+    """The files of the paths; without any, the sample studies, drawn for as long as they are used."""
+    from boneage_node.phantom.samples import write_samples
+
+    if paths:
+        yield dicom_files(paths)
+        return
+    with tempfile.TemporaryDirectory(prefix="boneage-samples-") as folder:
+        with err.status("drawing hands"):
+            drawn = write_samples(Path(folder))
+        yield drawn
 
 
 def _by_study(files: list[Path]) -> dict[str, list[Path]]:

@@ -190,7 +190,7 @@ def _add_study(dataset: Dataset, part: _BodyPart, encoding: Encoding, patient: P
     for prefix in ("Study", "Series", "Acquisition", "Content"):
         setattr(dataset, f"{prefix}Date", day)
         setattr(dataset, f"{prefix}Time", clock)
-    dataset.AccessionNumber = f"PH{patient.patient_id[-10:]}"
+    dataset.AccessionNumber = f"DRAWN-{patient.patient_id.rpartition('-')[2]}"
     dataset.StudyID = "1"
     dataset.ReferringPhysicianName = ""
     dataset.StudyDescription = dataset.SeriesDescription = dataset.ProtocolName = part.description

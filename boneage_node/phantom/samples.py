@@ -138,17 +138,17 @@ def _age_words(age_months: float) -> str:
 _README_HEAD = (
     "# Sample studies",
     "",
-    "Radiographs to replay: `boneage-node replay sample_dicom/`. They are **drawn**, by",
+    "Radiographs to replay: name this folder to `boneage-node replay`. They are **drawn**, by",
     "`boneage_node.phantom`; there is no patient behind any of them. In a hand, each centre of ossification",
-    "appears, grows and fuses at about the age that the literature gives for its sex (see",
-    "`boneage_node/phantom/ossification.py`), and bone age and age at the study are the same. A model",
-    "trained on real radiographs reads a drawing with a larger error than a real hand: the samples show that",
-    "the node works, not how well a model reads.",
+    "appears, grows and fuses at about the age that the literature gives for its sex",
+    "(`boneage_node.phantom.ossification`), and bone age and age at the study are the same. A model",
+    "trained on real radiographs reads a drawing with a larger error than a real hand: the samples show",
+    "that the node works, not how well a model reads.",
     "",
     "| file | sex | age | what it is |",
     "|---|---|---|---|",
 )
 _README_TAIL = (
     "",
-    "This folder is written by `boneage_node.phantom.samples.write_samples`; a test holds the two together.",
+    "Written by `boneage-node phantom FOLDER`; a test holds `sample_dicom/` in the repository to it.",
 )

@@ -29,8 +29,11 @@ def test_a_wheel_reads_a_hand_from_an_empty_folder(tmp_path: Path, sample_dicom:
     assert "boneage_node/evaluation/templates/report.html" in files
     assert "boneage_node/models/templates/MODEL_CARD.md" in files
     names = ZipFile(wheel).namelist()
-    metadata = f"{wheel.name.partition('-py3')[0]}.dist-info"
-    assert {name.partition("/")[0] for name in names} == {"boneage_node", metadata}
+    metadata, data = (f"{wheel.name.partition('-py3')[0]}.{part}" for part in ("dist-info", "data"))
+    assert {name.partition("/")[0] for name in names} == {"boneage_node", metadata, data}
+    assert {name for name in names if name.startswith(data)} == {
+        f"{data}/data/share/boneage-node/{file.name}" for file in (REPOSITORY / "deploy").iterdir()
+    }
     assert not [name for name in names if "conformance" in name]
     installed, empty = tmp_path / "installed", tmp_path / "empty"
     empty.mkdir()

@@ -8,17 +8,21 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import dcmread
 from support import node_process
 from support.command_line import run
 from support.store import attempts, claim_deliveries, claim_one, new_report, queue_study, receive
+from typer.main import get_command
 
 from boneage_node.bone_age import ReasonCode, model_zoo
 from boneage_node.bone_age.manifest import read_manifest
+from boneage_node.cli import app
 from boneage_node.cli.studies import COMMITMENT_SENTENCES
 from boneage_node.replay.pacs import SmallPacs
 from boneage_node.report import years_and_months
@@ -48,6 +52,20 @@ def test_help_teaches_and_loads_no_torch() -> None:
     for command in COMMANDS:
         assert command in shown.stdout
         assert run(command, "--help").returncode == 0
+
+
+def commands(group: Any, *names: str) -> Iterator[tuple[str, ...]]:
+    """The words of every command."""
+    for name, command in group.commands.items():
+        yield (*names, name)
+        if hasattr(command, "commands"):
+            yield from commands(command, *names, name)
+
+
+@pytest.mark.parametrize("command", [(), *commands(get_command(app))], ids=" ".join)
+def test_help_names_nothing_that_an_installed_package_lacks(command: tuple[str, ...]) -> None:
+    said = " ".join(run(*command, "--help").stdout.split())
+    assert [name for name in ("docs/", "sample_dicom", "deploy/", "pip install") if name in said] == []
 
 
 def test_help_is_there_at_once() -> None:

@@ -284,7 +284,7 @@ def without_the_extra(*arguments: object) -> subprocess.CompletedProcess[str]:
 def test_without_the_extra_it_is_said_what_to_install(tmp_path: Path, command: tuple[str, ...]) -> None:
     done = without_the_extra(*command, "--data", tmp_path)
     assert done.returncode == 2
-    assert "needs matplotlib, pandas: pip install 'boneage-node[train]'" in done.stderr
+    assert "needs matplotlib, pandas: pip install matplotlib pandas" in done.stderr
 
 
 def test_a_study_is_assessed_without_the_extra() -> None:

@@ -8,7 +8,8 @@ import pydicom
 import pytest
 from support.command_line import run
 
-from boneage_node.phantom.samples import SAMPLES, sample_dataset
+from boneage_node.phantom.samples import SAMPLES
+from boneage_node.replay.pacs import SmallPacs
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +57,16 @@ def test_the_folder_holds_nothing_else_and_is_small(written, sample_dicom):
     assert sum(p.stat().st_size for p in sample_dicom.iterdir()) < 6_000_000
 
 
-def test_drawing_again_gives_the_same_bytes(written, tmp_path):
+def test_replay_without_files_draws_and_sends_the_same(written, tmp_path):
     _, paths = written
-    again = tmp_path / "again.dcm"
-    for sample, path in zip(SAMPLES, paths, strict=True):
-        if sample.height_px <= 640:
-            sample_dataset(sample).save_as(again, enforce_file_format=True)
-            assert again.read_bytes() == path.read_bytes(), sample.file_name
+    with SmallPacs(tmp_path) as pacs:
+        sent = run("replay", "--to", pacs.destination, "--json")
+    assert sent.returncode == 0, sent.stderr
+    arrived = [pydicom.dcmread(file) for file in sorted(tmp_path.iterdir())]
+    for again, path in zip(arrived, paths, strict=True):
+        first = pydicom.dcmread(path)
+        assert header(again) == header(first)
+        assert np.array_equal(again.pixel_array, first.pixel_array), path.name
 
 
 def test_samples_are_clean_dicom(sample_dicom, require_peer):
