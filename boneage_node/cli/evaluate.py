@@ -31,6 +31,10 @@ def evaluate(
     ],
     model: ModelOption = None,
     split: Annotated[str, typer.Option(help="train, calibration or validation.")] = "validation",
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Read a sample of so many images, drawn by resolution, sex and bone age."),
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option("--out", help="Folder for evaluation.json, with a row an image, and report.html."),
@@ -50,29 +54,38 @@ def evaluate(
     """Read every image of a split and print the errors, in months.
 
     High-resolution images come first: they are what a node sees. Each image is read as the node reads it,
-    from the whole radiograph to the interval.
+    from the whole radiograph to the interval, as many at a time as there are cores.
 
-    Example: boneage-node evaluate --data ~/rsna --out report --stress --phantoms 200
-    """
+    \b
+    Examples:
+      boneage-node evaluate --data ~/rsna --limit 50
+      boneage-node evaluate --data ~/rsna --out report --stress --phantoms 200
+    """  # noqa: D301 - click reads the backspace
     require_train_extra()
-    if card and split != "validation":
-        raise NodeError(ExitCode.USAGE, "--card goes with --split validation: a card holds nothing else.")
-    from boneage_node.evaluation.finding import finding_figures
+    if card and (split != "validation" or limit):
+        raise NodeError(
+            ExitCode.USAGE,
+            "--card goes with the whole of --split validation, without --limit: a card holds nothing else.",
+        )
     from boneage_node.evaluation.report import Evaluation
+    from boneage_node.evaluation.sample import draw_sample
     from boneage_node.reading.study import load_predictor
 
     every = _examples(data, split)
+    examples = [example for example in every if example.split == split]
+    sample = draw_sample(examples, limit, _SEED) if limit and limit < len(examples) else None
     predictor = load_predictor(model, device)
     doubt = _doubt(predictor, every, split, card)
-    readings = _read(predictor, every, split)
+    readings = _read(predictor, sample.examples if sample else examples, split)
     evaluation = Evaluation(
         predictor.manifest,
         split,
         readings,
-        finding=finding_figures(predictor.finder, data, every),
+        finding=_finding(predictor, data, every, limit),
         stress=_stress(predictor, readings) if stress else None,
         phantoms=_phantoms(predictor, phantoms) if phantoms else None,
         doubt=doubt,
+        sample=str(sample or ""),
     )
     figures = evaluation.figures()
     if card:
@@ -101,7 +114,7 @@ def _show(evaluation: Evaluation, figures: dict[str, Any], report: Path | None, 
     if as_json:
         typer.echo(json.dumps(figures))
     else:
-        _print(evaluation.model, tables(figures).values())
+        _print([evaluation.model, evaluation.sample], tables(figures).values())
     if report:
         from boneage_node.evaluation.page import write_page
 
@@ -133,12 +146,18 @@ def _examples(data: Path, split: str) -> list[Example]:
     return examples
 
 
-def _read(predictor: Predictor, every: list[Example], split: str) -> list[Reading]:
+def _read(predictor: Predictor, examples: list[Example], split: str) -> list[Reading]:
     from boneage_node.evaluation.readings import read_all
 
-    examples = [example for example in every if example.split == split]
     with progress_bar(split, len(examples)) as advance:
         return read_all(predictor, examples, lambda done: advance(done, ""), untold=True)
+
+
+def _finding(predictor: Predictor, data: Path, every: list[Example], limit: int | None) -> dict[str, Any]:
+    from boneage_node.evaluation.finding import finding_figures
+
+    with progress_bar("annotations", None) as advance:
+        return finding_figures(predictor.finder, data, every, lambda done: advance(done, ""), limit)
 
 
 def _stress(predictor: Predictor, readings: list[Reading]) -> list[dict[str, Any]]:
@@ -157,8 +176,8 @@ def _phantoms(predictor: Predictor, count: int) -> list[PhantomReading]:
         return read_phantoms(predictor, draw_series(count, _SEED), lambda done: advance(done, ""))
 
 
-def _print(model: str, shown: Iterable[Table]) -> None:
-    out.print(model)
+def _print(head: Iterable[str], shown: Iterable[Table]) -> None:
+    out.print(*filter(None, head), sep="\n", highlight=False)
     for table in shown:
         printed = plain_table(*table.columns)
         for row in table.rows:

@@ -123,10 +123,16 @@ def read_image(path: Path) -> npt.NDArray[np.float32]:
 
 
 def is_high_resolution(image: npt.NDArray[np.float32]) -> bool:
-    """Tell whether an image has the detail that a node sees: 400 pixels long or more, and never squeezed.
+    """As `has_high_resolution`, of an image."""
+    return has_high_resolution(image.shape)
 
-    Copies of the data go about as squares of 299 x 299, the input of Inception v3. Put back to their aspect
-    ratio they are about 404 pixels tall, and show no more than before.
+
+def has_high_resolution(size_px: tuple[int, ...]) -> bool:
+    """Tell whether two sides are of an image with the detail that a node sees.
+
+    That is 400 pixels long or more, and never squeezed: copies of the data go about as squares of 299 x 299,
+    the input of Inception v3. Put back to their aspect ratio they are about 404 pixels tall, and show no more
+    than before.
     """
-    short_px, long_px = sorted(image.shape)
+    short_px, long_px = sorted(size_px)
     return bool(long_px >= _HIGH_RESOLUTION_PX and short_px != _SQUEEZED_PX)

@@ -16,6 +16,7 @@ from boneage_node.bone_age.predictor import Predictor
 from boneage_node.bone_age.registration import POINT_NAMES, Points
 from boneage_node.phantom import PhantomHand
 
+from .parallel import each
 from .readings import mask_iou, point_errors, refusals, rounded
 from .strata import SEX_NAMES
 
@@ -42,15 +43,15 @@ def read_phantoms(
     predictor: Predictor, hands: Iterable[PhantomHand], progress: Callable[[int], None]
 ) -> list[PhantomReading]:
     """Read drawn hands; ``progress(done)`` counts them."""
-    readings = []
-    for done, hand in enumerate(hands, 1):
+
+    def read(hand: PhantomHand) -> PhantomReading:
         found = predictor.find(hand.pixels)
         (answer,) = predictor.assess([Hand(hand.pixels, hand.sex)], [found])
         iou = mask_iou(found.mask, hand.mask) if isinstance(found, FoundHand) else None
         errors = point_errors(found, _true_points(hand)) if isinstance(found, FoundHand) else None
-        readings.append(PhantomReading(hand.sex, hand.age_months, answer, iou, errors))
-        progress(done)
-    return readings
+        return PhantomReading(hand.sex, hand.age_months, answer, iou, errors)
+
+    return each(read, hands, progress)
 
 
 def _true_points(hand: PhantomHand) -> Points:

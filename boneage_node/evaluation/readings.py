@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,14 +11,15 @@ import numpy.typing as npt
 
 from boneage_node.bone_age import Assessment, Hand, Refusal
 from boneage_node.bone_age.cropping import FoundHand, member_raster
-from boneage_node.bone_age.framing import Grey, working_image
+from boneage_node.bone_age.framing import working_image
 from boneage_node.bone_age.predictor import MALE, Predictor
 from boneage_node.bone_age.registration import Points
 from boneage_node.bone_age.segmentation import Mask
 from boneage_node.datasets.rsna import Example, is_high_resolution, read_image
 
+from .parallel import each
+
 ENSEMBLE = "ensemble"
-_BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -54,47 +55,30 @@ def read_all(
         progress: Called with how many were read.
         untold: Read each hand that is found also as if its sex were not known.
     """
-    readings: list[Reading] = []
-    for start in range(0, len(examples), _BATCH):
-        part = examples[start : start + _BATCH]
-        images = [read_image(example.path) for example in part]
-        found = [predictor.find(image) for image in images]
-        hands = [Hand(image, example.sex) for image, example in zip(images, part, strict=True)]
-        answers = predictor.assess(hands, found)
-        both = _read_as_both(predictor, images, found) if untold else [None] * len(part)
-        members = _read_untold(predictor, found) if untold else [None] * len(part)
-        for example, image, answer, as_both, untold_months in zip(
-            part, images, answers, both, members, strict=True
-        ):
-            sharp = is_high_resolution(image)
-            if isinstance(answer, Refusal):
-                readings.append(Reading(example, sharp, None, answer))
-            else:
-                readings.append(Reading(example, sharp, answer, None, as_both, untold_months))
-        progress(len(readings))
-    return readings
+    return each(lambda example: _read(predictor, example, untold=untold), examples, progress)
 
 
-def _read_as_both(
-    predictor: Predictor, images: Sequence[Grey], found: Sequence[FoundHand | Refusal]
-) -> list[Assessment | None]:
-    answers = predictor.assess([Hand(image, None) for image in images], found)
-    return [answer if isinstance(answer, Assessment) else None for answer in answers]
+def _read(predictor: Predictor, example: Example, *, untold: bool) -> Reading:
+    image = read_image(example.path)
+    sharp = is_high_resolution(image)
+    found = predictor.find(image)
+    if isinstance(found, Refusal):
+        return Reading(example, sharp, None, found)
+    (answer,) = predictor.assess([Hand(image, example.sex)], [found])
+    if isinstance(answer, Refusal):
+        return Reading(example, sharp, None, answer)
+    if not untold:
+        return Reading(example, sharp, answer)
+    (both,) = predictor.assess([Hand(image, None)], [found])
+    as_both = both if isinstance(both, Assessment) else None
+    return Reading(example, sharp, answer, None, as_both, _read_untold(predictor, found))
 
 
-def _read_untold(predictor: Predictor, found: Sequence[FoundHand | Refusal]) -> list[dict[str, float] | None]:
-    """Months by network and head, and of the ensemble, sex not told; None where no hand was found."""
-    hands = [f for f in found if isinstance(f, FoundHand)]
-    if not hands:
-        return [None] * len(found)
-    rasters = {
-        member.name: np.stack([member_raster(member, hand) for hand in hands])
-        for member in predictor.manifest.members
-    }
-    read = predictor.read(rasters, [MALE[None]] * len(hands))
-    rows = ({name: float(months[k]) for name, months in read.items()} for k in range(len(hands)))
-    by_hand = iter([row | {ENSEMBLE: predictor.ensemble(row)[0]} for row in rows])
-    return [next(by_hand) if isinstance(f, FoundHand) else None for f in found]
+def _read_untold(predictor: Predictor, hand: FoundHand) -> dict[str, float]:
+    """Months by network and head, and of the ensemble, sex not told."""
+    rasters = {member.name: member_raster(member, hand)[np.newaxis] for member in predictor.manifest.members}
+    months = {name: float(read[0]) for name, read in predictor.read(rasters, [MALE[None]]).items()}
+    return months | {ENSEMBLE: predictor.ensemble(months)[0]}
 
 
 def mask_iou(mask: Mask, true: Mask) -> float:

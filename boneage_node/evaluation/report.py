@@ -44,6 +44,7 @@ class Evaluation:
         stress: Rows of ``stress.stress_table``.
         phantoms: Readings of drawn hands.
         doubt: Reason why the figures may be too good (``held_out.reason_to_doubt``).
+        sample: What part of the split was read, in a sentence; empty for all of it.
     """
 
     manifest: Manifest
@@ -53,6 +54,7 @@ class Evaluation:
     stress: list[dict[str, Any]] | None = None
     phantoms: list[PhantomReading] | None = None
     doubt: str = ""
+    sample: str = ""
 
     @property
     def model(self) -> str:
@@ -74,6 +76,7 @@ class Evaluation:
             "software": f"boneage-node {__version__}",
             "split": self.split,
             "doubt": self.doubt,
+            "sample": self.sample,
             "nominal_coverage": interval.coverage,
             "figures": summary(self.frame),
             "refusals": {name: refusals(part["refusal"]) for name, part in parts.items()},

@@ -21,6 +21,7 @@ from boneage_node.bone_age.framing import Grey
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.datasets.rsna import read_image
 
+from .parallel import each
 from .readings import Reading, refusals, rounded
 
 LARGE_CHANGE_MONTHS = 12.0
@@ -125,14 +126,16 @@ def read_variants(
     predictor: Predictor, readings: list[Reading], progress: Callable[[int], None]
 ) -> dict[str, list[Answer]]:
     """Read every variant of the images; ``progress(done)`` counts images."""
-    answers: dict[str, list[Answer]] = {key(variant): [] for variant in VARIANTS}
-    for done, reading in enumerate(readings, 1):
+
+    def read(reading: Reading) -> list[Answer]:
         image = read_image(reading.example.path)
-        hands = [Hand(variant.apply(image), reading.example.sex) for variant in VARIANTS]
-        for variant, answer in zip(VARIANTS, predictor.assess(hands), strict=True):
-            answers[key(variant)].append(answer)
-        progress(done)
-    return answers
+        return predictor.assess([Hand(variant.apply(image), reading.example.sex) for variant in VARIANTS])
+
+    read_by_image = each(read, readings, progress)
+    return {
+        key(variant): [answers[number] for answers in read_by_image]
+        for number, variant in enumerate(VARIANTS)
+    }
 
 
 def stress_table(readings: list[Reading], answers: Answers) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from PIL import Image
+from support import command_line
 from support.evaluation import BOY, GIRL, a_manifest, a_reading, an_assessment
 from support.node_process import environment, run
 from support.tiny_model import tiny_model
@@ -270,6 +271,24 @@ def test_the_command_stresses_and_draws_where_asked(evaluated: tuple[Path, Path,
     assert printed["phantoms"]["mask_iou"]["least"] > 0.5
     page = ElementTree.parse(out / "report.html").getroot()
     assert len(list(page.iter(SVG))) == 5
+
+
+def test_a_sample_says_that_it_is_one_and_makes_no_card(
+    evaluated: tuple[Path, Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    folder, _, _ = evaluated
+    limited = ("--data", folder / "rsna", "--model", folder / "model", "--device", "cpu", "--limit", 2)
+    done = command_line.run("evaluate", *limited, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = "A sample of 2 of the 3 images of the split"
+    assert said in " ".join(done.stdout.split())
+    assert said in (tmp_path / "report.html").read_text()
+    found = json.loads((tmp_path / "evaluation.json").read_text())
+    assert said in found["sample"]
+    assert len(found["images"]) == 2
+    refused = command_line.run("evaluate", *limited, "--card")
+    assert refused.returncode == 2
+    assert "without --limit" in refused.stderr
 
 
 def without_the_extra(*arguments: object) -> subprocess.CompletedProcess[str]:
