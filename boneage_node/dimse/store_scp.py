@@ -190,8 +190,6 @@ def handle_released(event: Event, sink: InstanceSink, open_associations: OpenAss
 
 def _store(event: Event, sink: InstanceSink) -> Accepted:
     request = cast(C_STORE, event.request)
-    if request.AffectedSOPClassUID != event.context.abstract_syntax:
-        raise RequestError(Status.SOP_CLASS_NOT_SUPPORTED, "The SOP class is not that of the context")
     path = IncomingFile.of(request).finish()
     keywords = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
     identifiers = read_identifiers(path, keywords)

@@ -146,6 +146,8 @@ def test_no_bad_uid_of_a_request_comes_near_a_path(node: tuple[Receiver, Watched
             0x0122,
             "The SOP class is not that of the context",
         ),
+        ({}, {"sop_class_uid": VERIFICATION}, 0x0122, "The SOP class is not that of the context"),
+        ({}, {"sop_class_uid": "1.2.3"}, 0x0122, "The SOP class is not that of the context"),
     ],
 )
 def test_each_cause_has_its_status(

@@ -97,12 +97,13 @@ class OpenAssociation:
     def log_end(self) -> None:
         """Tell why it ended, unless it was released."""
         if not self.association.is_released:
+            unnoted = "what came cannot be read, or is not expected"
             _log.warning(
                 "association aborted",
                 association=self.number,
                 calling_ae_title=self.calling_ae_title,
                 address=self.address,
-                reason=self.socket.end or "one of its threads ended without a word",
+                reason=self.socket.end or (unnoted if self.association.is_aborted else "its threads ended"),
             )
 
     def _look(self, now: float, silence_seconds: float) -> None:

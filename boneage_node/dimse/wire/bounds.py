@@ -72,6 +72,11 @@ class IncomingFile:
         """The file of a request that `BoundedMessages` has taken in."""
         return cast(Self, request._dataset_file)
 
+    def refuse(self, refusal: RequestError) -> None:
+        """Refuse the data set, unless it is refused already."""
+        self.refusal = self.refusal or refusal
+        self.delete()
+
     def write(self, data: bytes) -> int:
         """Append to the file, or refuse the data set."""
         self._size_bytes += len(data)

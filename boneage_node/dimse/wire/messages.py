@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, cast
 from pydicom.tag import Tag
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
-from pynetdicom.dimse_primitives import N_EVENT_REPORT
+from pynetdicom.dimse_primitives import C_ECHO, C_STORE, N_EVENT_REPORT
 from pynetdicom.dsutils import decode, encode
 from pynetdicom.pdu_primitives import P_DATA
 
-from boneage_node.dimse.contexts import STORAGE_COMMITMENT
+from boneage_node.dimse.contexts import STORAGE_COMMITMENT, VERIFICATION
 from boneage_node.dimse.status import RequestError, Status
 from boneage_node.errors import BoneAgeError
 
@@ -101,6 +101,7 @@ class BoundedMessages(DIMSEServiceProvider):
         self._limits = limits
         self.afterwards: Callable[[], None] | None = None
         self.working_since: float | None = None
+        self._served: DimseServiceType | None = None
         self._reports: dict[int, Callable[[int | None], None]] = {}
         self._report_count = 0
 
@@ -158,8 +159,10 @@ class BoundedMessages(DIMSEServiceProvider):
     def get_msg(self, block: bool = False) -> tuple[None, None] | tuple[int, DimseServiceType]:
         """The next request; responses to reports go to whoever sent them."""
         self.working_since = None  # whatever it was, it is done
+        _delete_file(self._served)
         item = super().get_msg(block)
         _, message = item
+        self._served = message
         if not isinstance(message, N_EVENT_REPORT) or message.MessageIDBeingRespondedTo is None:
             if message is not None:
                 self.working_since = time.monotonic()
@@ -172,13 +175,12 @@ class BoundedMessages(DIMSEServiceProvider):
     def discard(self) -> None:
         """Delete the files of messages that nobody will answer: the one on its way, and those in line."""
         message, self.message = self.message, None
-        files = [message._data_set_file if message is not None else None]
+        if message is not None and isinstance(message._data_set_file, IncomingFile):
+            message._data_set_file.delete()
+        _delete_file(self._served)
         while not self.msg_queue.empty():
             _, request = self.msg_queue.get_nowait()
-            files.append(getattr(request, "_dataset_file", None))
-        for file in files:
-            if isinstance(file, IncomingFile):
-                file.delete()
+            _delete_file(request)
 
     def _check(self, context_id: int, value: bytes) -> None:
         if not value:
@@ -241,9 +243,25 @@ class BoundedMessages(DIMSEServiceProvider):
     def _put_in_line(self, context_id: int, message: DIMSEMessage) -> None:
         """Put a whole message in line; all in one line, while pynetdicom gives each report its own thread."""
         received = cast("DimseServiceType", to_primitive(message))
+        abstract_syntax = self.assoc._accepted_cx[context_id].abstract_syntax
+        # pynetdicom takes the service by the class of the request, which may be any, and aborts without one.
+        if isinstance(received, C_ECHO):
+            received.AffectedSOPClassUID = VERIFICATION
+        elif isinstance(received, C_STORE) and received.AffectedSOPClassUID != abstract_syntax:
+            IncomingFile.of(received).refuse(
+                RequestError(Status.SOP_CLASS_NOT_SUPPORTED, "The SOP class is not that of the context")
+            )
+            received.AffectedSOPClassUID = abstract_syntax
         if not (received.is_valid_request or received.is_valid_response):
             raise ProtocolError("a request or response without all that belongs to it")
         self.msg_queue.put((context_id, received))
+
+
+def _delete_file(request: DimseServiceType | None) -> None:
+    """Delete the file of a request where it is still there: not moved by the handler, nor seen by any."""
+    file = request._dataset_file if request is not None else None
+    if isinstance(file, IncomingFile):
+        file.delete()
 
 
 def is_response_or_report(command: bytes) -> bool:
