@@ -381,11 +381,12 @@ def _length_of(pdu: bytearray) -> int:
 
 
 def _log_rejection(rejection: Rejection, request: AssociationRequest, address: str) -> None:
+    received = rejection.received(request)
     _log.warning(
         "association rejected",
         reason=rejection.name.lower(),
         address=address,
         calling_ae_title=request.calling_ae_title,
         called_ae_title=request.called_ae_title,
-        received=rejection.received(request),
+        **({} if received is None else {"received": received}),
     )
