@@ -326,6 +326,11 @@ def test_exit_statuses_say_what_is_wrong(tmp_path: Path) -> None:
     no_model = run("start", "--model", "no-such-model", "--port", free_port(), "--data-dir", tmp_path / "c")
     assert no_model.returncode == 6
     assert "no-such-model" in no_model.stderr
+    no_device = run("start", "--device", "cuda:99", "--port", "0", "--data-dir", tmp_path / "f")
+    assert no_device.returncode == 6
+    events = [json.loads(line)["event"] for line in no_device.stderr.splitlines()]
+    assert events[-1] == "node cannot start"
+    assert "listening" not in events
     with NodeProcess(tmp_path / "node") as node:
         in_use = run("start", "--port", node.port, "--data-dir", tmp_path / "d")
         assert in_use.returncode == 4
