@@ -26,7 +26,8 @@ from boneage_node.dimse.store_scp import serve
 from boneage_node.dimse.wire.bounds import Limits
 from boneage_node.logs import LogSettings, configure_logs
 from boneage_node.net.listening import Listening
-from boneage_node.node.receiver import Instances
+from boneage_node.node.arrivals import Arrivals
+from boneage_node.reading.settings import ReadingSettings
 from boneage_node.store import Store
 
 
@@ -56,7 +57,7 @@ def run_receiver(folder: Path, connection: Connection) -> None:
     receiver = serve(
         listening,
         listening.bind(),
-        Instances(store.intake, quiet_seconds=10.0),
+        Arrivals(store.intake, ReadingSettings()),
         store.spool.incoming_dir,
         limits=Limits(reserve_bytes=0),
     )

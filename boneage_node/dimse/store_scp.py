@@ -68,6 +68,21 @@ class Receiver:
         """Number of associations that are running."""
         return len(self._open_associations)
 
+    def stations_speaking(self, seconds: float) -> set[str]:
+        """The AE titles of those that have an association, and have said something on it of late.
+
+        Args:
+            seconds: What is late; what the node itself is still at counts as said now.
+        """
+        since = time.monotonic() - seconds
+        return {
+            one.calling_ae_title.strip()
+            for one in list(self._open_associations.values())
+            if not one.association.is_released
+            and not one.is_dead
+            and (one.socket.last_moved > since or one.messages.working_since is not None)
+        }
+
     def is_alive(self) -> bool:
         """Whether it still accepts connections."""
         return self._thread.is_alive()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 from boneage_node.dimse.store_scp import serve
 from boneage_node.dimse.wire.bounds import Limits
@@ -13,35 +11,16 @@ from boneage_node.exchange.commitment import CommitmentReceiver
 from boneage_node.logs import get_logger
 from boneage_node.net.tls import RENEW_DAYS, days_left, listening_context
 from boneage_node.settings import Settings
-from boneage_node.store import Intake
-from boneage_node.traffic.received import Accepted, Received
+from boneage_node.store import DatabaseAvailability
 
+from .arrivals import Arrivals
 from .child import Child
 from .opening import open_store
 from .preparation import is_listening
 
 _LISTENING_LOOK_SECONDS = 0.05
-
-
-@dataclass(frozen=True)
-class Instances:
-    """Receiver of instances that files them in the store.
-
-    Attributes:
-        intake: The store's intake.
-        quiet_seconds: A study settles when nothing of it has come for so long.
-    """
-
-    intake: Intake
-    quiet_seconds: float
-
-    def accept(self, incoming: Path, received: Received) -> Accepted:
-        """Keep a received file. When this returns, the instance survives a power cut."""
-        return self.intake.accept(incoming, received, self.quiet_seconds)
-
-    def association_released(self, study_ids: Iterable[int]) -> None:
-        """Note that the sender is done with these studies."""
-        self.intake.association_released(study_ids)
+_LOOK_SECONDS = 0.25
+"""Time between two looks at who is still sending."""
 
 
 def run(settings: Settings, child: Child, *, listener: socket.socket) -> None:
@@ -60,10 +39,11 @@ def run(settings: Settings, child: Child, *, listener: socket.socket) -> None:
         while not is_listening(listener):
             if child.stop.wait(_LISTENING_LOOK_SECONDS):
                 return
+        arrivals, availability = Arrivals(store.intake, settings.reading), DatabaseAvailability()
         receiver = serve(
             listening,
             listener,
-            Instances(store.intake, settings.reading.quiet_seconds),
+            arrivals,
             store.spool.incoming_dir,
             CommitmentReceiver(settings.commitment, settings.delivery, store),
             limits=Limits(reserve_bytes=storage.reserve_bytes),
@@ -73,8 +53,10 @@ def run(settings: Settings, child: Child, *, listener: socket.socket) -> None:
         if days is not None and days < RENEW_DAYS:
             get_logger().warning("the certificate expires soon", days=days)
         child.ready()
-        while not child.stop.wait(1.0):
+        while not child.stop.wait(_LOOK_SECONDS):
             if not receiver.is_alive():
                 raise RuntimeError("the receiver stopped listening")
+            speaking = receiver.stations_speaking(settings.reading.quiet_seconds)
+            availability.guard(partial(arrivals.look, speaking))()
             child.alive()
         receiver.shutdown()

@@ -56,7 +56,15 @@ class ReadingSettings(BaseModel, frozen=True, extra="forbid"):
     quiet_seconds: float = Field(
         10.0,
         ge=0,
-        description="A study is read so long after its last image, or at once when its association ends.",
+        description="A study is read so long after its last image, where its association was not released. "
+        "While its station speaks on any association it waits longer, up to a minute.",
+    )
+    release_quiet_seconds: float = Field(
+        5.0,
+        ge=0,
+        description="A study is read so long after its association was released, unless its station speaks "
+        "on another one or begins a new one. Larger where a station takes longer from one image to the next; "
+        "never longer than `quiet_seconds`.",
     )
     lease_seconds: float = Field(
         60.0, ge=1, description="A job of a worker (or a delivery) not heard of for so long is taken over."

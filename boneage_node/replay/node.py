@@ -65,6 +65,8 @@ class TemporaryNode:
     def __enter__(self) -> Self:
         # The settings of the real node must not reach this one.
         environment = {k: v for k, v in os.environ.items() if not k.startswith(ENVIRONMENT_PREFIX)}
+        # A study comes whole, over one association.
+        environment[f"{ENVIRONMENT_PREFIX}READING_RELEASE_QUIET_SECONDS"] = "0"
         with self._log_file.open("wb") as log:
             self._process = subprocess.Popen(self._command, stderr=log, env=environment)
         try:

@@ -115,20 +115,26 @@ class Intake(Part):
         detail = f"the file of instance {instance.id} was missing and has been received again"
         session.record(EventKind.INSTANCE_RESTORED, instance.study_id, detail)
 
-    def association_released(self, study_ids: Iterable[int]) -> None:
-        """Let studies that are still receiving settle at once: their sender has said that it is done."""
+    def settle_in(self, study_ids: Iterable[int], seconds: float) -> None:
+        """Let studies that are still receiving settle so many seconds from now, be it sooner or later.
+
+        Args:
+            study_ids: Which; those that are not receiving any more are left alone.
+            seconds: When.
+        """
         ids = sorted(set(study_ids))
         if not ids:
             return
         with self._transactions.writing() as session:
             receiving = (
                 select(StudyRow)
-                .where(StudyRow.id.in_(ids), StudyRow.settle_at > session.now)
-                .order_by(StudyRow.id)  # One order for all, or two associations could wait for each other.
+                .where(StudyRow.id.in_(ids), StudyRow.settle_at.is_not(None))
+                .order_by(StudyRow.id)  # One order for all, or two receivers could wait for each other.
                 .with_for_update()
             )
             for study in session.scalars(receiving):
-                study.settle_at = session.now
+                study.settle_at = session.now + timedelta(seconds=seconds)
+                study.updated_at = session.now
 
     def settle(self) -> int:
         """Queue every study that has been quiet for long enough; returns how many."""

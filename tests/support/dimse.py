@@ -147,7 +147,7 @@ class Watched:
         return result
 
     def association_released(self, study_ids: Iterable[int]) -> None:
-        self.store.intake.association_released(study_ids)
+        self.store.intake.settle_in(study_ids, 0)
         self.released.append(set(study_ids))
 
     def files(self) -> list[Path]:

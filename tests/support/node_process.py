@@ -18,11 +18,11 @@ COMMAND = [sys.executable, "-m", "boneage_node"]
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """The environment of a node: no settings but those given, and one thread for each process."""
+    """The environment of a node: the settings given, no wait after a release, one thread a process."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("BONEAGE_")}
     return (
         clean
-        | {"OMP_NUM_THREADS": "1"}
+        | {"OMP_NUM_THREADS": "1", "BONEAGE_READING_RELEASE_QUIET_SECONDS": "0"}
         | {f"BONEAGE_{name.upper()}": value for name, value in settings.items()}
     )
 

@@ -128,7 +128,7 @@ def content(file: StoredFile) -> bytes:
 def queue_study(store: Store, study: str = STUDY, data: bytes = b"pixels") -> int:
     """Receive a study of one instance and queue it; returns the id of the study."""
     accepted = receive(store, study=study, instance=f"{study}.1.1", data=data)
-    store.intake.association_released([accepted.study_id])
+    store.intake.settle_in([accepted.study_id], 0)
     assert store.intake.settle() == 1
     return accepted.study_id
 

@@ -47,6 +47,7 @@ _SETTINGS = (
     "listening.max_associations",
     "listening.idle_seconds",
     "reading.quiet_seconds",
+    "reading.release_quiet_seconds",
     "tls.certificate",
     "tls.key",
     "tls.ca",

@@ -292,7 +292,7 @@ def node_with_three_studies(tmp_path: Path, sample_dicom: Path) -> Path:
         for uid, name, accession in (("1.2.1", "girl-08y-dx", "A1"), ("1.2.2", "no-sex-10y-dx", "4711")):
             data = (sample_dicom / f"{name}.dcm").read_bytes()
             receive(store, study=uid, instance=f"{uid}.1", data=data, accession_number=accession)
-        store.intake.association_released([1, 2])
+        store.intake.settle_in([1, 2], 0)
         store.intake.settle()
         jobs = store.queue.claim("worker-1", 2, 60.0, attempts())
         for job, refused in zip(jobs, (False, True), strict=True):

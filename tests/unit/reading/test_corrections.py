@@ -41,7 +41,7 @@ class Node:
             image.save_as(file, enforce_file_format=True)
             uids = {"study": str(image.StudyInstanceUID), "instance": str(image.SOPInstanceUID)}
             studies.add(receive(self.store, **uids, data=file.getvalue()).study_id)
-        self.store.intake.association_released(studies)
+        self.store.intake.settle_in(studies, 0)
 
     def read(self, *images: Dataset) -> None:
         """Take in images, and read until nothing is left to be read."""

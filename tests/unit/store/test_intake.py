@@ -172,18 +172,18 @@ def test_a_study_settles_after_its_quiet_time_alone(store: Store, clock: Clock) 
     assert store.queue.counts() == {"todo": 1, "doing": 0, "done": 0, "dead": 0}
 
 
-def test_a_study_settles_when_its_association_ends(store: Store) -> None:
+def test_a_study_settles_when_it_is_told_to(store: Store) -> None:
     here = receive(store)
     elsewhere = receive(store, study="1.2.9", instance="1.2.9.1")
-    store.intake.association_released([here.study_id, here.study_id, 10**6])
+    store.intake.settle_in([here.study_id, here.study_id, 10**6], 0)
     assert store.intake.settle() == 1
     assert store.studies.show(elsewhere.study_id).state == StudyState.RECEIVING
-    store.intake.association_released([])
+    store.intake.settle_in([], 0)
 
 
-def test_the_end_of_an_association_does_not_queue_a_study_again(store: Store) -> None:
+def test_what_does_not_receive_any_more_is_not_queued_again(store: Store) -> None:
     study_id = queue_study(store)
-    store.intake.association_released([study_id])
+    store.intake.settle_in([study_id], 0)
     assert store.intake.settle() == 0
 
 
@@ -218,7 +218,7 @@ def test_a_study_does_not_settle_while_an_instance_of_it_is_filed(
 def test_settles_more_studies_than_one_batch(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("boneage_node.store.intake._SETTLE_BATCH", 2)
     accepted = [receive(store, study=f"1.2.{n}", instance=f"1.2.{n}.1") for n in range(5)]
-    store.intake.association_released(item.study_id for item in accepted)
+    store.intake.settle_in([item.study_id for item in accepted], 0)
     assert store.intake.settle() == 5
 
 

@@ -133,7 +133,7 @@ def test_a_study_on_its_way_is_left_alone(store: Store) -> None:
     nothing = Retried()
     receive(store)
     assert store.studies.retry(STUDY) == nothing
-    store.intake.association_released([store.studies.show(STUDY).id])
+    store.intake.settle_in([store.studies.show(STUDY).id], 0)
     store.intake.settle()
     assert store.studies.retry(STUDY) == nothing
     claim_one(store)
