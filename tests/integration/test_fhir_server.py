@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 from pydicom import dcmread
+from pydicom.uid import ComprehensiveSRStorage
 from support.fhir_server_peer import FhirServer
 from support.node_process import NodeProcess, run
 from support.report import (
     ASSESSMENT,
     BROKEN,
+    CREATED_AT,
     NOTHING_KNOWN,
     READ_AS_BOTH,
     REFUSAL,
@@ -27,7 +29,14 @@ from support.waiting import eventually
 from boneage_node.bone_age import ReasonCode, Refusal
 from boneage_node.exchange.destinations import parse
 from boneage_node.net.calling import Caller
-from boneage_node.report import DeviceIdentity, fhir_bundle, json_bytes, report_instance_uid
+from boneage_node.report import (
+    DeviceIdentity,
+    Kind,
+    Predecessor,
+    fhir_bundle,
+    json_bytes,
+    report_instance_uid,
+)
 from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.outcome import Sent
@@ -65,6 +74,13 @@ def test_every_header_makes_valid_r4(fhir_server: FhirServer, header: str) -> No
 )
 def test_every_answer_makes_valid_r4(fhir_server: FhirServer, answer: Any) -> None:
     for resource in with_resources(make(answer, TimezoneOffsetFromUTC="+0930")):
+        assert fhir_server.problems(resource) == []
+
+
+@pytest.mark.parametrize("answer", [ASSESSMENT, REFUSAL])
+def test_a_result_that_replaces_another_is_valid_r4(fhir_server: FhirServer, answer: Any) -> None:
+    earlier = Predecessor(ComprehensiveSRStorage, "2.25.7", Kind.ASSESSMENT, 1, CREATED_AT, 98.4)
+    for resource in with_resources(fhir_bundle(report_of(radiograph(), answer, predecessor=earlier))):
         assert fhir_server.problems(resource) == []
 
 
