@@ -2,13 +2,14 @@
 
 from .assessment import Answer, Assessment, Attention, Hand, ModelIdentity
 from .course import Course, EarlierReading
-from .words import Agreement, Determination, Laterality, ReasonCode, Refusal, Sex
+from .words import Agreement, Caution, Determination, Laterality, ReasonCode, Refusal, Sex
 
 __all__ = [
     "Agreement",
     "Answer",
     "Assessment",
     "Attention",
+    "Caution",
     "Course",
     "Determination",
     "EarlierReading",

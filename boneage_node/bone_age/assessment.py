@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .reference import determination, z_score
-from .words import Agreement, Determination, Laterality, Refusal, Sex
+from .words import Agreement, Caution, Determination, Laterality, Refusal, Sex
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class Assessment:
         regions_px: Corners of the regions that the networks read, by name, each of shape (4, 2), float32, in
             the same pixels, in order around the region; empty where they read the whole radiograph.
         model: The weights that made the reading.
+        cautions: What to look at before the reading is used.
     """
 
     bone_age_months: float
@@ -87,6 +88,7 @@ class Assessment:
     key_points_px: npt.NDArray[np.float32]
     regions_px: Mapping[str, npt.NDArray[np.float32]]
     model: ModelIdentity
+    cautions: tuple[Caution, ...] = ()
 
     @property
     def determination(self) -> Determination:

@@ -18,6 +18,7 @@ from .assessment import Answer, Assessment, Attention, Hand
 from .attention import occlude
 from .cropping import FoundHand, member_raster, region_corners
 from .finding import HandFinder
+from .fingertips import cautions
 from .framing import Grey
 from .inception import AgeInception
 from .manifest import AgeMember, Manifest, ModelError, read_manifest, verified_weights
@@ -231,6 +232,7 @@ class Predictor:
             key_points_px=found.in_radiograph(found.points_px),
             regions_px=self._regions_px(found),
             model=self.identity,
+            cautions=cautions(found),
         )
 
     def _agreement(self, spread_months: float) -> Agreement:

@@ -37,6 +37,24 @@ class Agreement(StrEnum):
     LOW = "low"
 
 
+class Caution(StrEnum):
+    """What a reader is to look at in the picture before a reading is used."""
+
+    FINGERS_OUTLINE = "fingers-outline"
+    POINT_OFF_FINGER = "point-off-finger"
+
+    @property
+    def sentence(self) -> str:
+        """The caution in words."""
+        return _CAUTIONS[self]
+
+
+_CAUTIONS = {
+    Caution.FINGERS_OUTLINE: "Look at the picture: the outline does not show five fingers of usual length.",
+    Caution.POINT_OFF_FINGER: "Look at the picture: the circle of a fingertip lies off it.",
+}
+
+
 class ReasonCode(StrEnum):
     """Why a radiograph was refused. The value is what databases, JSON and reports carry."""
 

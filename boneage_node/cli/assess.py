@@ -45,7 +45,8 @@ def assess(
     With --json, one object a line: file, sop_instance_uid, status (assessed, refused or failed), reason, sex,
     chronological_age_months, bone_age_months, bone_age_months_by_sex, interval_months, z_score,
     determination, determination_certain (of delayed and advanced, whether all of the interval is), agreement,
-    earlier (always null here: only a node knows of earlier studies), laterality, model, elapsed_ms.
+    cautions (fingers-outline, point-off-finger), earlier (always null here: only a node knows of earlier
+    studies), laterality, model, elapsed_ms.
 
     With --fhir, one resource a line: the transaction that a FHIR server is sent, or an
     OperationOutcome where a file names no study or breaks the reading.

@@ -48,6 +48,7 @@ def result(
         determination=str(answer.determination),
         determination_certain=answer.determination_certain,
         agreement=str(answer.agreement),
+        cautions=tuple(str(caution) for caution in answer.cautions),
         earlier=_earlier(course, answer) if course else None,
         model=str(answer.model),
     )

@@ -49,7 +49,8 @@ def agreement_sentence(assessment: Assessment) -> str:
 def cautions(assessment: Assessment) -> list[str]:
     """What a reader is to look at before the reading is used."""
     usual = assessment.agreement is Agreement.USUAL
-    return [] if usual else ["The networks agree less than on most hands."]
+    disagreement = [] if usual else ["The networks agree less than on most hands."]
+    return [*(caution.sentence for caution in assessment.cautions), *disagreement]
 
 
 def course_sentences(course: Course, assessment: Assessment) -> tuple[str, ...]:
@@ -88,6 +89,7 @@ def assessment_sentences(assessment: Assessment, course: Course | None) -> list[
     """
     return [
         conclusion(assessment),
+        *(caution.sentence for caution in assessment.cautions),
         agreement_sentence(assessment),
         *(course_sentences(course, assessment) if course else ()),
         STATEMENT,

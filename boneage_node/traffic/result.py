@@ -69,6 +69,7 @@ class Result:
         determination: ``delayed``, ``normal``, ``advanced`` or ``indeterminate``.
         determination_certain: Of what is delayed or advanced, whether all of the interval is.
         agreement: How well the networks agree, ``usual`` or ``low``.
+        cautions: What to look at before the reading is used: ``fingers-outline``, ``point-off-finger``.
         earlier: Earlier readings of the patient, where a node knows any.
         laterality: Which hand, ``L`` or ``R``.
         model: What read it: name, version, and the first digits of the weights' sha256.
@@ -88,6 +89,7 @@ class Result:
     determination: str | None = None
     determination_certain: bool | None = None
     agreement: str | None = None
+    cautions: tuple[str, ...] | None = None
     earlier: EarlierBoneAges | None = None
     laterality: str | None = None
     model: str | None = None
@@ -111,6 +113,7 @@ class Result:
         """
         known = {field.name: value[field.name] for field in fields(cls) if field.name in value}
         interval, earlier = value.get("interval_months"), value.get("earlier")
+        cautions = value.get("cautions")
         return cls(
             **known
             | {
@@ -118,6 +121,7 @@ class Result:
                 "sop_instance_uid": value.get("sop_instance_uid"),
                 "status": ResultStatus(value["status"]),
                 "interval_months": tuple(interval) if interval else None,
+                "cautions": None if cautions is None else tuple(cautions),
                 "earlier": EarlierBoneAges.from_json(earlier) if earlier else None,
             }
         )

@@ -18,8 +18,8 @@ _TEXTS = {
     "Measurement Group/Tracking Unique Identifier": "2.25 UID derived from that of the report",
     "Skeletal age/Equivalent Meaning of Concept Name": "as whose it was read",
     "Qualitative Evaluations/Conclusion": "the reading in one sentence, to be quoted",
-    "Qualitative Evaluations/Comment": "how well the networks agree; earlier readings, where there are any; "
-    "that no physician has verified this",
+    "Qualitative Evaluations/Comment": "which report is replaced, what to look at, earlier readings, where "
+    "there are any; how well the networks agree; that no physician has verified this",
     "Findings/Finding": "that no bone age was read, and why",
     "Summary/Comment": "code of the reason; that no physician has verified this",
 }

@@ -123,6 +123,7 @@ def test_assess_reads_unknown_sex_as_both_where_told(sample_dicom: Path) -> None
     assert low < min(as_girl, as_boy) < max(as_girl, as_boy) < high
     assert girl["bone_age_months_by_sex"] == {"F": girl["bone_age_months"]}
     assert girl["z_score"] is not None
+    assert girl["cautions"] == []
     shown = run("assess", files[0], "--sex-unknown", "both").stdout
     assert f"F {years_and_months(as_girl)}" in shown
     assert f"M {years_and_months(as_boy)}" in shown

@@ -32,6 +32,7 @@ KEYS = [
     "determination",
     "determination_certain",
     "agreement",
+    "cautions",
     "earlier",
     "laterality",
     "model",

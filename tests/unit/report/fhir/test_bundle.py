@@ -28,7 +28,7 @@ from support.report import (
     written_and_read,
 )
 
-from boneage_node.bone_age import ReasonCode, Refusal
+from boneage_node.bone_age import Caution, ReasonCode, Refusal
 from boneage_node.report import DeviceIdentity, Kind, Predecessor, fhir_bundle
 from boneage_node.report.wording import agreement_sentence
 
@@ -154,6 +154,11 @@ def test_advanced_is_not_certain_where_the_interval_reaches_into_the_normal_rang
         "advanced for age, not certain (z-score +2.1, Brush Foundation; the interval, -0.5 to +3.7, reaches"
     )
     assert said in report["conclusion"]
+
+
+def test_what_is_to_be_looked_at_is_said():
+    _, report = resources(answer=replace(ASSESSMENT, cautions=(Caution.POINT_OFF_FINGER,)))
+    assert Caution.POINT_OFF_FINGER.sentence in report["conclusion"]
 
 
 def test_earlier_readings_are_told():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from support.report import ASSESSMENT, COLUMNS, COURSE, NOTHING_KNOWN, READ_AS_BOTH, REFUSAL, RIGHT_HAND, ROWS
 
-from boneage_node.bone_age import Agreement, Attention, ReasonCode, Refusal, Sex
+from boneage_node.bone_age import Agreement, Attention, Caution, ReasonCode, Refusal, Sex
 from boneage_node.report.picture.page import draw_picture, draw_refusal_picture
 from boneage_node.report.picture.style import CHART_BAND, CHART_GRID, KEY_POINT, OUTLINE, REGION
 
@@ -65,6 +65,7 @@ def test_every_shape_of_image_makes_a_picture_of_a_size_to_read(shape):
         replace(ASSESSMENT, z_score=-0.71),
         replace(ASSESSMENT, z_score=2.1),
         replace(ASSESSMENT, agreement=Agreement.LOW),
+        replace(ASSESSMENT, cautions=(Caution.FINGERS_OUTLINE,)),
         replace(ASSESSMENT, model=replace(ASSESSMENT.model, sha256="cd" * 32)),
     ],
     ids=[
@@ -76,6 +77,7 @@ def test_every_shape_of_image_makes_a_picture_of_a_size_to_read(shape):
         "z-score",
         "advanced",
         "agreement",
+        "caution",
         "model",
     ],
 )

@@ -25,7 +25,7 @@ from support.report import (
     report_of,
 )
 
-from boneage_node.bone_age import Agreement
+from boneage_node.bone_age import Agreement, Caution
 from boneage_node.report import DeviceIdentity, Kind, Predecessor, structured_report, to_bytes
 from boneage_node.report.wording import STATEMENT, conclusion
 
@@ -275,6 +275,12 @@ def test_a_determination_that_is_not_certain_is_coded_as_read_and_doubted_in_wor
     (_, said), determination, *_ = evaluations(read(radiograph(), UNCERTAIN))
     assert determination == ("Determination", "Advanced")
     assert "advanced for age, not certain (z-score +2.1" in said
+
+
+@pytest.mark.parametrize("caution", Caution)
+def test_what_is_to_be_looked_at_is_said(caution):
+    said = evaluations(read(radiograph(), replace(ASSESSMENT, cautions=(caution,))))
+    assert ("Comment", caution.sentence) in said
 
 
 def test_it_has_a_sentence_to_quote_and_says_that_nobody_has_verified_it():
