@@ -189,6 +189,8 @@ def contain(thread: threading.Thread, connection: BoundedSocket) -> None:
             frame = traceback.extract_tb(error.__traceback__)[-1]
             connection.note_end(f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}")
             connection.cut()
+            connection.assoc.is_established = False
+            connection.assoc._is_paused = True  # who sends waits for this thread to pause, without an end
 
     thread.run = contained  # type: ignore[method-assign]
 
