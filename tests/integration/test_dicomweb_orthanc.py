@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from pydicom.uid import SecondaryCaptureImageStorage
 from support.dimse import write_radiograph
 from support.node_process import NodeProcess, run
 from support.orthanc_peer import Orthanc
@@ -15,6 +16,8 @@ from support.waiting import eventually
 
 from boneage_node.dicomweb.query import probe
 from boneage_node.dicomweb.stow import send
+from boneage_node.exchange.stow_rs import StowRs
+from boneage_node.net.calling import Caller
 from boneage_node.net.http import HttpClient
 from boneage_node.traffic.file import LocalFile
 
@@ -50,6 +53,8 @@ def test_orthanc_takes_files_and_takes_them_twice(tmp_path: Path, orthanc: Ortha
         ]
     assert all(orthanc.find(str(image.SOPInstanceUID)) for image in images)
     assert probe(HttpClient(orthanc.dicom_web)) > 0
+    said = StowRs(orthanc.dicom_web).probe(Caller("BONEAGE"), [SecondaryCaptureImageStorage])
+    assert said.endswith("and takes STOW-RS")
     (refused,) = send(HttpClient(orthanc.url), [LocalFile(files[0])])
     assert refused.error is not None
     assert "check the path of the base URL" in refused.error

@@ -271,7 +271,7 @@ def test_reports_wait_for_a_pacs_that_is_away(
         eventually(lambda: len(reports(orthanc)) == 1)
 
 
-def test_a_dead_letter_is_seen_and_sent_again(
+def test_a_dead_letter_is_seen_and_sent_and_what_the_pacs_lost_is_sent_again(
     hands: list[Path], tmp_path: Path, orthanc: Orthanc, storescu: Send
 ) -> None:
     orthanc.stop()
@@ -280,7 +280,12 @@ def test_a_dead_letter_is_seen_and_sent_again(
         eventually(lambda: [s["deliveries"] for s in node.studies()] == [{"dead": 2}])
         assert run("doctor", "--data-dir", node.folder).returncode == 1
         orthanc.start()
-        assert run("studies", "retry", node.studies()[0]["id"], "--data-dir", node.folder).returncode == 0
+        data_dir = ("--data-dir", node.folder)
+        assert run("studies", "retry", "--destination", orthanc.destination, *data_dir).returncode == 0
+        eventually(lambda: [s["deliveries"] for s in node.studies()] == [{"done": 2}])
+        assert run("studies", "retry", "1", *data_dir).returncode == 1
+        orthanc.delete_all()
+        assert run("studies", "resend", "1", *data_dir).returncode == 0
         eventually(lambda: len(reports(orthanc)) == 1)
 
 
