@@ -282,6 +282,31 @@ def resend(
 
 
 @app.command()
+def redirect(
+    old: Annotated[str, typer.Argument(help="Destination that reports wait for, as studies show has it.")],
+    new: Annotated[str, typer.Argument(help="Destination that they go to instead.")],
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Send to another destination what one has not got, after its address was changed.
+
+    A change of send_to or fhir_to holds for new reports: those that wait keep their destination.
+
+    Exit status: 0 when something is sent, 1 when nothing waits for the old destination.
+    """
+    with _store(config, data_dir) as store:
+        target = _known_as(new) or new
+        deliveries = store.studies.redirect(_known_as(old) or old, target)
+        waiting = store.outbox.undelivered()
+    if not deliveries:
+        known = (
+            f"Reports wait for {', '.join(waiting)}." if waiting else "No report waits for any destination."
+        )
+        raise NodeError(ExitCode.FAILED, f"Nothing waits for {old}. {known}")
+    out.print(f"{_count(deliveries, 'document', 'documents')} will be sent to {target}.")
+
+
+@app.command()
 def reread(study: StudyArgument, config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
     """Read a study again, after the model or a setting was changed.
 

@@ -32,7 +32,8 @@ _PIECE_BYTES = 2**16
 _TELLS_OF_INSTANCES = (200, 202, 409)
 """Statuses of which the body says what became of each instance: all stored, some, none (Table 10.5.3-1)."""
 
-_TAKES_NO_OBJECTS = (403, 415, 501)
+_UNSUPPORTED_MEDIA_TYPE = 415
+_TAKES_NO_OBJECTS = (403, _UNSUPPORTED_MEDIA_TYPE, 501)
 
 _REFERENCED_SOP_SEQUENCE, _FAILED_SOP_SEQUENCE = "00081199", "00081198"
 _REFERENCED_SOP_INSTANCE_UID = "00081155"
@@ -134,7 +135,9 @@ def _judge(client: HttpClient, file: StoredFile, sop_instance_uid: str, answer: 
     if told is not None and told.status is not None:
         return _sent(file, told)
     if not 200 <= answer.status < 300:
-        return Sent(file, None, f"Not stored: {client.refusal(answer)}", answer.is_permanent)
+        by_proxy = answer.media_type == "text/html" and answer.status != _UNSUPPORTED_MEDIA_TYPE
+        permanent = answer.is_permanent and not by_proxy  # a proxy's refusal says nothing of the instance
+        return Sent(file, None, f"Not stored: {client.refusal(answer)}", permanent)
     if told is not None and told.tells_of_others:
         problem = (
             f"The server says that it stored another object than was sent (HTTP status {answer.status}): "

@@ -71,17 +71,31 @@ class Deliveries:
     def _send(self, destination: str, form: DocumentForm, tasks: Sequence[DeliveryTask]) -> None:
         """Send deliveries, and give back those that were not tried when the node stops."""
         waiting = {task.file.key: task for task in tasks}
-        with self._keeping_leases(waiting.values()):
-            for can_commit, sent in self._outcomes(destination, form, tasks):
-                task = waiting[sent.file.key]
-                if sent.error is None:
-                    self._delivered(task, sent, request_commitment=self._request_commitment and can_commit)
-                else:
-                    self._failed(task, sent.error, sent)
-                del waiting[sent.file.key]
-                if self._threads.stopping:
-                    self._outbox.release(task.id for task in waiting.values())
-                    return
+        try:
+            with self._keeping_leases(waiting.values()):
+                self._send_while_running(destination, form, waiting)
+        except DatabaseError:
+            raise
+        except Exception as error:  # a fault of ours: it must not look as if the node had died, for ever
+            self._log.error("sending broke off", destination=destination, exc_info=error)
+            for task in waiting.values():
+                problem = f"Sending broke off ({type(error).__name__}): see the node's log."
+                self._failed(task, problem, Sent(task.file, None, problem))
+
+    def _send_while_running(
+        self, destination: str, form: DocumentForm, waiting: dict[str, DeliveryTask]
+    ) -> None:
+        """Send what waits, and take out of it what has come to an end."""
+        for can_commit, sent in self._outcomes(destination, form, list(waiting.values())):
+            task = waiting[sent.file.key]
+            if sent.error is None:
+                self._delivered(task, sent, request_commitment=self._request_commitment and can_commit)
+            else:
+                self._failed(task, sent.error, sent)
+            del waiting[sent.file.key]
+            if self._threads.stopping:
+                self._outbox.release(task.id for task in waiting.values())
+                return
 
     def _outcomes(
         self, destination: str, form: DocumentForm, tasks: Sequence[DeliveryTask]

@@ -50,13 +50,14 @@ class Station:
             ValueError: The text is not of that form.
         """
         match = _STATION.fullmatch(text.strip())
-        if match is None or not 0 < int(match["port"]) < 2**16 or not match["ae_title"].strip():
+        port = int(match["port"]) if match else 0
+        if not match or not 0 < port < 2**16 or not match["ae_title"].strip() or not _is_host(match["host"]):
             raise ValueError(
                 f"{text!r} is not a destination such as PACS@10.0.0.5:104 (AE@host:port) or, "
                 "over TLS, PACS@10.0.0.5:2762/tls"
             )
         tls = match["tls"] is not None
-        return cls(match["ae_title"].strip(), match["host"].strip("[]"), int(match["port"]), tls)
+        return cls(match["ae_title"].strip(), match["host"].strip("[]"), port, tls)
 
     @property
     def address(self) -> str:
@@ -86,7 +87,8 @@ def parse_base_url(text: str) -> str | None:
         raise ValueError("a URL must not hold a login or a password: put them into the netrc file")
     try:
         parts = urlsplit(text)
-        whole = bool(parts.hostname) and parts.port != 0 and re.fullmatch(r"[\x21-\x7e]+", text)
+        named = bool(parts.hostname) and _is_host(parts.hostname or "")
+        whole = named and parts.port != 0 and re.fullmatch(r"[\x21-\x7e]+", text)
     except ValueError:
         whole = None
     if not whole or len(text) > DESTINATION_CHARACTERS_MAX:
@@ -96,10 +98,19 @@ def parse_base_url(text: str) -> str | None:
     return text.rstrip("/")
 
 
+def _is_host(host: str) -> bool:
+    """Whether a resolver takes a host name: no label is empty, or longer than 63 characters."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
+
+
 def is_loopback(host: str) -> bool:
     """Whether every address that a host name stands for is loopback; a name that does not resolve is not."""
     try:
         addresses = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
-    except OSError:
+    except (OSError, UnicodeError):
         return False
     return all(ipaddress.ip_address(address.partition("%")[0]).is_loopback for address in addresses)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ParamSpec
 
 from boneage_node.errors import ExitCode, NodeError
 from boneage_node.exchange.destination import Destination
+from boneage_node.exchange.settings import DeliverySettings
 from boneage_node.net.calling import Caller
 from boneage_node.net.listening import Listening
 from boneage_node.net.tls import RENEW_DAYS, TlsFiles, check_files, days_left
@@ -55,7 +56,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield Finding("settings", not problems, " ".join(problems) or "every setting is valid")
     yield _finding("spool", check_folder, settings.storage)
     yield _finding("disk", check_disk, settings.storage)
-    yield _finding("database", check_database, settings.storage)
+    yield _finding("database", check_database, settings.storage, settings.delivery)
     yield _finding("work", check_work, settings.storage)
     yield _finding("model", check_model, settings.reading)
     yield _finding("port", check_port, settings.listening, settings.storage.data_dir)
@@ -128,7 +129,7 @@ def check_disk(storage: Storage) -> str:
     return f"{free_mib} MiB are free"
 
 
-def check_database(storage: Storage) -> str:
+def check_database(storage: Storage, delivery: DeliverySettings) -> str:
     """Check that the database is up to date, and that nothing in it needs a person."""
     from boneage_node.store import database_exists, masked
 
@@ -140,16 +141,22 @@ def check_database(storage: Storage) -> str:
     except OSError as error:
         raise unusable(masked(storage.database), error) from error
     with open_store(storage, read_only=True) as store:
+        set_aside = store.studies.counts()["set_aside"]
         jobs, deliveries = store.queue.counts(), store.outbox.counts()
+        undelivered = store.outbox.undelivered()
         unanswered = store.commitments.counts()["unanswered"]
-    lost = jobs["dead"] + deliveries["dead"] + unanswered
+    lost = set_aside + deliveries["dead"] + unanswered
     waiting = f"{jobs['todo']} studies and {deliveries['todo']} reports are waiting"
+    named = {str(destination) for destination in (*delivery.send_to, *delivery.fhir_to)}
+    former = ", ".join(sorted(undelivered.keys() - named))
+    if former:
+        waiting += f", some for {former}, which the settings do not name: see boneage-node studies redirect"
     if lost:
         raise NodeError(
             ExitCode.FAILED,
-            f"{jobs['dead']} studies were set aside, {deliveries['dead']} reports are dead letters and "
+            f"{set_aside} studies were set aside, {deliveries['dead']} reports are dead letters and "
             f"{unanswered} were never committed: see boneage-node studies list, then "
-            "boneage-node studies retry.",
+            f"boneage-node studies retry. {waiting}.",
         )
     return f"{masked(storage.database)} is there and up to date; {waiting}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
@@ -105,6 +105,14 @@ class Outbox(LeasedPart):
             due = DELIVERIES.due(session.now)
             rows = session.execute(select(DeliveryRow.destination, DeliveryRow.form).where(due).distinct())
             return sorted((destination, form) for destination, form in rows)
+
+    def undelivered(self) -> dict[str, int]:
+        """How many deliveries each destination has not got, dead letters among them."""
+        with self._transactions.reading() as session:
+            where = DeliveryRow.status.in_((Status.TODO, Status.DEAD))
+            column = DeliveryRow.destination
+            query = select(column, func.count()).where(where).group_by(column)
+            return dict(session.execute(query).all())
 
     def claim(
         self,
@@ -214,6 +222,28 @@ def send_again(session: Transaction, *conditions: ColumnElement[bool]) -> int:
     for row in rows:
         row.outcome = None
     return len(rows)
+
+
+def redirect(session: Transaction, old: str, new: str) -> int:
+    """Send to another destination what the old one has not got; returns how many deliveries.
+
+    What goes to the other one anyhow is not sent there twice.
+    """
+    undelivered = DeliveryRow.status.in_((Status.TODO, Status.DEAD))
+    rows = DELIVERIES.lock(session, DeliveryRow.destination == old, undelivered)
+    known = set(session.scalars(select(DeliveryRow.document_id).where(DeliveryRow.destination == new)))
+    for row in rows:
+        if row.document_id in known:
+            row.outcome = DeliveryOutcome.SUPERSEDED
+            detail = f" is not sent any more: it goes to {new}"
+            DELIVERIES.complete(session, row, EventKind.DELIVERY_SUPERSEDED, detail)
+            continue
+        row.destination = new
+        for commitment in session.scalars(select(CommitmentRow).where(CommitmentRow.delivery_id == row.id)):
+            commitment.destination = new
+    session.flush()
+    moved = [row.id for row in rows if row.destination == new]
+    return len(DELIVERIES.reopen(session, DeliveryRow.id.in_(moved)))
 
 
 def not_kept(session: Transaction, delivery_id: int, error: str, policy: RetryPolicy) -> None:

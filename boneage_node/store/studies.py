@@ -255,6 +255,11 @@ class Studies(Part):
             row = _study(session, study, lock=True)
             return outbox.send_again(session, *_only(DeliveryRow, row, destination))
 
+    def redirect(self, old: str, new: str) -> int:
+        """Send to another destination what one has not got; returns how many documents."""
+        with self._transactions.writing() as session:
+            return outbox.redirect(session, old, new)
+
     def read_again(self, study: int | str) -> bool:
         """Read a study again, unless it is on its way; the same reading is not sent a second time.
 

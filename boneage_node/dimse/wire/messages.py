@@ -15,7 +15,7 @@ from pynetdicom.dsutils import decode, encode
 from pynetdicom.pdu_primitives import P_DATA
 
 from boneage_node.dimse.contexts import STORAGE_COMMITMENT, VERIFICATION
-from boneage_node.dimse.status import RequestError, Status
+from boneage_node.dimse.status import MAX_COMMENT_CHARACTERS, RequestError, Status
 from boneage_node.errors import BoneAgeError
 
 from .bounds import BoundedBytes, IncomingFile, Limits, out_of_resources
@@ -73,6 +73,8 @@ _OF_RESPONSES = frozenset(
 )
 """All that the node uses of a command set. Of the rest (priority, comments, originators of a C-MOVE, repeated
 UIDs) a value that is not as it should be would make pynetdicom refuse the whole message."""
+_SAID_OF_A_STATUS = ("OffendingElement", "ErrorComment")
+"""What a response says beside its status: kept where it can be read, for people."""
 _IS_RESPONSE = 0x8000
 
 
@@ -277,10 +279,24 @@ def to_primitive(message: DIMSEMessage) -> DimsePrimitiveType:
         Exception: Whatever the rest brings about.
     """
     command = message.command_set
+    said = {keyword: _value(command, keyword) for keyword in _SAID_OF_A_STATUS}
     used = _OF_RESPONSES if int(command.CommandField) & _IS_RESPONSE else _OF_REQUESTS
     for tag in [tag for tag in command.keys() if tag not in used]:  # noqa: SIM118 - a data set is no mapping
         del command[tag]
-    return message.message_to_primitive()
+    primitive = message.message_to_primitive()
+    for keyword, value in said.items():
+        if value is not None and hasattr(primitive, keyword):
+            setattr(primitive, keyword, value)
+    return primitive
+
+
+def _value(command: Dataset, keyword: str) -> object:
+    """The value of an element, a comment no longer than it may be; None where it has no meaning."""
+    try:
+        value = command.get(keyword)
+        return str(value)[:MAX_COMMENT_CHARACTERS] if value and keyword == "ErrorComment" else value
+    except Exception:  # whatever the bytes bring about: the status beside it counts
+        return None
 
 
 def end(association: Association, why: str) -> None:

@@ -356,7 +356,8 @@ def test_the_doctor_makes_and_changes_nothing(tmp_path: Path) -> None:
         assert list(wrong(run("doctor", "--data-dir", tmp_path / "old", "--json"))) == ["database"]
         queue_study(store)  # what is in the journal alone is seen too
         running = everything_in(tmp_path)
-        assert "1 studies and 0 reports are waiting" in run("doctor", "--data-dir", tmp_path / "node").stdout
+        doctor = run("doctor", "--data-dir", tmp_path / "node", "--json")
+        assert "1 studies and 0 reports are waiting" in doctor.stdout
         assert everything_in(tmp_path) == running
     assert set(running) > set(before)
     stopped = everything_in(tmp_path)
@@ -485,6 +486,13 @@ def test_studies_are_tried_sent_and_read_again_by_commands_of_their_own(tmp_path
     assert "next" in studies("list").stdout
     assert studies("retry", "1", "--destination", "http://x/dw/").returncode == 1
     assert "1 delivery will be tried now" in studies("retry", "--destination", "PACS@host:104").stdout
+    moved = studies("redirect", "PACS@host:104", "PACS@other:104")
+    assert "1 document will be sent to PACS@other:104" in moved.stdout
+    nowhere = studies("redirect", "PACS@host:104", "PACS@other:104")
+    assert nowhere.returncode == 1
+    assert "Reports wait for PACS@other:104." in nowhere.stderr
+    doctor = run("doctor", "--json", "--data-dir", tmp_path)
+    assert "some for PACS@other:104, which the settings do not name" in doctor.stdout
     nothing = studies("retry", "--all")
     assert nothing.returncode == 1
     assert "studies resend" in nothing.stderr

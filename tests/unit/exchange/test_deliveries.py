@@ -17,6 +17,7 @@ from support.http_peer import Reply, http_peer
 from support.store import DX, STUDY, Clock, attempts, claim_one, queue_study
 from support.waiting import PATIENCE_SECONDS, eventually
 
+from boneage_node.exchange.c_store import CStore
 from boneage_node.exchange.deliveries import Deliveries
 from boneage_node.exchange.settings import DeliverySettings
 from boneage_node.exchange.threads import NamedThreads
@@ -33,6 +34,7 @@ from boneage_node.store import (
     Store,
 )
 from boneage_node.traffic.document import DocumentForm
+from boneage_node.traffic.outcome import Sent
 from boneage_node.traffic.result import Result, ResultStatus
 
 NOBODY = "NOBODY@127.0.0.1:1"
@@ -248,6 +250,20 @@ def test_a_destination_that_the_settings_name_no_more_gets_its_reports(
     assert DeliverySettings().send_to == ()
     make_deliveries(store).deliver(str(pacs.destination), DocumentForm.SR)
     assert store.outbox.counts()["done"] == 1
+
+
+def test_a_fault_while_sending_is_a_failure_like_any_other(
+    store: Store, tmp_path: Path, pacs: SmallPacs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> Iterator[Sent]:
+        raise ValueError("nobody thought of that")
+
+    report_studies(store, tmp_path, 2, [str(pacs.destination)])
+    monkeypatch.setattr(CStore, "send", broken)
+    make_deliveries(store).deliver(str(pacs.destination), DocumentForm.SR)
+    assert store.outbox.counts() == {"todo": 2, "doing": 0, "done": 0, "dead": 0}
+    (delivery,) = store.studies.show("1.2.3.0").deliveries
+    assert delivery.last_error == "Sending broke off (ValueError): see the node's log."
 
 
 def test_a_destination_that_no_protocol_knows_fails_in_a_sentence(store: Store, tmp_path: Path) -> None:

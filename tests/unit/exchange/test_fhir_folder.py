@@ -65,7 +65,7 @@ def test_what_is_no_bundle_gets_no_file(folder: Path, tmp_path: Path, content: b
 def test_a_file_that_is_gone_is_not_put(folder: Path, tmp_path: Path) -> None:
     files = [LocalFile(tmp_path / "gone.json"), bundle(tmp_path / "a.json")]
     sent = list(FhirFolder(folder).send(files, CALLER))
-    assert [one.permanent for one in sent] == [True, False]
+    assert [(one.delivered, one.permanent) for one in sent] == [(False, False), (True, False)]
     assert names(folder) == [f"{UUID}.json"]
 
 

@@ -190,7 +190,7 @@ def test_a_file_that_is_gone_is_not_sent(files: list[LocalFile]) -> None:
     files[0].path.unlink()
     with http_peer(lambda _: Reply(200, response("201"), JSON)) as peer:
         sent = list(FhirServer(peer.url).send(files, CALLER))
-    assert [one.permanent for one in sent] == [True, False, False]
+    assert [one.permanent for one in sent] == [False, False, False]  # its disk may be away
     assert [one.delivered for one in sent] == [False, True, True]
 
 

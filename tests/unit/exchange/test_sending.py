@@ -22,6 +22,7 @@ from boneage_node.traffic.outcome import unreadable
     ],
 )
 def test_only_a_file_that_is_malformed_is_given_up(error: Exception, permanent: bool, reason: str) -> None:
+    """One that is gone may be on a disk that is away."""
     sent = unreadable(LocalFile(Path("report.dcm")), error)
     assert (sent.delivered, sent.permanent) == (False, permanent)
     assert sent.error is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from boneage_node.net.addresses import Station
+from boneage_node.net.addresses import Station, is_loopback, parse_base_url
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,17 @@ def test_a_destination_reads_back_as_it_is_written(text: str, destination: Stati
         "A@h:1/",
         "A@h:1/ssl",
         "A@h/tls:1",
+        "A@pacs..example:1",
+        f"A@{'h' * 64}.example:1",
     ],
 )
 def test_anything_else_is_no_destination(text: str) -> None:
     with pytest.raises(ValueError, match="AE@host:port"):
         Station.parse(text)
+
+
+@pytest.mark.parametrize("host", ["pacs..example", f"{'h' * 64}.example"])
+def test_a_host_that_no_resolver_takes_is_no_host(host: str) -> None:
+    with pytest.raises(ValueError, match="is not a URL"):
+        parse_base_url(f"https://{host}/dicom-web")
+    assert not is_loopback(host)

@@ -307,3 +307,19 @@ def test_a_clock_that_is_set_back_holds_no_delivery_up(store: Store, clock: Cloc
     assert claim(store) == []
     clock.go_on(-86400)
     assert [task.attempts for task in claim(store)] == [2]
+
+
+def test_what_waits_can_be_sent_elsewhere(store: Store, clock: Clock) -> None:
+    report(store, "2.25.1")
+    report(store, "2.25.2", study="1.2.9", destinations=(HERE, THERE))
+    report(store, "2.25.3", study="1.2.8")
+    delivered, waiting, _ = claim(store)
+    store.outbox.delivered(delivered.id)
+    fail(store, waiting)
+    assert store.outbox.undelivered() == {HERE: 1, THERE: 1}
+    assert store.studies.redirect(HERE, THERE) == 0  # it goes there anyhow; one has arrived; one is under way
+    assert store.outbox.undelivered() == {THERE: 1}
+    fail(store, claim(store, THERE)[0], permanent=True)
+    assert store.studies.redirect(THERE, "PACS@new:104") == 1
+    (moved,) = claim(store, "PACS@new:104")
+    assert (moved.sop_instance_uid, moved.attempts) == ("2.25.2", 1)
