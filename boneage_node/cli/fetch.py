@@ -111,7 +111,7 @@ def _arrivals(storage: Storage) -> Iterator[Arrivals | None]:
     from boneage_node.node.opening import open_store
 
     try:
-        store = open_store(storage)
+        store = open_store(storage, read_only=True)
     except NodeError:
         yield None
         return

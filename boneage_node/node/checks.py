@@ -168,9 +168,13 @@ def check_work(storage: Storage) -> str:
     from .control import HEARTBEAT
     from .opening import open_store
 
-    if not database_exists(storage.database):
-        return "nothing has been started yet"
-    with open_store(storage, read_only=True) as store:
+    try:
+        if not database_exists(storage.database):
+            return "nothing has been started yet"
+        opened = open_store(storage, read_only=True)
+    except (NodeError, OSError):  # what is wrong with the database is said by its own check
+        return "cannot be seen without the database"
+    with opened as store:
         troubles = store.queue.troubles()
         seconds = store.heartbeats.seconds_since(HEARTBEAT)
     problems = [

@@ -81,27 +81,29 @@ def running_receiver(data_dir: Path) -> RunningReceiver | None:
     Raises:
         OSError: The folder cannot be looked into.
     """
-    try:
-        handle = os.open(_file(data_dir, Role.RECEIVER), os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    noted = _noted_by_holder(data_dir, Role.RECEIVER)
+    if noted is None:
         return None
-    try:
-        if _try(handle, fcntl.LOCK_SH):
-            return None
-        noted = os.read(handle, 100).split()
-        return RunningReceiver(*map(int, noted)) if len(noted) == 2 else RunningReceiver(None, None)
-    finally:
-        os.close(handle)
+    numbers = [int(word) for word in noted.split()]
+    return RunningReceiver(*numbers) if len(numbers) == 2 else RunningReceiver(None, None)
 
 
 def is_running(data_dir: Path, role: Role) -> bool:
     """Whether a process of this role runs on a data folder; False where that cannot be seen."""
     try:
-        handle = os.open(_file(data_dir, role), os.O_RDONLY | os.O_CLOEXEC)
+        return _noted_by_holder(data_dir, role) is not None
     except OSError:
         return False
+
+
+def _noted_by_holder(data_dir: Path, role: Role) -> bytes | None:
+    """What who holds the lock of a role has written into it; None where nobody holds it."""
     try:
-        return not _try(handle, fcntl.LOCK_SH)
+        handle = os.open(_file(data_dir, role), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        return None if _try(handle, fcntl.LOCK_SH) else os.read(handle, 100)
     finally:
         os.close(handle)
 
