@@ -80,6 +80,15 @@ def test_echoscu_is_answered_and_told_when_it_calls_another_station(tmp_path: Pa
         assert "Called AE Title Not Recognized" in wrong.stderr
 
 
+def test_a_modality_with_an_umlaut_in_its_title_gets_through(tmp_path: Path, dcmtk: Run) -> None:
+    write_radiograph(tmp_path / "image.dcm")
+    with receiving(tmp_path / "node", allowed_ae_titles=("R??NTGEN 1",)) as (receiver, sink):
+        options = ("-aet", "RÖNTGEN 1", "-aec", "BONEAGE")  # in UTF-8
+        sent = dcmtk("storescu", *options, "127.0.0.1", receiver.port, tmp_path / "image.dcm")
+        assert sent.returncode == 0, sent.stderr
+    assert [received.calling_ae_title for received in sink.accepted] == ["R??NTGEN 1"]
+
+
 @pytest.mark.parametrize("syntax", TRANSFER_SYNTAXES, ids=lambda syntax: syntax.keyword)
 def test_every_transfer_syntax_arrives_as_it_was_sent(tmp_path: Path, dcmtk: Run, syntax: str) -> None:
     file = tmp_path / "image.dcm"
