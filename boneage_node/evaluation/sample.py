@@ -25,8 +25,8 @@ class Sample:
 
     def __str__(self) -> str:
         return (
-            f"A sample of {len(self.examples):,} of the {self.of:,} images of the split, drawn by resolution, "
-            f"sex and bone age (seed {self.seed}): a first look, not a measurement."
+            f"A sample of {len(self.examples):,} of the {self.of:,} images of the split, drawn by "
+            f"resolution, sex and bone age (seed {self.seed}): a first look, not a measurement."
         )
 
 
