@@ -1,5 +1,6 @@
-"""The science: arrays in, an assessment out. Knows no DICOM, no database, no network."""
+"""The science: arrays in, an assessment out (`load`, `assess`). Knows no DICOM, no database, no network."""
 
+from .arrays import assess, load
 from .assessment import Answer, Assessment, Attention, Hand, ModelIdentity
 from .course import Course, EarlierReading
 from .words import Agreement, Caution, Determination, Laterality, ReasonCode, Refusal, Sex
@@ -19,4 +20,6 @@ __all__ = [
     "ReasonCode",
     "Refusal",
     "Sex",
+    "assess",
+    "load",
 ]

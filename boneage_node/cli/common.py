@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -83,27 +84,48 @@ def require_train_extra() -> None:
 
 
 def dicom_files(paths: Iterable[Path]) -> list[Path]:
-    """Files that are named, and those with a DICOM prefix in folders that are named, sorted.
+    """Files that are named, and DICOM files in folders that are named, sorted.
 
     Raises:
         NodeError: Where a path does not exist, or nothing is found.
     """
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            found += sorted(file for file in path.rglob("*") if file.is_file() and _has_dicom_prefix(file))
-        elif path.exists():
-            found.append(path)
-        else:
-            raise NodeError(ExitCode.USAGE, f"{path} does not exist.")
+    found = files_in(paths, is_dicom)
     if not found:
         raise NodeError(ExitCode.USAGE, "No DICOM file was found in what was named.")
     return found
 
 
-def _has_dicom_prefix(file: Path) -> bool:
-    with file.open("rb") as opened:
-        return opened.read(132)[128:] == b"DICM"
+def files_in(paths: Iterable[Path], wanted: Callable[[Path], bool]) -> list[Path]:
+    """Files that are named, and those wanted in folders that are named, sorted.
+
+    Raises:
+        NodeError: Where a path does not exist.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = (
+                Path(folder, name) for folder, _, names in os.walk(path, onerror=_say) for name in names
+            )
+            found += sorted(file for file in inside if file.is_file() and wanted(file))
+        elif path.exists():
+            found.append(path)
+        else:
+            raise NodeError(ExitCode.USAGE, f"{path} does not exist.")
+    return found
+
+
+def _say(error: OSError) -> None:
+    typer.echo(f"Note: {error.filename} is passed over: {error.strerror}.", err=True)
+
+
+def is_dicom(file: Path) -> bool:
+    """Whether a file has a DICOM prefix; also true where it cannot be read, so that what reads it says so."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(132)[128:] == b"DICM" and file.name != "DICOMDIR"
+    except OSError:
+        return True
 
 
 READING_COLUMNS = ("sex", "age", "bone age", "95 %, mo", "z")

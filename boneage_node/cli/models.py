@@ -32,20 +32,19 @@ def list_(as_json: JsonOption = False) -> None:
         for folder, manifest in models:
             typer.echo(_json(folder, manifest))
         return
-    table = Table("model", "version", "networks", "MAE (months)", "images", "sha256", "")
+    table = plain_table("model", "MAE, months", "images", "weights (sha256)")
     for _, manifest in models:
         figures = manifest.metrics.get("figures", {}).get("high_resolution", {})
-        name = f"{manifest.name} (default)" if manifest.name == model_zoo.DEFAULT_MODEL else manifest.name
         table.add_row(
-            name,
-            manifest.version,
-            ", ".join(member.name for member in manifest.members),
-            str(figures.get("mae_months", "-")),
-            str(figures.get("images", "-")),
+            f"{manifest.name} {manifest.version}",
+            *(str(figures.get(name, "-")) for name in ("mae_months", "images")),
             manifest.weights.sha256[:12],
-            manifest.summary,
         )
     out.print(table)
+    for _, manifest in models:
+        default = " (default)" if manifest.name == model_zoo.DEFAULT_MODEL else ""
+        networks = ", ".join(member.name for member in manifest.members)
+        out.print(f"\n{manifest.name}{default}: {manifest.summary} Networks {networks}.", highlight=False)
 
 
 @app.command()

@@ -18,6 +18,7 @@ from PIL import Image
 
 from boneage_node.bone_age import Sex
 from boneage_node.errors import BoneAgeError
+from boneage_node.radiograph.picture import grey_of
 
 _HIGH_RESOLUTION_PX = 400
 _SQUEEZED_PX = 299
@@ -117,9 +118,7 @@ def _read_splits(file: Path) -> dict[str, str]:
 def read_image(path: Path) -> npt.NDArray[np.float32]:
     """A PNG as float32 grey in [0, 1], shape (height, width)."""
     with Image.open(path) as image:
-        if image.mode.startswith("I"):
-            return np.asarray(image, dtype=np.float32) / np.float32(65535)
-        return np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255)
+        return grey_of(image)
 
 
 def is_high_resolution(image: npt.NDArray[np.float32]) -> bool:

@@ -14,7 +14,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from boneage_node.bone_age import ReasonCode, Refusal
+from boneage_node.bone_age import ReasonCode, Refusal, Sex
 
 from .anatomy import BodyPart, View
 from .header import Header
@@ -74,9 +74,18 @@ def check_eligibility(header: Header, *, sex_required: bool = True) -> None:
         raise Refusal(ReasonCode.NOT_A_HAND, "a lateral or oblique view")
     if not 1 / _MAX_ASPECT <= header.pixel_aspect <= _MAX_ASPECT:
         raise Refusal(ReasonCode.UNSUPPORTED_PIXELS, "pixels that are not square")
-    if header.chronological_age_months is not None and header.chronological_age_months >= ADULT_FROM_MONTHS:
+    check_patient(header.sex, header.chronological_age_months, sex_required=sex_required)
+
+
+def check_patient(sex: Sex | None, chronological_age_months: float | None, *, sex_required: bool) -> None:
+    """Refuse a patient whose hand must not be read.
+
+    Raises:
+        Refusal: ADULT or SEX_UNKNOWN.
+    """
+    if chronological_age_months is not None and chronological_age_months >= ADULT_FROM_MONTHS:
         raise Refusal(ReasonCode.ADULT)
-    if sex_required and header.sex is None:
+    if sex_required and sex is None:
         raise Refusal(ReasonCode.SEX_UNKNOWN)
 
 

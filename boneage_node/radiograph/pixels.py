@@ -37,7 +37,7 @@ Decoded = npt.NDArray[np.integer[Any]]
 Codes = npt.NDArray[np.uint16]
 
 # Lossy compression of equal channels leaves them this far apart by rounding.
-_GREY_SPREAD = 4
+GREY_SPREAD = 4
 
 _NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 # Of the decoders that pydicom knows, those that raise on damage rather than fill up in silence.
@@ -311,6 +311,6 @@ def _one_channel(array: Decoded) -> Codes:
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
         raise Refusal(ReasonCode.DAMAGED_PIXELS, "the decoded size does not fit the header")
     low, high = array.min(axis=2), array.max(axis=2)
-    if int((high - low).max()) > _GREY_SPREAD:
+    if int((high - low).max()) > GREY_SPREAD:
         raise Refusal(ReasonCode.UNSUPPORTED_PIXELS, "colour")
     return array[:, :, 1].astype(np.uint16)

@@ -6,7 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from boneage_node.bone_age import Answer, Refusal, model_zoo
+from boneage_node import radiograph
+from boneage_node.bone_age import Answer, Refusal, Sex, model_zoo
 from boneage_node.bone_age.manifest import ModelError
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.errors import ExitCode, NodeError
@@ -65,9 +66,43 @@ def read_study(files: Sequence[StoredFile], predictor: Predictor, *, sex_require
     return Reading(choice, answer, 1000 * (time.perf_counter() - started))
 
 
+def read_picture(
+    file: StoredFile,
+    predictor: Predictor,
+    sex: Sex | None,
+    chronological_age_months: float | None,
+    *,
+    sex_required: bool = True,
+) -> Reading:
+    """Read a picture without a header, PNG, JPEG or TIFF, as a study of its own.
+
+    Args:
+        file: The picture.
+        predictor: The model.
+        sex: The patient's, as somebody tells it.
+        chronological_age_months: The same of the age.
+        sex_required: Refuse a patient of unknown sex, who is else read as both.
+
+    Raises:
+        OSError: The file cannot be opened.
+    """
+    started = time.perf_counter()
+    try:
+        hand = radiograph.read_picture(file, sex, chronological_age_months, sex_required=sex_required)
+        choice = Choice(file, hand.header, None, hand, None)
+    except Refusal as refusal:
+        choice = Choice(file, radiograph.picture_header(sex, chronological_age_months), None, None, refusal)
+    (answer,) = assess([_find(choice, predictor)], predictor)
+    return Reading(choice, answer, 1000 * (time.perf_counter() - started))
+
+
 def choose_and_find(files: Sequence[StoredFile], predictor: Predictor, *, sex_required: bool) -> Choice:
     """Choose the image of a study, and find the hand in it; arguments and errors as of ``read_study``."""
-    choice = choose_hand_image(files, sex_required=sex_required)
+    return _find(choose_hand_image(files, sex_required=sex_required), predictor)
+
+
+def _find(choice: Choice, predictor: Predictor) -> Choice:
+    """The choice with the hand in it, or refused where there is none."""
     if choice.radiograph is None:
         return choice
     found = predictor.find(choice.radiograph.pixels)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
+import pytest
 from conformance import conformance_markdown
+from PIL import Image
 from support.repository import REPOSITORY
 
-from boneage_node.bone_age import ReasonCode, Refusal, model_zoo
+from boneage_node.bone_age import ReasonCode, Refusal, Sex, arrays, model_zoo
 from boneage_node.bone_age.manifest import read_manifest
+from boneage_node.phantom import draw_hand
 from boneage_node.settings import load_settings
 
 DOCS = REPOSITORY / "docs"
@@ -40,6 +46,20 @@ def test_every_reason_for_a_refusal_is_explained() -> None:
 def test_the_example_settings_are_valid() -> None:
     settings = load_settings(REPOSITORY / "deploy" / "boneage-node.toml")
     assert settings.listening.unsafe() is None
+
+
+def test_the_readme_reads_an_array_in_five_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hand = draw_hand(100, Sex.FEMALE, seed=3, height_px=512).pixels
+    Image.fromarray((255 * hand).astype(np.uint8)).save(tmp_path / "hand.png")
+    monkeypatch.chdir(tmp_path)
+    (program,) = re.findall(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)
+    exec(program, {})
+    bone_age_months = float(capsys.readouterr().out.split()[0])
+    assert 0 < bone_age_months < 240
+    docstring = [line.strip() for line in (arrays.__doc__ or "").splitlines()]
+    assert all(line.split("  #")[0].strip() in docstring for line in program.splitlines())
 
 
 def test_the_readme_tells_the_figures_of_the_shipped_model() -> None:

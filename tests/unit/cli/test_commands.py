@@ -157,6 +157,9 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
 def test_models_are_listed_and_verified(tmp_path: Path) -> None:
     listed = run("models", "list", "--json")
     assert "hand-regions" in [json.loads(line)["name"] for line in listed.stdout.splitlines()]
+    shown = run("models", "list").stdout.splitlines()
+    assert [line.split()[0] for line in shown[:2]] == ["model", "hand-regions"]
+    assert max(map(len, shown)) <= 80
     assert run("models", "verify").returncode == 0
     shutil.copytree(model_zoo.model_dir(), tmp_path / "model")
     with (tmp_path / "model" / "weights.safetensors").open("ab") as file:
