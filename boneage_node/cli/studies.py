@@ -182,7 +182,7 @@ def show(
     """Show everything about one study: images, reports, deliveries, history."""
     with _store(config, data_dir, read_only=True) as store:
         detail = store.studies.show(study)
-        whose = _identified(store, [detail.id])[detail.id] if patient else None
+        whose = _identified(store, [detail.id]).get(detail.id) if patient else None
     if as_json:
         typer.echo(_json(_as_json(detail, whose)))
         return
@@ -192,6 +192,8 @@ def show(
     )
     if whose is not None:
         out.print(f"Patient {whose.patient_id}  {whose.patient_name}\nAccession {whose.accession_number}")
+    for image in detail.instances:
+        out.print(f"Image {image.id}  {image.sop_instance_uid}, {_when(image.received_at)}")
     for report in detail.reports:
         sex, age, bone_age, interval, z_score = reading_cells(report.result)
         ages = bone_age.replace("\n", ", ")
@@ -351,3 +353,22 @@ def _delivery(delivery: DeliveryDetail) -> str:
         state = "is delivered, with a warning"
     said = f": {delivery.last_error}" if delivery.last_error else ""
     return f"Delivery {delivery.id} ({_FORMS[delivery.form]}) to {delivery.destination} {state}{said}"
+
+
+@app.command("leave-out")
+def leave_out(
+    study: StudyArgument,
+    image: Annotated[str, typer.Argument(help="Its number in studies show, or its SOP Instance UID.")],
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Leave an image of a study out, and read the study again without it.
+
+    For a wrong copy beside the right one, as where images contradict each other.
+    It counts again once it is sent again.
+
+    Example: boneage-node studies leave-out A123 7
+    """
+    with _store(config, data_dir) as store:
+        store.studies.leave_out(study, image)
+    out.print("The study will be read again without the image.")

@@ -8,6 +8,7 @@ from datetime import datetime
 from pydicom import Dataset
 
 from boneage_node.bone_age import Answer, Assessment, Attention, Course, EarlierReading, ReasonCode, Refusal
+from boneage_node.errors import BoneAgeError
 from boneage_node.radiograph import Choice, read_visit
 from boneage_node.report import (
     SR_CLASSES,
@@ -27,6 +28,19 @@ from boneage_node.traffic.document import DocumentForm
 
 from .result import result
 from .settings import ReportSettings
+
+REPORTS_AN_HOUR_MAX = 10
+"""On one study. People correct a study a few times; a loop of machines goes on for ever."""
+
+
+class TooManyReportsError(BoneAgeError):
+    """A study was reported on so often that something must be sending it round and round."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"There were {REPORTS_AN_HOUR_MAX} reports on this study within an hour, and no more are made: "
+            "see what sends it again and again. Then, or in an hour: boneage-node studies retry"
+        )
 
 
 class Reporter:
@@ -72,6 +86,7 @@ class Reporter:
 
         Raises:
             SpoolFull: There is no room for them.
+            TooManyReportsError: There would be one too many in an hour.
         """
         instance = next((i for i in job.instances if i.file.key == choice.file_key), None)
         source = _source(choice, job)
@@ -98,6 +113,8 @@ class Reporter:
         )
         assessed = isinstance(answer, Assessment)
         to_send = self._is_said(answer) and report.sop_instance_uid not in known
+        if to_send and self._store.earlier.number_made_since(job.study_id, 3600) >= REPORTS_AN_HOUR_MAX:
+            raise TooManyReportsError
         return NewReport(
             instance_id=instance.id if instance else None,
             kind=ReportKind.ASSESSMENT if assessed else ReportKind.REFUSAL,

@@ -17,7 +17,7 @@ from boneage_node.logs import Trouble, class_name, get_logger
 from boneage_node.radiograph import Choice
 from boneage_node.store import DatabaseError, Job, LeaseLost, Status, Store
 
-from .reporter import Reporter
+from .reporter import Reporter, TooManyReportsError
 from .settings import ReadingSettings
 from .study import assess, choose_and_find
 from .trouble import WAITS, is_device_lost, node_trouble
@@ -168,7 +168,9 @@ class Worker:
             self._log.error(
                 "reading failed", study=job.study_id, job=job.id, attempt=job.attempts, exc_info=error
             )
-            status = self._store.queue.fail(job, self._name, class_name(error), self._settings.retry)
+            is_loop = isinstance(error, TooManyReportsError)
+            said = str(error) if is_loop else class_name(error)
+            status = self._store.queue.fail(job, self._name, said, self._settings.retry, permanent=is_loop)
         except LeaseLost:
             self._log.warning("lease lost", study=job.study_id, job=job.id)
             return

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import ScalarSelect, exists, func, select
+from sqlalchemy import ScalarSelect, delete, exists, func, select
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from .database import Transaction
@@ -15,6 +16,12 @@ def record_arrival(session: Transaction, instance_id: int) -> None:
     """Note that an instance came, for the first time or anew."""
     session.add(ArrivalRow(instance_id=instance_id))
     session.flush()
+
+
+def forget_arrivals(session: Transaction, instance_ids: Sequence[int]) -> bool:
+    """Have instances lie in no study until they come again; False where they lay in none."""
+    result: Any = session.execute(delete(ArrivalRow).where(ArrivalRow.instance_id.in_(instance_ids)))
+    return bool(result.rowcount)
 
 
 def newest_copy(session: Transaction, sop_instance_uid: str) -> InstanceRow | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import distinct, func, select
 
 from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.result import Result
@@ -63,6 +63,17 @@ class Earlier(Part):
             report.created_at,
             report.result.bone_age_months,
         )
+
+    def number_made_since(self, study_id: int, seconds: float) -> int:
+        """How many reports on a study were made to be sent in the last so many seconds."""
+        with self._transactions.reading() as session:
+            since = session.now - timedelta(seconds=seconds)
+            made = (
+                select(func.count(distinct(ReportRow.id)))
+                .join(DocumentRow, DocumentRow.report_id == ReportRow.id)
+                .where(ReportRow.study_id == study_id, ReportRow.created_at > since)
+            )
+            return session.scalar(made) or 0
 
     def report_uids_of(self, study_id: int) -> list[str]:
         """SOP Instance UIDs of all reports of a study, sent or not, oldest first."""

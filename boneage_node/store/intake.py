@@ -22,7 +22,6 @@ from .queue import enqueue
 from .tables import AE_TITLE_LENGTH, UID_LENGTH, EventKind, InstanceRow, StudyRow, StudyState
 
 _AE_TITLE = re.compile(rf"[ -~]{{0,{AE_TITLE_LENGTH}}}")
-_AT_REST = (StudyState.REPORTED, StudyState.REFUSED, StudyState.SET_ASIDE)
 _SETTLE_BATCH = 500
 
 
@@ -55,7 +54,7 @@ class Intake(Part):
             known = _find(session, received, sha256)
             newest = newest_copy(session, received.sop_instance_uid)
         if known is not None and self._spool.holds(known.file_name, known.size_bytes):
-            if newest is not None and newest.id != known.id:
+            if newest is None or newest.id != known.id:
                 with self._transactions.writing() as session:
                     _arrived(session, _study_of(session, received), known, quiet_seconds)
             return Accepted(known.study_id, known.id, new=False)
@@ -165,7 +164,8 @@ def _arrived(session: Transaction, study: StudyRow, instance: InstanceRow, quiet
     if newest is not None and newest.id == instance.id:
         return
     record_arrival(session, instance.id)
-    if study.state in _AT_REST and is_own_document(session, instance.sop_instance_uid):
+    is_known = study.state != StudyState.RECEIVING or study.settle_at is not None
+    if is_known and is_own_document(session, instance.sop_instance_uid):
         session.record(EventKind.OWN_OUTPUT_RECEIVED, study.id, f"instance {instance.id}")
         return  # A PACS that sends on all that it gets: there is nothing new to read.
     _await_more(session, study, quiet_seconds)

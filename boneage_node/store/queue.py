@@ -152,14 +152,24 @@ class Queue(LeasedPart):
         for name in superfluous:
             self._spool.discard(name)
 
-    def fail(self, job: Job, worker: str, error: str, policy: RetryPolicy) -> Status:
-        """Try a job again later, or set it aside with its study; returns its status now."""
+    def fail(
+        self, job: Job, worker: str, error: str, policy: RetryPolicy, *, permanent: bool = False
+    ) -> Status:
+        """Try a job again later, or set it aside with its study; returns its status now.
+
+        Args:
+            job: The job as it was claimed.
+            worker: Who claimed it.
+            error: What went wrong.
+            policy: When it is tried again, and how often.
+            permanent: It is not, until a person says so.
+        """
         with self._transactions.writing() as session:
             row, study = _held(session, job, worker)
-            is_last = policy.is_last(row.attempts)
+            is_last = permanent or policy.is_last(row.attempts)
             if not is_last:
                 _make_way(session, row)
-            _JOBS.fail(session, row, error, policy)
+            _JOBS.fail(session, row, error, policy, permanent=permanent)
             _end(session, study, StudyState.SET_ASIDE if is_last else StudyState.QUEUED)
             return row.status
 

@@ -16,11 +16,13 @@ from boneage_node.traffic.result import Result
 from boneage_node.traffic.uid import is_uid
 
 from . import outbox
+from .arrivals import forget_arrivals
 from .commitments import COMMITMENTS, CommitmentDetail, commitments_of
 from .database import Transaction
 from .part import Part, build
 from .queue import StoredInstance, enqueue
 from .tables import (
+    ArrivalRow,
     CommitmentRow,
     DeliveryOutcome,
     DeliveryRow,
@@ -298,16 +300,42 @@ class Studies(Part):
                 query = query.where(StudyRow.accession_number == accession_number)
             return _summaries(session, session.scalars(query).all())
 
+    def leave_out(self, study: int | str, image: int | str) -> None:
+        """Leave an image of a study out from now on, all its copies, and read the study again without it.
+
+        It counts again once somebody sends it again.
+
+        Args:
+            study: Id (also as digits), Study Instance UID or accession number.
+            image: Number of the instance (also as digits), or its SOP Instance UID.
+
+        Raises:
+            NoSuchStudy: There is none, or it has no such image, or several have the accession number.
+        """
+        with self._transactions.writing() as session:
+            row = _study(session, study, lock=True)
+            instances = _of(session, InstanceRow, row)
+            uids = {each.sop_instance_uid for each in instances if _goes_by(each, str(image))}
+            copies = [each.id for each in instances if each.sop_instance_uid in uids]
+            if not forget_arrivals(session, copies):
+                raise NoSuchStudy("The study has no such image")
+            for copy in copies:
+                session.record(EventKind.INSTANCE_LEFT_OUT, row.id, f"instance {copy}")
+            enqueue(session, row)
+
     def newest_files(self, study_ids: Iterable[int]) -> dict[int, StoredFile]:
         """The file that came last of each of these studies, by the study's id."""
         with self._transactions.reading() as session:
             newest = (
-                select(func.max(InstanceRow.id))
+                select(func.max(ArrivalRow.id))
+                .join(InstanceRow, InstanceRow.id == ArrivalRow.instance_id)
                 .where(InstanceRow.study_id.in_(study_ids))
                 .group_by(InstanceRow.study_id)
             )
             rows = session.execute(
-                select(InstanceRow.study_id, InstanceRow.file_name).where(InstanceRow.id.in_(newest))
+                select(InstanceRow.study_id, InstanceRow.file_name)
+                .join(ArrivalRow, ArrivalRow.instance_id == InstanceRow.id)
+                .where(ArrivalRow.id.in_(newest))
             )
             return {study_id: self._spool.file(file_name) for study_id, file_name in rows}
 
@@ -320,6 +348,11 @@ class Studies(Part):
 def _of(session: Transaction, table: type[Row], study: StudyRow) -> Sequence[Row]:
     """The rows of a study, in the order in which they came to be."""
     return session.scalars(select(table).filter_by(study_id=study.id).order_by(table.id)).all()
+
+
+def _goes_by(instance: InstanceRow, name: str) -> bool:
+    """Whether an instance goes by a name: its number, or its SOP Instance UID."""
+    return name in (str(instance.id), instance.sop_instance_uid)
 
 
 def _study(session: Transaction, study: int | str, *, lock: bool = False) -> StudyRow:

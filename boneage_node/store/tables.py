@@ -102,6 +102,7 @@ class EventKind(StrEnum):
     INSTANCE_CONFLICT = "instance-conflict"
     INSTANCE_RESTORED = "instance-restored"
     INSTANCE_MOVED = "instance-moved"
+    INSTANCE_LEFT_OUT = "instance-left-out"
     OWN_OUTPUT_RECEIVED = "own-output-received"
     STUDY_QUEUED = "study-queued"
     STUDY_REPORTED = "study-reported"

@@ -504,3 +504,7 @@ def test_studies_are_tried_sent_and_read_again_by_commands_of_their_own(tmp_path
     assert "1 document will be sent again" in studies("resend", "1").stdout
     assert studies("reread", "1").returncode == 0
     assert studies("reread", "1").returncode == 1
+    assert "Image 1" in studies("show", "1").stdout
+    assert studies("leave-out", "1", "2").returncode == 1
+    assert studies("leave-out", "1", "1").returncode == 0
+    assert "instance-left-out" in studies("show", "1").stdout

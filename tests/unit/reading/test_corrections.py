@@ -6,18 +6,22 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 
 import pytest
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
+from pydicom.uid import ImplicitVRLittleEndian, JPEGLSLossless
 from support.dimse import set_attributes
 from support.report import ASSESSMENT
-from support.store import Clock, attempts, receive
+from support.store import Clock, attempts, open_migrated, receive
 
 from boneage_node.exchange.settings import DeliverySettings
 from boneage_node.radiograph import choose_hand_image
 from boneage_node.reading.reporter import Reporter
 from boneage_node.reading.settings import ReportSettings
-from boneage_node.store import Store, StudyDetail, StudyState
+from boneage_node.spool import FolderSpool
+from boneage_node.store import NoSuchStudy, Store, StudyDetail, StudyState
+from boneage_node.traffic.document import DocumentForm
 
 Image = Callable[..., Dataset]
 PACS = "PACS@pacs:104"
@@ -30,7 +34,7 @@ class Node:
     def __init__(self, store: Store, clock: Clock) -> None:
         self.store, self._clock = store, clock
         self._reporter = Reporter(
-            ReportSettings(send_pictures=False), store, "BONEAGE", DeliverySettings(send_to=[PACS]).by_form()
+            ReportSettings(), store, "BONEAGE", DeliverySettings(send_to=[PACS]).by_form()
         )
 
     def receive(self, *images: Dataset) -> None:
@@ -210,3 +214,79 @@ def test_studies_that_come_late_make_no_later_one_anew(node: Node, image: Image)
     for each in (later, early, earliest):
         node.read(each)
     assert [len(node.study(each).reports) for each in (later, early, earliest)] == [1, 1, 1]
+
+
+def test_one_image_in_other_bytes_is_reported_once(node: Node, image: Image) -> None:
+    original = image("A", 2018, 90.0)
+    implicit, compressed = deepcopy(original), deepcopy(original)
+    implicit.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    compressed.compress(JPEGLSLossless, generate_instance_uid=False)
+    for same in (original, implicit, compressed, corrected(original, InstitutionName="Added on the way")):
+        node.read(same)
+    study = node.study(original)
+    assert (len(study.instances), len(study.reports), len(study.deliveries)) == (4, 1, 2)
+    for number, attributes in enumerate(
+        [{"PatientName": "Right^Spelt"}, {"AccessionNumber": "A1"}, {"ImageLaterality": "R"}], start=2
+    ):
+        node.read(corrected(original, **attributes))
+        assert len(node.study(original).reports) == number
+
+
+def test_contradicting_images_are_refused_once_and_read_without_the_wrong_one(
+    node: Node, image: Image
+) -> None:
+    wrong = image("A", 2018, 90.0, PatientSex="M")
+    right = corrected(wrong, SOPInstanceUID="2.25.5", PatientSex="F")
+    node.read(wrong)
+    node.read(right)
+    node.read(corrected(right, SOPInstanceUID="2.25.6"))
+    study = node.study(wrong)
+    assert [report.result.reason for report in study.reports] == [None, "contradicting-images"]
+    assert study.reports[-1].documents
+    node.store.studies.leave_out(study.id, study.instances[0].id)
+    node.read()
+    assert node.study(wrong).reports[-1].result.sex == "F"
+    node.read(wrong)
+    assert node.study(wrong).reports[-1].result.reason == "contradicting-images", "it has come again"
+    with pytest.raises(NoSuchStudy):
+        node.store.studies.leave_out(study.id, "2.25.404")
+
+
+def test_what_the_node_made_is_not_read_when_it_comes_back(node: Node, image: Image) -> None:
+    hand = image("A", 2018, 90.0)
+    node.read(hand)
+    node.read(made_of(node, hand))
+    study = node.study(hand)
+    assert (len(study.reports), len(study.jobs), study.state) == (1, 1, StudyState.REPORTED)
+    assert study.events[-1].kind == "own-output-received"
+    # The study has been given a new UID meanwhile: the picture alone is nothing to read there.
+    node.read(corrected(made_of(node, hand), StudyInstanceUID="2.25.77"))
+    moved = node.store.studies.show("2.25.77")
+    assert (moved.state, moved.deliveries) == (StudyState.REFUSED, [])
+    assert moved.reports[-1].result.reason == "nothing-to-read"
+
+
+def test_what_another_node_made_is_noted_and_not_answered(
+    node: Node, image: Image, tmp_path: Path, clock: Clock
+) -> None:
+    hand = image("A", 2018, 90.0)
+    node.read(hand)
+    engine = open_migrated(f"sqlite:///{tmp_path}/another.sqlite3")
+    with Store(engine, FolderSpool(tmp_path / "another", reserve_bytes=0), clock) as store:
+        fresh = Node(store, clock)
+        fresh.read(made_of(node, hand))
+        study = fresh.study(hand)
+        assert (study.state, study.deliveries) == (StudyState.REFUSED, [])
+        assert [report.result.reason for report in study.reports] == ["nothing-to-read"]
+        fresh.read(corrected(made_of(node, hand), SOPInstanceUID="2.25.5"))
+        assert len(fresh.study(hand).reports) == 1
+        fresh.read(hand)
+        assert fresh.study(hand).state == StudyState.REPORTED
+
+
+def made_of(node: Node, image: Dataset) -> Dataset:
+    """The picture that a node has made of an image, as a PACS sends it on."""
+    document = node.study(image).reports[-1].document(DocumentForm.PICTURE)
+    assert document is not None
+    with document.file.open() as file:
+        return dcmread(BytesIO(file.read()))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 import torch
+from pydicom import dcmread
 from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError, OperationalError
 from structlog.testing import capture_logs
-from support.store import Clock, queue_study
+from support.store import Clock, queue_study, receive
 from support.waiting import eventually
 
 from boneage_node.bone_age import Answer, Hand, Refusal
@@ -26,7 +28,7 @@ from boneage_node.reading.trouble import node_trouble
 from boneage_node.reading.worker import Worker
 from boneage_node.retry import RetryPolicy
 from boneage_node.spool import SpoolFull
-from boneage_node.store import Store
+from boneage_node.store import Store, StudyDetail
 
 HANDS = ("girl-08y-dx.dcm", "boy-09y-dx-right.dcm", "boy-15y-cr.dcm")
 
@@ -233,3 +235,32 @@ def test_a_worker_whose_gpu_failed_ends_and_its_studies_wait_for_the_next(
     assert on_gpu.batches == [3], "none is tried alone on a GPU that is lost"
     assert states(store, studies) == ["queued"] * 3
     assert store.queue.troubles() == {"the GPU failed": 3}
+
+
+def test_a_study_that_goes_round_and_round_is_reported_on_ten_times_and_then_set_aside(
+    store: Store, predictor: Predictor, sample_dicom: Path, clock: Clock
+) -> None:
+    image = dcmread(sample_dicom / "no-sex-10y-dx.dcm")
+    uids = {"study": str(image.StudyInstanceUID), "instance": str(image.SOPInstanceUID)}
+    worker = worker_of(store, OnGpu(predictor, lambda hands: None), ReportSettings(send_pictures=False))
+
+    def corrected_again(number: int) -> StudyDetail:
+        image.PatientID = f"CORRECTED-{number}"
+        file = BytesIO()
+        image.save_as(file)
+        receive(store, **uids, data=file.getvalue())
+        clock.go_on(11)
+        store.intake.settle()
+        assert worker.work()
+        return store.studies.show(uids["study"])
+
+    for number in range(10):
+        assert corrected_again(number).state == "refused"
+    for number in (10, 11):
+        study = corrected_again(number)
+        assert (study.state, len(study.reports), len(study.deliveries)) == ("set_aside", 10, 10)
+        assert "10 reports on this study within an hour" in (study.jobs[-1].last_error or "")
+    clock.go_on(3600)
+    store.studies.retry(study.id)
+    assert worker.work()
+    assert len(store.studies.show(study.id).reports) == 11
