@@ -188,8 +188,9 @@ class Trouble:
     back within an hour: what comes and goes in turn fills no log. Safe to use from several threads.
 
     Args:
-        began: The event logged as an error when it begins.
+        began: The event logged when it begins.
         over: The event logged when it is over, with how long it lasted and how often it was met.
+        level: As what it is logged when it begins.
         clock: Seconds that only go forward; replaced by tests.
     """
 
@@ -198,8 +199,16 @@ class Trouble:
     _STEADY_SECONDS_MAX = 600.0
     _FORGOTTEN_SECONDS = 3600.0
 
-    def __init__(self, began: str, over: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        began: str,
+        over: str,
+        *,
+        level: Literal["warning", "error"] = "error",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._began, self._over = began, over
+        self._level = level
         self._clock = clock
         self._lock = threading.Lock()
         self._steady_seconds = self.STEADY_SECONDS
@@ -221,14 +230,15 @@ class Trouble:
                 longer = min(2 * self._steady_seconds, self._STEADY_SECONDS_MAX)
                 self._steady_seconds = longer if relapse else self.STEADY_SECONDS
                 self._since, self._times = now, 0
-                get_logger().error(self._began, **facts)
+                getattr(get_logger(), self._level)(self._began, **facts)
             self._last = now
             self._times += 1
 
-    def well(self) -> None:
-        """Note that it went well."""
+    def well(self, **facts: Any) -> None:
+        """Note that it went well; ``facts`` are logged where it is over."""
         with self._lock:
             now = self._clock()
             if self._since is not None and now - self._last >= self._steady_seconds:
-                get_logger().info(self._over, seconds=round(self._last - self._since, 1), times=self._times)
+                lasted = round(self._last - self._since, 1)
+                get_logger().info(self._over, **facts, seconds=lasted, times=self._times)
                 self._since = None

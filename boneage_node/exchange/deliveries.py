@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-from boneage_node.logs import class_name, get_logger
+from boneage_node.logs import Trouble, class_name, get_logger
 from boneage_node.net.calling import Caller
 from boneage_node.store import DatabaseError, DeliveryTask, Status, Store
 from boneage_node.traffic.document import DocumentForm
@@ -19,6 +20,8 @@ from .threads import NamedThreads, repeatedly
 BATCH = 50
 """Most reports over one connection."""
 _BEATS_PER_LEASE = 3
+_PROBLEMS_MAX = 20
+"""Different problems of one destination that are told apart in the log."""
 
 
 class Deliveries:
@@ -52,6 +55,7 @@ class Deliveries:
         self._lease_seconds = lease_seconds
         self._request_commitment = request_commitment
         self._log = get_logger()
+        self._troubles: defaultdict[str, dict[str, Trouble]] = defaultdict(dict)
 
     def tick(self) -> None:
         """Start sending to every destination for which something is due, unless that is under way."""
@@ -132,6 +136,8 @@ class Deliveries:
             self._log.info("report delivered", **known)
         else:
             self._log.warning("report delivered with a warning", **known, warning=sent.warning)
+        for trouble in list(self._troubles[task.destination].values()):
+            trouble.well(destination=task.destination)
 
     def _failed(self, task: DeliveryTask, error: str, sent: Sent) -> None:
         status = self._outbox.failed(
@@ -140,7 +146,21 @@ class Deliveries:
             self._policy,
             permanent=sent.permanent,
         )
-        event = "report is a dead letter" if status is Status.DEAD else "report not delivered"
-        self._log.warning(
-            event, study=task.study_id, delivery=task.id, destination=task.destination, problem=error
-        )
+        known = {
+            "study": task.study_id,
+            "delivery": task.id,
+            "destination": task.destination,
+            "problem": error,
+        }
+        if status is Status.DEAD:
+            self._log.warning("report is a dead letter", **known)
+        else:
+            self._trouble(task.destination, error).met(**known)
+
+    def _trouble(self, destination: str, problem: str) -> Trouble:
+        """The trouble with a destination: said once, not for each report that waits and each attempt."""
+        troubles = self._troubles[destination]
+        if len(troubles) >= _PROBLEMS_MAX:
+            problem = ""
+        new = Trouble("report not delivered", "reports delivered again", level="warning")
+        return troubles.setdefault(problem, new)

@@ -12,6 +12,7 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage
 from pynetdicom import AE, evt
+from structlog.testing import capture_logs
 from support.dimse import write_radiograph
 from support.http_peer import Reply, http_peer
 from support.store import DX, STUDY, Clock, attempts, claim_one, queue_study
@@ -272,3 +273,16 @@ def test_a_destination_that_no_protocol_knows_fails_in_a_sentence(store: Store, 
     (delivery,) = store.studies.show("1.2.3.0").deliveries
     assert delivery.status is Status.TODO
     assert delivery.last_error.startswith("'pigeon:loft' is not a destination such as PACS@10.0.0.5:104")
+
+
+def test_a_destination_that_is_down_for_long_is_said_once_whatever_waits_for_it(
+    store: Store, tmp_path: Path, clock: Clock
+) -> None:
+    report_studies(store, tmp_path, 5, [NOBODY])
+    deliveries = make_deliveries(store)
+    with capture_logs() as logged:
+        for _ in range(4):
+            deliveries.deliver(NOBODY, DocumentForm.SR)
+            clock.go_on(3600)
+    (said,) = (line for line in logged if line["log_level"] != "debug")
+    assert (said["event"], said["destination"]) == ("report not delivered", NOBODY)
