@@ -190,6 +190,7 @@ class Leases(Generic[Task]):
             again_at: When it is tried again, instead of after the policy's wait.
         """
         task.last_error = error
+        task.put_off = 0
         detail = _attempt_of(task, policy)
         self._record(session, task, Transition.FAILED, detail)
         if permanent or policy.is_last(task.attempts):

@@ -381,6 +381,15 @@ def test_a_job_put_off_for_the_node_s_own_trouble_costs_no_attempt(store: Store,
     assert store.queue.troubles() == {}
 
 
+def test_a_failure_of_the_study_itself_is_no_trouble_of_the_node(store: Store, clock: Clock) -> None:
+    queue_study(store)
+    store.queue.put_off(claim_one(store), "worker-1", "the disk is full", attempts(3))
+    store.queue.fail(claim_one(store), "worker-1", "ValueError", attempts(3, wait_seconds=60))
+    assert store.queue.troubles() == {}
+    (job,) = store.studies.show(STUDY).jobs
+    assert (job.last_error, job.put_off) == ("ValueError", 0)
+
+
 def test_what_a_worker_was_at_when_the_database_went_away_costs_no_attempt(store: Store) -> None:
     for number in range(2):
         queue_study(store, f"{STUDY}.{number}")
