@@ -384,11 +384,18 @@ def _meanings(study: int | str) -> Iterator[ColumnElement[bool]]:
 
 
 def _read_stuck(session: Transaction, study: StudyRow | None) -> int:
-    """Read studies, or one, that were set aside or wait after a failure; returns how many."""
+    """Read studies, or one, that were set aside or wait after a failure; returns how many.
+
+    Not those of which more images are just coming in: they are read once they are whole.
+    """
     waits = exists().where(
         JobRow.study_id == StudyRow.id, JobRow.status == Status.TODO, JobRow.scheduled_at > session.now
     )
-    stuck = select(StudyRow).where(or_(StudyRow.state == StudyState.SET_ASIDE, waits)).order_by(StudyRow.id)
+    stuck = (
+        select(StudyRow)
+        .where(or_(StudyRow.state == StudyState.SET_ASIDE, waits), StudyRow.settle_at.is_(None))
+        .order_by(StudyRow.id)
+    )
     if study is not None:
         stuck = stuck.where(StudyRow.id == study.id)
     rows = session.scalars(stuck.with_for_update()).all()

@@ -111,6 +111,17 @@ def test_retrying_a_study_set_aside_reads_it_again(store: Store) -> None:
     assert claim_one(store).attempts == 1
 
 
+def test_retrying_reads_no_study_that_is_still_coming_in(store: Store, clock: Clock) -> None:
+    queue_study(store)
+    store.queue.fail(claim_one(store), "worker-1", "no", attempts(wait_seconds=300))
+    receive(store, instance=f"{STUDY}.1.2")
+    assert store.studies.retry() == Retried()
+    assert store.queue.claim("worker-1", 1, 60, attempts()) == []
+    clock.go_on(10)
+    assert store.intake.settle() == 1
+    assert len(claim_one(store).instances) == 2
+
+
 def test_retrying_sends_dead_letters_again_without_reading(store: Store) -> None:
     read(store)
     (task,) = claim_deliveries(store)
