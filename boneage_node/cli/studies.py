@@ -27,6 +27,7 @@ from .common import (
 if TYPE_CHECKING:
     from boneage_node.radiograph import Identification
     from boneage_node.store import DeliveryDetail, Store, StudyDetail, StudySummary
+    from boneage_node.traffic.document import DocumentForm
 
 app = typer.Typer(no_args_is_help=True, help="List the studies of a node, show one; try, send or read again.")
 
@@ -294,17 +295,25 @@ def redirect(
 
     A change of send_to or fhir_to holds for new reports: those that wait keep their destination.
 
-    Exit status: 0 when something is sent, 1 when nothing waits for the old destination.
+    Exit status: 0 when something is sent, 1 when nothing waits for the old destination, or all of it goes to
+    the new one anyhow.
     """
     with _store(config, data_dir) as store:
-        target = _known_as(new) or new
-        deliveries = store.studies.redirect(_known_as(old) or old, target)
-        waiting = store.outbox.undelivered()
+        source = _known_as(old) or old
+        forms = store.outbox.undelivered_forms(source)
+        waiting = ", ".join(store.outbox.undelivered())
+        if not forms:
+            known = f"Reports wait for {waiting}." if waiting else "No report waits for any destination."
+            raise NodeError(ExitCode.FAILED, f"Nothing waits for {old}. {known}")
+        target = _destination_of(new, forms)
+        if target == source:
+            raise NodeError(
+                ExitCode.USAGE,
+                f"Both are {source}. To hurry what waits there: boneage-node studies retry --destination.",
+            )
+        deliveries = store.studies.redirect(source, target)
     if not deliveries:
-        known = (
-            f"Reports wait for {', '.join(waiting)}." if waiting else "No report waits for any destination."
-        )
-        raise NodeError(ExitCode.FAILED, f"Nothing waits for {old}. {known}")
+        raise NodeError(ExitCode.FAILED, f"{target} has all of it, or gets it anyhow: nothing more is sent.")
     out.print(f"{_count(deliveries, 'document', 'documents')} will be sent to {target}.")
 
 
@@ -320,6 +329,21 @@ def reread(study: StudyArgument, config: ConfigOption = None, data_dir: DataDirO
         if not store.studies.read_again(study):
             raise NodeError(ExitCode.FAILED, "The study is on its way: it will be read anyhow.")
     out.print("The study will be read again.")
+
+
+def _destination_of(text: str, forms: list[DocumentForm]) -> str:
+    """A destination of these forms of document, as the database has it.
+
+    Raises:
+        NodeError: It is none, or takes no such documents.
+    """
+    from boneage_node.exchange.destinations import parse
+
+    try:
+        (target,) = {str(parse(text, form)) for form in forms}
+    except ValueError as error:
+        raise NodeError(ExitCode.USAGE, f"{error}.") from error
+    return target
 
 
 def _known_as(destination: str | None) -> str | None:

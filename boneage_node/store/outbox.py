@@ -109,10 +109,15 @@ class Outbox(LeasedPart):
     def undelivered(self) -> dict[str, int]:
         """How many deliveries each destination has not got, dead letters among them."""
         with self._transactions.reading() as session:
-            where = DeliveryRow.status.in_((Status.TODO, Status.DEAD))
             column = DeliveryRow.destination
-            query = select(column, func.count()).where(where).group_by(column)
+            query = select(column, func.count()).where(_undelivered()).group_by(column)
             return dict(session.execute(query).all())
+
+    def undelivered_forms(self, destination: str) -> list[DocumentForm]:
+        """The forms of document that a destination has not got."""
+        with self._transactions.reading() as session:
+            there = (DeliveryRow.destination == destination, _undelivered())
+            return sorted(session.scalars(select(DeliveryRow.form).where(*there).distinct()))
 
     def claim(
         self,
@@ -195,6 +200,11 @@ class Outbox(LeasedPart):
             return session.get_one(DeliveryRow, delivery_id).status
 
 
+def _undelivered() -> ColumnElement[bool]:
+    """Condition of a delivery that waits, or is a dead letter."""
+    return DeliveryRow.status.in_((Status.TODO, Status.DEAD))
+
+
 def supersede(session: Transaction, *conditions: ColumnElement[bool]) -> int:
     """End deliveries, waiting, lost or dead, that a newer report of the study has overtaken; how many."""
     stale = or_(
@@ -217,8 +227,8 @@ def retry(session: Transaction, *conditions: ColumnElement[bool]) -> int:
 
 def send_again(session: Transaction, *conditions: ColumnElement[bool]) -> int:
     """Send once more what was delivered, of the newest report of each study; returns how many deliveries."""
-    arrived = and_(DeliveryRow.status == Status.DONE, ~_OUTDATED)
-    rows = DELIVERIES.reopen(session, arrived, *conditions)
+    arrived = DeliveryRow.outcome.in_((DeliveryOutcome.DELIVERED, DeliveryOutcome.WARNED))
+    rows = DELIVERIES.reopen(session, arrived, ~_OUTDATED, *conditions)
     for row in rows:
         row.outcome = None
     return len(rows)
@@ -227,23 +237,40 @@ def send_again(session: Transaction, *conditions: ColumnElement[bool]) -> int:
 def redirect(session: Transaction, old: str, new: str) -> int:
     """Send to another destination what the old one has not got; returns how many deliveries.
 
-    What goes to the other one anyhow is not sent there twice.
+    What goes to the other one anyhow, or has arrived there, is not sent there twice.
     """
-    undelivered = DeliveryRow.status.in_((Status.TODO, Status.DEAD))
-    rows = DELIVERIES.lock(session, DeliveryRow.destination == old, undelivered)
-    known = set(session.scalars(select(DeliveryRow.document_id).where(DeliveryRow.destination == new)))
+    if old == new:
+        return 0
+    supersede(session, DeliveryRow.destination == old)
+    rows = DELIVERIES.lock(session, DeliveryRow.destination == old, _undelivered())
+    document_ids = [row.document_id for row in rows]
+    there = {
+        row.document_id: row
+        for row in DELIVERIES.lock(
+            session, DeliveryRow.destination == new, DeliveryRow.document_id.in_(document_ids)
+        )
+    }
+    to_send = []
     for row in rows:
-        if row.document_id in known:
-            row.outcome = DeliveryOutcome.SUPERSEDED
-            detail = f" is not sent any more: it goes to {new}"
-            DELIVERIES.complete(session, row, EventKind.DELIVERY_SUPERSEDED, detail)
+        other = there.get(row.document_id)
+        if other is None:
+            _move(session, row, new)
+            to_send.append(row.id)
             continue
-        row.destination = new
-        for commitment in session.scalars(select(CommitmentRow).where(CommitmentRow.delivery_id == row.id)):
-            commitment.destination = new
+        row.outcome = DeliveryOutcome.SUPERSEDED
+        detail = f" is not sent any more: it goes to {new}"
+        DELIVERIES.complete(session, row, EventKind.DELIVERY_SUPERSEDED, detail)
+        if other.status == Status.DEAD or other.outcome == DeliveryOutcome.SUPERSEDED:
+            other.outcome = None  # or nobody would get it
+            to_send.append(other.id)
     session.flush()
-    moved = [row.id for row in rows if row.destination == new]
-    return len(DELIVERIES.reopen(session, DeliveryRow.id.in_(moved)))
+    return len(DELIVERIES.reopen(session, DeliveryRow.id.in_(to_send)))
+
+
+def _move(session: Transaction, delivery: DeliveryRow, destination: str) -> None:
+    delivery.destination = destination
+    for commitment in session.scalars(select(CommitmentRow).where(CommitmentRow.delivery_id == delivery.id)):
+        commitment.destination = destination
 
 
 def not_kept(session: Transaction, delivery_id: int, error: str, policy: RetryPolicy) -> None:

@@ -489,6 +489,8 @@ def test_studies_are_tried_sent_and_read_again_by_commands_of_their_own(tmp_path
     assert "next" in studies("list").stdout
     assert studies("retry", "1", "--destination", "http://x/dw/").returncode == 1
     assert "1 delivery will be tried now" in studies("retry", "--destination", "PACS@host:104").stdout
+    for nowhere in ("PACS@other", "/folder", "PACS@host:104"):
+        assert studies("redirect", "PACS@host:104", nowhere).returncode == 2
     moved = studies("redirect", "PACS@host:104", "PACS@other:104")
     assert "1 document will be sent to PACS@other:104" in moved.stdout
     nowhere = studies("redirect", "PACS@host:104", "PACS@other:104")

@@ -323,3 +323,30 @@ def test_what_waits_can_be_sent_elsewhere(store: Store, clock: Clock) -> None:
     assert store.studies.redirect(THERE, "PACS@new:104") == 1
     (moved,) = claim(store, "PACS@new:104")
     assert (moved.sop_instance_uid, moved.attempts) == ("2.25.2", 1)
+
+
+def test_what_is_sent_elsewhere_and_back_is_lost_nowhere(store: Store) -> None:
+    report(store, "2.25.1", destinations=(HERE, THERE))
+    assert store.studies.redirect(HERE, HERE) == 0
+    assert store.outbox.undelivered() == {HERE: 1, THERE: 1}
+    assert store.studies.redirect(HERE, THERE) == 0
+    assert store.studies.redirect(THERE, HERE) == 1
+    assert store.outbox.undelivered() == {HERE: 1}
+    fail(store, claim(store)[0], permanent=True)
+    assert store.studies.redirect(HERE, THERE) == 1
+    assert uids(claim(store, THERE)) == ["2.25.1"]
+
+
+def test_what_was_sent_elsewhere_goes_to_a_dead_letters_place(store: Store) -> None:
+    report(store, "2.25.1", destinations=(HERE, THERE))
+    fail(store, claim(store, THERE)[0], permanent=True)
+    assert store.studies.redirect(HERE, THERE) == 1
+    assert uids(claim(store, THERE)) == ["2.25.1"]
+
+
+def test_what_went_elsewhere_is_not_sent_again_where_it_did_not_go(store: Store) -> None:
+    report(store, "2.25.1", destinations=(HERE, THERE))
+    store.studies.redirect(HERE, THERE)
+    store.outbox.delivered(claim(store, THERE)[0].id)
+    assert store.studies.send_again(STUDY) == 1
+    assert store.outbox.undelivered() == {THERE: 1}
