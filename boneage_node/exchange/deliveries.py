@@ -21,7 +21,7 @@ BATCH = 50
 """Most reports over one connection."""
 _BEATS_PER_LEASE = 3
 _PROBLEMS_MAX = 20
-"""Different problems of one destination that are told apart in the log."""
+"""Different problems of one destination and form that are told apart in the log."""
 
 
 class Deliveries:
@@ -55,7 +55,8 @@ class Deliveries:
         self._lease_seconds = lease_seconds
         self._request_commitment = request_commitment
         self._log = get_logger()
-        self._troubles: defaultdict[str, dict[str, Trouble]] = defaultdict(dict)
+        # that pictures arrive says nothing of structured reports
+        self._troubles: defaultdict[tuple[str, DocumentForm], dict[str, Trouble]] = defaultdict(dict)
 
     def tick(self) -> None:
         """Start sending to every destination for which something is due, unless that is under way."""
@@ -136,8 +137,8 @@ class Deliveries:
             self._log.info("report delivered", **known)
         else:
             self._log.warning("report delivered with a warning", **known, warning=sent.warning)
-        for trouble in list(self._troubles[task.destination].values()):
-            trouble.well(destination=task.destination)
+        for trouble in list(self._troubles[task.destination, task.form].values()):
+            trouble.well(destination=task.destination, form=task.form)
 
     def _failed(self, task: DeliveryTask, error: str, sent: Sent) -> None:
         status = self._outbox.failed(
@@ -150,16 +151,17 @@ class Deliveries:
             "study": task.study_id,
             "delivery": task.id,
             "destination": task.destination,
+            "form": task.form,
             "problem": error,
         }
         if status is Status.DEAD:
             self._log.warning("report is a dead letter", **known)
         else:
-            self._trouble(task.destination, error).met(**known)
+            self._trouble(task, error).met(**known)
 
-    def _trouble(self, destination: str, problem: str) -> Trouble:
+    def _trouble(self, task: DeliveryTask, problem: str) -> Trouble:
         """The trouble with a destination: said once, not for each report that waits and each attempt."""
-        troubles = self._troubles[destination]
+        troubles = self._troubles[task.destination, task.form]
         if len(troubles) >= _PROBLEMS_MAX:
             problem = ""
         new = Trouble("report not delivered", "reports delivered again", level="warning")

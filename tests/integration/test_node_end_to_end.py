@@ -83,7 +83,7 @@ def test_a_report_lands_beside_the_image(
     with NodeProcess(tmp_path / "node", "--send-to", orthanc.destination, **settings) as node:
         sent = storescu(node.port, *hands)
         assert sent.returncode == 0, sent.stderr
-        eventually(lambda: len(reports(orthanc)) == len(hands))
+        eventually(lambda: len(reports(orthanc)) == len(found(orthanc, "OT")) == len(hands))
         assert node.terminate() == 0
     by_study = {str(report.StudyInstanceUID): report for report in reports(orthanc)}
     assert by_study.keys() == {study_of(hand) for hand in hands}
@@ -156,11 +156,11 @@ def test_a_study_read_again_by_another_model_is_a_new_report_in_the_same_series(
     (other / "manifest.json").write_text(json.dumps(manifest))
     with NodeProcess(tmp_path / "node", "--send-to", orthanc.destination) as node:
         assert storescu(node.port, hands[0]).returncode == 0
-        eventually(lambda: len(found(orthanc, "OT")) == 1)
+        eventually(lambda: len(reports(orthanc)) == len(found(orthanc, "OT")) == 1)
         node.terminate()
     with NodeProcess(tmp_path / "node", "--send-to", orthanc.destination, "--model", other) as node:
         assert run("studies", "reread", "1", "--data-dir", node.folder).returncode == 0
-        eventually(lambda: len(found(orthanc, "OT")) == 2)
+        eventually(lambda: len(reports(orthanc)) == len(found(orthanc, "OT")) == 2)
     first, second = sorted(reports(orthanc), key=lambda report: int(report.InstanceNumber))
     assert first.SeriesInstanceUID == second.SeriesInstanceUID
     (study,) = second.PredecessorDocumentsSequence
