@@ -154,8 +154,11 @@ def _read(predictor: Predictor, examples: list[Example], split: str) -> list[Rea
 
 
 def _finding(predictor: Predictor, data: Path, every: list[Example], limit: int | None) -> dict[str, Any]:
+    from boneage_node.datasets.annotations import KEY_POINTS_FILE, OUTLINES_FILE
     from boneage_node.evaluation.finding import finding_figures
 
+    if not any((data / file).is_file() for file in (KEY_POINTS_FILE, OUTLINES_FILE)):
+        return {}
     with progress_bar("annotations", None) as advance:
         return finding_figures(predictor.finder, data, every, lambda done: advance(done, ""), limit)
 
