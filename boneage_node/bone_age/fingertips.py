@@ -22,7 +22,7 @@ _MIDDLE, _THUMB = 2, 4
 _REACHES = ((0.68, 0.93), (0.88, 1.01), (0.94, 1.03), (0.87, 1.0), (0.6, 0.83))
 """Least and greatest distance from the capitate to the tips of little, ring, middle, index finger and thumb.
 
-In lengths of the hand: what 230 radiographs of the calibration split have, and a little more.
+In lengths of the hand: what 499 radiographs of the calibration split have, and a little more.
 """
 _POINT_TOLERANCES = (0.05, 0.08)
 """Between the points of middle finger and thumb and their tips in the outline, in lengths of the hand."""
