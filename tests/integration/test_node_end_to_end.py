@@ -141,10 +141,10 @@ def test_the_report_of_a_later_study_tells_of_the_earlier_one(
     assert earlier["bone_age_months_per_month"] == 0  # the same hand a year later
     (told,) = [r for r in reports(orthanc) if r.StudyInstanceUID == "2.25.1"]
     texts = [item.TextValue for item in told.ContentSequence[-1].ContentSequence if "TextValue" in item]
-    assert any(text.startswith(f"Since {earlier['since']}: +0.0 months of bone age") for text in texts)
+    assert any(text.startswith(f"Bone age since {earlier['since']}: +0.0 months in") for text in texts)
 
 
-def test_a_study_read_again_by_another_model_is_a_new_report_in_the_same_series(
+def test_a_study_read_again_by_another_model_has_a_report_that_says_it_replaces_the_first(
     hands: list[Path], tmp_path: Path, orthanc: Orthanc, storescu: Send
 ) -> None:
     other = tmp_path / "other-model"
@@ -162,9 +162,11 @@ def test_a_study_read_again_by_another_model_is_a_new_report_in_the_same_series(
         assert run("studies", "reread", "1", "--data-dir", node.folder).returncode == 0
         eventually(lambda: len(reports(orthanc)) == len(found(orthanc, "OT")) == 2)
     first, second = sorted(reports(orthanc), key=lambda report: int(report.InstanceNumber))
-    assert first.SeriesInstanceUID == second.SeriesInstanceUID
+    assert first.SeriesInstanceUID != second.SeriesInstanceUID
+    assert second.SeriesDescription == "Bone age 2 (AI), replaces 1"
     (study,) = second.PredecessorDocumentsSequence
     (series,) = study.ReferencedSeriesSequence
+    assert series.SeriesInstanceUID == first.SeriesInstanceUID
     assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
     assert numbers(first) == numbers(second)
 
