@@ -44,6 +44,7 @@ def is_device_lost(error: BaseException) -> bool:
     """Whether this process can compute no more on the GPU: after such an error all others fail, too."""
     if isinstance(error, torch.OutOfMemoryError):
         return False
-    return isinstance(error, torch.AcceleratorError) or (
+    of_device = getattr(torch, "AcceleratorError", ())  # since torch 2.8
+    return isinstance(error, of_device) or (
         isinstance(error, RuntimeError) and bool(_DEVICE.search(str(error)))
     )

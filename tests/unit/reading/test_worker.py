@@ -264,3 +264,11 @@ def test_a_study_that_goes_round_and_round_is_reported_on_ten_times_and_then_set
     store.studies.retry(study.id)
     assert worker.work()
     assert len(store.studies.show(study.id).reports) == 11
+
+
+def test_a_torch_that_knows_no_accelerator_error_tells_trouble_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(torch, "AcceleratorError")  # torch 2.6 and 2.7
+    assert node_trouble(RuntimeError("CUDA error: unspecified launch failure")) == "the GPU failed"
+    assert node_trouble(ValueError("not a number")) is None
