@@ -85,22 +85,32 @@ class Arrivals:
 
         Args:
             speaking: AE titles of the stations that have said something of late on an open association.
+
+        Raises:
+            DatabaseError: The database does not answer; the next look does what this one could not.
         """
-        held: list[int] = []
-        let_go: list[int] = []
+        held: dict[int, _Arrival] = {}
+        let_go: dict[int, _Arrival] = {}
         now = self._clock()
         with self._lock:
             for study_id, arrival in list(self._arrivals.items()):
                 if arrival.station in speaking and now < arrival.last_at + HELD_SECONDS:
                     arrival.let_go = False
                     if arrival.settles_at < now + self._quiet_seconds / 2:
-                        arrival.settles_at = now + self._quiet_seconds
-                        held.append(study_id)
+                        held[study_id] = arrival
                 elif arrival.released and not arrival.let_go:
-                    arrival.let_go = True
-                    arrival.settles_at = now + self._release_quiet_seconds
-                    let_go.append(study_id)
+                    let_go[study_id] = arrival
                 elif arrival.settles_at < now:
                     del self._arrivals[study_id]
-        self._intake.settle_in(held, self._quiet_seconds)
-        self._intake.settle_in(let_go, self._release_quiet_seconds)
+        self._settle_in(held, now, self._quiet_seconds)
+        self._settle_in(let_go, now, self._release_quiet_seconds, let_go=True)
+
+    def _settle_in(
+        self, arrivals: dict[int, _Arrival], now: float, seconds: float, *, let_go: bool = False
+    ) -> None:
+        """Let studies settle; noted only once the store has it, so that the next look tries again."""
+        self._intake.settle_in(arrivals, seconds)
+        with self._lock:
+            for arrival in arrivals.values():
+                arrival.settles_at = now + seconds
+                arrival.let_go = let_go

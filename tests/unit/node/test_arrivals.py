@@ -5,11 +5,12 @@ from __future__ import annotations
 import uuid
 
 import pytest
+from sqlalchemy.exc import OperationalError
 from support.store import DX, Clock
 
 from boneage_node.node.arrivals import HELD_SECONDS, Arrivals
 from boneage_node.reading.settings import ReadingSettings
-from boneage_node.store import Store
+from boneage_node.store import DatabaseError, Store
 from boneage_node.traffic.received import Received
 
 CR, PACS = "CR_ROOM_1", "PACS"
@@ -108,6 +109,20 @@ def test_a_receiver_that_dies_while_a_station_speaks_holds_nothing_up(
     receiver.go_on(20)
     clock.go_on(11)  # and nobody looks
     assert store.intake.settle() == 1
+
+
+def test_a_look_that_the_database_failed_is_made_up_for(
+    receiver: Receiver, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise OperationalError("UPDATE", {}, Exception())
+
+    receiver.one_association()
+    with monkeypatch.context() as patched:
+        patched.setattr(store.intake, "settle_in", away)
+        with pytest.raises(DatabaseError):
+            receiver.go_on(0.25)
+    assert receiver.go_on(6) == 1, "let go by the next look, not after the quiet time"
 
 
 @pytest.mark.parametrize(
