@@ -99,8 +99,6 @@ class Intake(Part):
         assert instance is not None, "inserted, or there before"
         if not inserted:
             self._restore(session, instance, name, size_bytes)
-        if received.accession_number:
-            study.accession_number = received.accession_number
         _arrived(session, study, instance, quiet_seconds)
         return Accepted(instance.study_id, instance.id, new=inserted)
 
@@ -206,7 +204,10 @@ def _find(session: Transaction, received: Received, sha256: str) -> InstanceRow 
 
 
 def _study_of(session: Transaction, received: Received) -> StudyRow:
-    """The study's row, made where it is missing, locked until the end of the transaction."""
+    """The study's row, made where it is missing, locked until the end of the transaction.
+
+    Its accession number is that of the image that has just come.
+    """
     insert_if_new(
         session,
         StudyRow,
@@ -216,9 +217,12 @@ def _study_of(session: Transaction, received: Received) -> StudyRow:
         received_at=session.now,
         updated_at=session.now,
     )
-    return session.scalars(
+    study = session.scalars(
         select(StudyRow).where(StudyRow.study_instance_uid == received.study_instance_uid).with_for_update()
     ).one()
+    if received.accession_number:
+        study.accession_number = received.accession_number
+    return study
 
 
 def _data_set_sha256(path: Path) -> str:
