@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import ScalarSelect, delete, exists, func, select
 from sqlalchemy.orm import InstrumentedAttribute, aliased
@@ -18,10 +17,10 @@ def record_arrival(session: Transaction, instance_id: int) -> None:
     session.flush()
 
 
-def forget_arrivals(session: Transaction, instance_ids: Sequence[int]) -> bool:
-    """Have instances lie in no study until they come again; False where they lay in none."""
-    result: Any = session.execute(delete(ArrivalRow).where(ArrivalRow.instance_id.in_(instance_ids)))
-    return bool(result.rowcount)
+def forget_arrivals(session: Transaction, sop_instance_uids: Collection[str]) -> None:
+    """Have images lie in no study, whichever they have been in, until they come again."""
+    copies = select(InstanceRow.id).where(InstanceRow.sop_instance_uid.in_(sop_instance_uids))
+    session.execute(delete(ArrivalRow).where(ArrivalRow.instance_id.in_(copies)))
 
 
 def newest_copy(session: Transaction, sop_instance_uid: str) -> InstanceRow | None:

@@ -16,7 +16,7 @@ from boneage_node.traffic.result import Result
 from boneage_node.traffic.uid import is_uid
 
 from . import outbox
-from .arrivals import forget_arrivals
+from .arrivals import forget_arrivals, instances_in
 from .commitments import COMMITMENTS, CommitmentDetail, commitments_of
 from .database import Transaction
 from .part import Part, build
@@ -316,11 +316,12 @@ class Studies(Part):
             row = _study(session, study, lock=True)
             instances = _of(session, InstanceRow, row)
             uids = {each.sop_instance_uid for each in instances if _goes_by(each, str(image))}
-            copies = [each.id for each in instances if each.sop_instance_uid in uids]
-            if not forget_arrivals(session, copies):
+            left_out = [each for each in instances_in(session, row.id) if each.sop_instance_uid in uids]
+            if not left_out:
                 raise NoSuchStudy("The study has no such image")
-            for copy in copies:
-                session.record(EventKind.INSTANCE_LEFT_OUT, row.id, f"instance {copy}")
+            for each in left_out:
+                session.record(EventKind.INSTANCE_LEFT_OUT, row.id, f"instance {each.id}")
+            forget_arrivals(session, {each.sop_instance_uid for each in left_out})
             enqueue(session, row)
 
     def newest_files(self, study_ids: Iterable[int]) -> dict[int, StoredFile]:

@@ -52,6 +52,13 @@ def test_finds_a_study_by_its_newest_accession_number(store: Store) -> None:
     assert store.studies.list(accession_number="A123") == []
 
 
+def test_a_copy_that_comes_again_brings_its_accession_number_back(store: Store) -> None:
+    study_id = receive(store, accession_number="A123").study_id
+    receive(store, data=b"put right", accession_number="B456")
+    receive(store, accession_number="A123")
+    assert store.studies.show("A123").id == study_id
+
+
 def test_an_accession_number_of_several_studies_names_them(store: Store) -> None:
     ids = [
         receive(store, study=f"1.2.{n}", instance=f"1.2.{n}.1", accession_number="A").study_id for n in (1, 2)
@@ -150,3 +157,16 @@ def test_a_study_on_its_way_is_left_alone(store: Store) -> None:
     claim_one(store)
     assert store.studies.retry(STUDY) == nothing
     assert len(store.studies.show(STUDY).jobs) == 1
+
+
+def test_an_image_left_out_does_not_go_back_to_the_study_it_had_moved_from(
+    store: Store, clock: Clock
+) -> None:
+    receive(store)
+    receive(store, study="1.2.9", data=b"moved")
+    with pytest.raises(NoSuchStudy):
+        store.studies.leave_out(STUDY, f"{STUDY}.1.1")
+    store.studies.leave_out("1.2.9", f"{STUDY}.1.1")
+    clock.go_on(10)
+    store.intake.settle()
+    assert [job.instances for job in store.queue.claim("worker-1", 2, 60, attempts())] == [[], []]
