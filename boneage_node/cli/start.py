@@ -33,11 +33,11 @@ def start(
       boneage-node start --config /etc/boneage-node.toml --role worker
 
     \b
-    Exit status: 0 stopped as asked, 2 a setting is wrong,
+    Exit status: 0 stopped as asked, 1 something unforeseen, 2 a setting,
       3 it would listen to everyone and was not told to, 4 port,
-      5 database, 6 model or device, 7 data folder, 8 TLS files;
-      and, of these alone with 1 and 4 worth trying again as it is:
+      5 database, 6 model or device, 7 data folder, 8 TLS files,
       9 the database server does not answer.
+      Worth trying again as it is: 1, 4 and 9.
     """  # noqa: D301 - click reads the backspace
     from boneage_node.logs import configure_logs, get_logger
     from boneage_node.node.lock import Role

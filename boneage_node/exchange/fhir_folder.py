@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import uuid
@@ -64,11 +65,12 @@ class FhirFolder(Destination):
                 yield Sent(file, None)
 
     def probe(self, caller: Caller, sop_classes: Collection[UID] = ()) -> str:
-        """Try whether a file can be put into the folder."""
+        """Ask whether a file can be put into the folder, without making one."""
         try:
-            probe = self.folder / ".boneage-node-probe"
-            probe.write_bytes(b"")
-            probe.unlink()
+            if os.statvfs(f"{self.folder}/.").f_flag & os.ST_RDONLY:  # the dot: a file is no folder
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+            if not os.access(self.folder, os.W_OK | os.X_OK):
+                raise OSError(errno.EACCES, os.strerror(errno.EACCES))
         except OSError as error:
             raise Unreachable(self._problem(error)) from error
         return "can be written"

@@ -93,6 +93,14 @@ def test_a_disk_that_is_full_leaves_nothing_behind(
     assert names(folder) == []
 
 
-def test_a_folder_that_can_be_written_is_well(folder: Path) -> None:
+def test_a_folder_that_can_be_written_is_well_and_left_alone(folder: Path) -> None:
+    os.utime(folder, (0, 0))
     assert FhirFolder(folder).probe(CALLER) == "can be written"
-    assert names(folder) == []
+    assert folder.stat().st_mtime == 0
+
+
+@pytest.mark.parametrize("name", ["gone", "file"])
+def test_what_is_no_folder_is_not_well(folder: Path, name: str) -> None:
+    (folder / "file").touch()
+    with pytest.raises(Unreachable, match=r"cannot be written \((No such file|Not a directory)"):
+        FhirFolder(folder / name).probe(CALLER)
