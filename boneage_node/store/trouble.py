@@ -41,5 +41,5 @@ def trouble(error: SQLAlchemyError) -> Trouble:
         if code in _LOCKED:
             return Trouble("another program keeps it locked. End that program, or wait for it", away=True)
         return Trouble(_SQLITE.get(code, str(cause)), away=False)
-    said = str(cause or type(error).__name__).strip().splitlines()[0].rstrip(".")
+    said = (str(cause or "").strip() or type(cause or error).__name__).splitlines()[0].rstrip(".")
     return Trouble(said, away=isinstance(error, OperationalError))

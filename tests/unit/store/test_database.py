@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+import psycopg
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from sqlalchemy.orm import Session
 from support.postgresql import PostgreSQL
 from support.store import claim_one, queue_study, receive
@@ -28,6 +29,7 @@ from boneage_node.store import (
     database,
     migrate,
     open_engine,
+    trouble,
 )
 from boneage_node.store.tables import Base, DeliveryRow, DocumentRow, EventKind, EventRow, ReportRow
 from boneage_node.traffic.document import DocumentForm
@@ -248,3 +250,8 @@ def test_a_reader_is_not_held_up_by_a_writer(store: Store) -> None:
     with store._transactions.writing(), store._transactions.reading() as session:
         assert session.query(EventRow).count() == 0
         assert check_schema(store.engine) is not None
+
+
+def test_a_server_that_gives_no_reason_is_away_all_the_same() -> None:
+    found = trouble(OperationalError("SELECT 1", {}, psycopg.OperationalError()))
+    assert (found.cause, found.away) == ("OperationalError", True)
