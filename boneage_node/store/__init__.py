@@ -15,12 +15,13 @@ from .database import (
     migrate,
     open_engine,
 )
+from .details import DeliveryDetail, ReportDetail, Retried, StudyDetail, StudySummary
 from .intake import Intake
 from .outbox import DeliveryTask
 from .queue import Job, LeaseLost
 from .reports import NewDocument, NewReport, Patient
 from .store import Store
-from .studies import DeliveryDetail, NoSuchStudy, ReportDetail, Retried, StudyDetail, StudySummary
+from .studies import NoSuchStudy
 from .tables import DeliveryOutcome, ReportKind, Status, StudyState
 from .trouble import Trouble, trouble
 

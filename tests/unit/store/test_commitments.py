@@ -8,7 +8,7 @@ from support.store import SR, STUDY, Clock, attempts, claim_deliveries, claim_on
 from boneage_node.retry import RetryPolicy
 from boneage_node.store import CommitmentState, Store
 from boneage_node.store.commitments import CommitmentDetail
-from boneage_node.store.studies import DeliveryDetail
+from boneage_node.store.details import DeliveryDetail
 from boneage_node.traffic.commitment import (
     CommitmentRequest,
     CommitmentResult,
