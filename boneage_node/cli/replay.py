@@ -204,7 +204,8 @@ def _row(file: Path, detail: StudyDetail, output: OutputFolder) -> Played:
     for delivery in detail.deliveries:
         if delivery.last_error:
             return Played(replace(result, status=ResultStatus.FAILED, reason=delivery.last_error))
-    return Played(result, **output.keep(file, report))
+    # Nobody is sent anything of what software made.
+    return Played(result, **(output.keep(file, report) if report.documents else {}))
 
 
 def _failed_row(file: Path, error: str) -> Played:

@@ -133,7 +133,7 @@ while not (folder / "stop").exists():
     for job in store.queue.claim(name, 2, 600, attempts()):
         with Alone(f"study {job.study_id}"):
             say(job.id, job.attempts)
-            uid = f"{job.study_instance_uid}.{len(job.instances)}"
+            uid = f"{job.study_instance_uid}.9.{len(job.instances)}"
             store.queue.complete(job, name, [new_report(store, job, uid)])
 store.close()
 """
@@ -156,7 +156,7 @@ def test_workers_share_the_jobs_and_never_a_study(store: Store, database_url: st
     assert store.studies.counts()["reported"] == len(uids)
     for uid in uids:
         # However the readings fell, the last one saw all images.
-        assert store.studies.show(uid).reports[-1].sop_instance_uid == f"{uid}.3"
+        assert store.studies.show(uid).reports[-1].sop_instance_uid == f"{uid}.9.3"
 
 
 SENDER = """

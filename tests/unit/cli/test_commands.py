@@ -453,8 +453,12 @@ def test_replay_shows_a_table_and_reads_unknown_sex_as_both_where_told(
     sample_dicom: Path, tmp_path: Path
 ) -> None:
     arguments = ("--out", tmp_path / "out", "--device", "cpu", "--sex-unknown", "both")
-    done = run("replay", sample_dicom / "no-sex-10y-dx.dcm", *arguments)
+    own = dcmread(sample_dicom / "girl-08y-dx.dcm")
+    own.ManufacturerModelName = "boneage-node"
+    own.save_as(tmp_path / "own.dcm")
+    done = run("replay", sample_dicom / "no-sex-10y-dx.dcm", tmp_path / "own.dcm", *arguments)
     assert done.returncode == 0, done.stderr
+    assert re.search(r"^own.dcm .*nothing-to-read", done.stdout, re.MULTILINE), "which nobody is told"
     assert re.search(
         r"^no-sex-10y-dx.dcm +\? .*^ +F \d+ y.*^ +M \d+ y", done.stdout, re.DOTALL | re.MULTILINE
     )
