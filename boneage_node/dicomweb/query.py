@@ -80,7 +80,7 @@ def _pages(client: HttpClient, path: str, keys: Mapping[str, str], keywords: tup
     while more and page and len(found) <= MAX_MATCHES:
         try:
             page, more = _page(client, path, params | {"offset": str(len(found))})
-        except QueryFailed:
+        except (QueryFailed, Unreachable):
             break
         page = [data_set for data_set in page if data_set not in found]  # of services that know no offset
         found += page

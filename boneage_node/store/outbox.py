@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
@@ -269,8 +269,8 @@ def redirect(session: Transaction, old: str, new: str) -> int:
 
 def _move(session: Transaction, delivery: DeliveryRow, destination: str) -> None:
     delivery.destination = destination
-    for commitment in session.scalars(select(CommitmentRow).where(CommitmentRow.delivery_id == delivery.id)):
-        commitment.destination = destination
+    # What the old one was asked of an earlier arrival is of no use, and the new one has yet to get it.
+    session.execute(delete(CommitmentRow).where(CommitmentRow.delivery_id == delivery.id))
 
 
 def not_kept(session: Transaction, delivery_id: int, error: str, policy: RetryPolicy) -> None:

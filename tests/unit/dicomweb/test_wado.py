@@ -93,7 +93,9 @@ def test_what_is_told_in_pages_is_asked_for_page_by_page(first: Reply) -> None:
     assert not told.missing
 
 
-@pytest.mark.parametrize("second", [Reply(206, json.dumps([series("1.2.3")]).encode()), Reply(400)])
+@pytest.mark.parametrize(
+    "second", [Reply(206, json.dumps([series("1.2.3")]).encode()), Reply(400), Reply(404), Reply(503)]
+)
 def test_a_part_that_has_no_next_page_is_kept_and_told_to_be_a_part(second: Reply) -> None:
     first = Reply(206, json.dumps([series("1.2.3")]).encode())
     with http_peer(lambda request: second if "offset" in request.path else first) as peer:

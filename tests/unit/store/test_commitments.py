@@ -230,3 +230,14 @@ def test_requests_are_forgotten_only_when_no_result_can_come_any_more(store: Sto
     clock.go_on(11 * 86400)
     store.commitments.sweep()
     assert report(store, "2.25.1") is None
+
+
+def test_nobody_is_asked_of_what_was_redirected_until_it_has_arrived_there(store: Store) -> None:
+    deliver(store, "2.25.1")
+    study = store.studies.list()[0].id
+    assert store.studies.send_again(study) == 1
+    assert store.studies.redirect(HERE, "https://pacs.example/dicom-web") == 1
+    assert store.commitments.destinations() == []
+    assert deliver_due(store, ask=False) == 1
+    assert store.commitments.destinations() == []
+    assert [each.commitment for each in store.studies.show(study).deliveries] == [None]
