@@ -9,9 +9,6 @@ from boneage_node.bone_age.rounding import MONTHS_DIGITS, Z_SCORE_DIGITS, rounde
 from boneage_node.report import codes
 from boneage_node.report.wording import CHILDREN
 
-_ZERO = 0.001
-"""OHIF prints no number for a value of exactly 0; of this one it prints 0.00."""
-
 
 def measurements(assessment: Assessment) -> list[Measurement]:
     """The numbers; those that are not known are not there.
@@ -29,7 +26,7 @@ def measurements(assessment: Assessment) -> list[Measurement]:
         age_months = rounded(assessment.chronological_age_months, MONTHS_DIGITS)
         numbers.append(Measurement(codes.SUBJECT_AGE, age_months, codes.MONTH))
     if assessment.z_score is not None:
-        z_score = rounded(assessment.z_score, Z_SCORE_DIGITS) or _ZERO
+        z_score = rounded(assessment.z_score, Z_SCORE_DIGITS)
         numbers.append(Measurement(codes.Z_SCORE, z_score, codes.STANDARD_DEVIATIONS))
     return numbers
 
