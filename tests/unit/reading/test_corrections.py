@@ -168,6 +168,18 @@ def test_an_image_that_moved_to_another_study_counts_there_alone(node: Node, ima
     assert node.told(of_b) == {"2018-01-01": 90.0}
 
 
+def test_an_image_that_moved_under_an_older_version_counts_where_it_is_now(node: Node, image: Image) -> None:
+    """That left the study it was in as it was: reported."""
+    moved, later = image("A", 2018, 90.0), image("A", 2019, 100.0)
+    node.read(moved)
+    node.receive(corrected(moved, StudyInstanceUID="2.25.77", PatientID="B"))
+    with node.store.engine.begin() as connection:
+        left = "SET state = 'reported', settle_at = NULL WHERE study_instance_uid = '2.25.2018'"
+        connection.exec_driver_sql(f"UPDATE studies {left}")
+    node.read(later)
+    assert node.told(later) == {}
+
+
 def test_what_is_left_of_a_study_is_read_without_the_image_that_moved(node: Node, image: Image) -> None:
     left, right = image("A", 2018, 90.0), image("A", 2018, 95.0, SOPInstanceUID="2.25.5", ImageLaterality="R")
     node.read(left, right)
