@@ -1,9 +1,10 @@
 """Share of images that are not one whole hand and are refused by their pixels alone.
 
-Real chest and ankle radiographs (pydicom-data), the shoulders on the chest's, drawn chests, flat and noisy
-pictures, and pieces of the held-out hands of the RSNA data at high resolution.
+Real chest and ankle radiographs (pydicom-data), the shoulders on the chest's, flat and noisy pictures, and
+pieces of the held-out hands of the RSNA data at high resolution. Drawn legs, feet, skulls and chests are read
+by boneage-node evaluate --phantoms.
 
-    python benchmarks/non_hands.py RSNA
+    python benchmarks/non_hands.py RSNA [MODEL]
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from boneage_node.bone_age import Hand, Refusal, Sex, model_zoo
 from boneage_node.bone_age.framing import Grey
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.datasets.rsna import is_high_resolution, read_examples, read_image
-from boneage_node.phantom.chest import draw_chest
 from boneage_node.radiograph.grey import to_grey
 from boneage_node.radiograph.pixels import decode_pixels
 
@@ -48,8 +48,6 @@ def pictures() -> Iterator[tuple[str, Grey]]:
     for kind, pixels in real_pictures():
         for turn in range(4):
             yield kind, np.ascontiguousarray(np.rot90(pixels, turn))
-    for seed in range(20):
-        yield "drawn chest", draw_chest(seed=seed).pixels
     random = np.random.default_rng(0)
     for level in np.linspace(0, 1, 11, dtype=np.float32):
         yield "one grey", np.full((512, 400), level, dtype=np.float32)
@@ -70,9 +68,9 @@ def pieces(image: Grey) -> Iterator[tuple[str, Grey]]:
     yield "two hands", np.concatenate([image[:, ::-1], image], axis=1)
 
 
-def main(data: Path) -> None:
+def main(data: Path, model: str | None = None) -> None:
     """Read all and print, by kind, how many were refused and why."""
-    predictor = Predictor.load(model_zoo.model_dir(), "auto")
+    predictor = Predictor.load(model_zoo.model_dir(model), "auto")
     reasons: defaultdict[str, Counter[str]] = defaultdict(Counter)
     images = [read_image(example.path) for example in read_examples(data) if example.split == "validation"]
     sharp = [image for image in images if is_high_resolution(image)]
@@ -86,4 +84,4 @@ def main(data: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -71,6 +71,8 @@ class Assessment:
             the same pixels, in order around the region; empty where they read the whole radiograph.
         model: The weights that made the reading.
         cautions: What to look at before the reading is used.
+        unlikeness: How unlike known hands the bones are (``recognition``): of a usual hand about 1; None
+            where the model has no such test.
     """
 
     bone_age_months: float
@@ -89,6 +91,7 @@ class Assessment:
     regions_px: Mapping[str, npt.NDArray[np.float32]]
     model: ModelIdentity
     cautions: tuple[Caution, ...] = ()
+    unlikeness: float | None = None
 
     @property
     def determination(self) -> Determination:

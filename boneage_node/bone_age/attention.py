@@ -117,6 +117,6 @@ def _read(
     parts = []
     for start in range(0, len(images), _BATCH):
         batch = torch.from_numpy(np.stack(images[start : start + _BATCH]))[:, None].to(device)
-        read = read_views(network, batch, [male] * len(batch), 1)
+        read = read_views(network, batch, [male] * len(batch), 1).months
         parts.append(sum(read[head] * share for head, share in member.weights.items()))
     return np.concatenate(parts)

@@ -40,12 +40,17 @@ class FoundHand:
         """The method's frame laid on the working image."""
         return Placement.of_points(self.points_px)
 
+    @property
+    def length_px(self) -> float:
+        """Tip of the middle finger to capitate, in the working image."""
+        return float(np.linalg.norm(self.points_px[0] - self.points_px[2]))
+
     @cached_property
     def near(self) -> Grey:
         """1 on the hand, falling to 0 over a narrow halo around it, of the mask's shape."""
-        length_px = float(np.linalg.norm(self.points_px[0] - self.points_px[2]))
         distance_px = ndimage.distance_transform_edt(~self.mask)
-        return np.asarray(np.clip(2 - distance_px / max(1.0, _HALO * length_px), 0, 1), dtype=np.float32)
+        reach_px = max(1.0, _HALO * self.length_px)
+        return np.asarray(np.clip(2 - distance_px / reach_px, 0, 1), dtype=np.float32)
 
     def in_radiograph(self, points_px: Points) -> Points:
         """Points of the working image in the radiograph's pixels, pixel centres at integers."""

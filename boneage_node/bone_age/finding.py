@@ -13,12 +13,24 @@ from .framing import Grey, working_image
 from .manifest import Plausibility
 from .networks import HandUNet, KeyPointVgg
 from .registration import find_points
-from .segmentation import Mask, segment
-from .shape import UsualHand, beyond_frame_share, cut_off_share, second_component_share
+from .segmentation import Mask, largest_component, refuse_implausible, segment
+from .shape import (
+    UsualHand,
+    beyond_frame,
+    beyond_frame_share,
+    fingers_at_border,
+    second_component,
+    second_component_share,
+)
 from .words import ReasonCode, Refusal
 
 _RIM = 0.02
 _LEAST_SIDE_PX = 32
+_EVEN = 0.08
+"""Range of greys along an even border, as a share of that of the image."""
+_EVEN_OVER_PX = 5
+_FIELD_MARGIN = 0.01
+_NEARLY_ALL = 0.8
 
 
 @dataclass(frozen=True)
@@ -42,6 +54,9 @@ class HandFinder:
     def find(self, pixels: Grey) -> FoundHand:
         """The hand in a radiograph.
 
+        What is refused is looked at once more without what surrounds the exposed field: a small hand in a
+        wide collimator is found there.
+
         Args:
             pixels: Shape (height, width), float32 in [0, 1].
 
@@ -51,30 +66,98 @@ class HandFinder:
         if min(pixels.shape) < _LEAST_SIDE_PX or not np.isfinite(pixels).all():
             raise Refusal(ReasonCode.NO_HAND_FOUND, f"{pixels.shape[1]} x {pixels.shape[0]} pixels")
         image, scale = working_image(pixels)
+        try:
+            return self._look(image, scale)
+        except Refusal as refusal:
+            box = exposed_box(image)
+            if box is None:
+                raise
+            try:
+                return within(image, box, self._look(image[box], scale))
+            except Refusal:
+                raise refusal from None
+
+    def _look(self, image: Grey, scale: float) -> FoundHand:
         mask, hand_pixels = segment(self.segmentation, image, self.device)
-        checks = self.limits if self.usual is not None else None
-        if checks is not None and second_component_share(hand_pixels) > checks.second_component:
-            raise Refusal(ReasonCode.SEVERAL_HANDS)
-        if bone_is_dark(image, mask):
-            image = image.max() + image.min() - image
-        points_px = find_points(self.registration, image, mask, self.device)
-        hand = FoundHand(image, mask, points_px, scale)
-        if self.usual is not None and self.limits is not None:
-            self._refuse_unusual(hand, self.usual, self.limits)
+        if self.usual is None or self.limits is None:
+            return self._registered(image, mask, scale)
+        share = second_component_share(hand_pixels)
+        if share > self.limits.second_component:
+            self._refuse_second_hand(image, second_component(hand_pixels), share, self.usual, self.limits)
+        hand = self._registered(image, mask, scale)
+        self._refuse_unusual(hand, self.usual, self.limits)
         return hand
 
-    @staticmethod
-    def _refuse_unusual(hand: FoundHand, usual: UsualHand, limits: Plausibility) -> None:
-        if beyond_frame_share(hand) > limits.second_component:  # two hands that touch
-            raise Refusal(ReasonCode.SEVERAL_HANDS)
+    def _registered(self, image: Grey, mask: Mask, scale: float) -> FoundHand:
+        if bone_is_dark(image, mask):
+            image = image.max() + image.min() - image
+        return FoundHand(image, mask, find_points(self.registration, image, mask, self.device), scale)
+
+    def _refuse_second_hand(
+        self, image: Grey, mask: Mask, share: float, usual: UsualHand, limits: Plausibility
+    ) -> None:
+        """Raise ``SEVERAL_HANDS`` where a mask beside the hand's is registered as a hand, too."""
+        mask = largest_component(mask)
+        try:
+            refuse_implausible(mask)
+            second = self._registered(image, mask, 1.0)
+        except Refusal:
+            return
+        if usual.overlap(second) >= limits.overlap:
+            raise Refusal(ReasonCode.SEVERAL_HANDS, f"the smaller has {share:.0%} of the larger one's size")
+
+    def _refuse_unusual(self, hand: FoundHand, usual: UsualHand, limits: Plausibility) -> None:
+        beyond = beyond_frame_share(hand)
+        if beyond > limits.second_component:  # perhaps two hands that touch
+            self._refuse_second_hand(hand.image, beyond_frame(hand), beyond, usual, limits)
+            raise Refusal(
+                ReasonCode.IMPLAUSIBLE_HAND, f"something else of {beyond:.0%} of its size touches the hand"
+            )
+        fingers = fingers_at_border(hand)
+        if fingers > limits.fingers_at_border:
+            raise Refusal(ReasonCode.IMPLAUSIBLE_HAND, f"the image's border cuts through {fingers} fingers")
+        for part, share in usual.missing(hand).items():
+            if share > getattr(limits.missing, part):
+                raise Refusal(
+                    ReasonCode.IMPLAUSIBLE_HAND, f"the image's border cuts off {share:.0%} of the {part}"
+                )
         overlap = usual.overlap(hand)
         if overlap < limits.overlap:
             raise Refusal(
                 ReasonCode.IMPLAUSIBLE_HAND, f"its shape overlaps that of the usual hand by {overlap:.0%}"
             )
-        cut_off = cut_off_share(hand)
-        if cut_off > limits.cut_off:
-            raise Refusal(ReasonCode.IMPLAUSIBLE_HAND, "the image's border cuts the hand off")
+
+
+def exposed_box(image: Grey) -> tuple[slice, slice] | None:
+    """Rows and columns of what is left of an image without its even borders; None where that is nearly all.
+
+    A collimator, a shutter or padding leaves borders of one grey, bright or dark.
+    """
+    coarse = ndimage.uniform_filter(image, _EVEN_OVER_PX)
+    low, high = np.percentile(coarse, [1, 99])
+    sides = []
+    for axis in (0, 1):
+        varied = np.flatnonzero(np.ptp(coarse, axis=1 - axis) > _EVEN * max(high - low, 1e-6))
+        if not len(varied):
+            return None
+        margin_px = _FIELD_MARGIN * image.shape[axis]
+        first, last = varied[0] - margin_px, varied[-1] + margin_px
+        sides.append(slice(max(0, int(first)), min(image.shape[axis], int(last) + 1)))
+    rows, columns = sides
+    height_px, width_px = rows.stop - rows.start, columns.stop - columns.start
+    if min(height_px, width_px) < _LEAST_SIDE_PX or height_px * width_px > _NEARLY_ALL * image.size:
+        return None
+    return rows, columns
+
+
+def within(image: Grey, box: tuple[slice, slice], hand: FoundHand) -> FoundHand:
+    """A hand that was found in a box of an image, in the whole image."""
+    mask = np.zeros(image.shape, dtype=np.bool_)
+    mask[box] = hand.mask
+    whole = np.full(image.shape, hand.image.min(), dtype=np.float32)
+    whole[box] = hand.image
+    corner_px = np.array([box[1].start, box[0].start], dtype=np.float32)
+    return FoundHand(whole, mask, hand.points_px + corner_px, hand.scale)
 
 
 def bone_is_dark(image: Grey, mask: Mask) -> bool:

@@ -161,4 +161,4 @@ class AgeInception(nn.Module):
         pooled = self.features(images).mean(dim=(2, 3))
         sex = nn.functional.relu(self.sex(2 * male[:, None] - 1))
         ages: Tensor = self.regression(self.dense(torch.cat([pooled, sex], dim=1)))
-        return AgeHeads(ages[:, 0], None)
+        return AgeHeads(ages[:, 0], None, pooled)

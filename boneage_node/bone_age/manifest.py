@@ -143,32 +143,71 @@ class Interval(_Part):
         return next((b for b in bands if bone_age_months < b.below_months), bands[-1])
 
 
+class Missing(_Part):
+    """Greatest share of each part of the usual hand that may lie beyond the image's border.
+
+    Constants of the method, from calibration hands cropped step by step: where the wrist is cut shorter,
+    hands are read as four months older; a fingertip or an edge of the palm hardly matters.
+    """
+
+    fingers: Share = 0.25
+    palm: Share = 0.25
+    wrist: Share = 0.12
+
+
 class Plausibility(_Part):
     """Limits beyond which a hand is refused.
 
-    Those on shape and border are set on training images, those on the spread on calibration images; that on
-    a second thing is a constant of the method.
+    That on the shape is set on training images, those on the spread on calibration images; those on a second
+    thing and on what is missing are constants of the method.
 
     Attributes:
         overlap: Least overlap of the registered mask with the usual hand, 0 to 1.
         second_component: Greatest size of a second thing like a hand, apart or touching, as a share of the
             hand's.
-        cut_off: Greatest length along the image's border beyond the wrist, as a share of the hand's.
+        missing: What of the hand may lie beyond the image's border.
+        fingers_at_border: Greatest number of fingers that the image's border may touch or cut.
         spread_months: Greatest standard deviation of the members' readings.
         usual_spread_months: What 95 % of calibration hands do not exceed: no reason to refuse, but to say so.
     """
 
     overlap: Share
     second_component: NotNegative
-    cut_off: NotNegative
+    missing: Missing = Missing()
+    fingers_at_border: Annotated[int, Field(ge=0)] = 2
     spread_months: NotNegative
     usual_spread_months: NotNegative
+
+    @model_validator(mode="before")
+    @classmethod
+    def _forgets_cut_off(cls, given: Any) -> Any:
+        """Manifests before 0.3.1 limit the length along the border instead of what is missing."""
+        if isinstance(given, dict):
+            return {name: value for name, value in given.items() if name != "cut_off"}
+        return given
+
+
+class Recognition(_Part):
+    """Test that the networks see the bones of a hand (see ``recognition``); set on calibration images.
+
+    Attributes:
+        regions: What each network that is asked shows, in words, by the network's name.
+        groups: Names of the groups of known hands.
+        directions: Along how many directions the variation in a group is told apart.
+        unlikeness: Greatest distance from the nearest group, over these networks; of a usual hand about one.
+    """
+
+    regions: Annotated[dict[str, str], Field(min_length=1)]
+    groups: Annotated[tuple[str, ...], Field(min_length=1)]
+    directions: Annotated[int, Field(gt=0)]
+    unlikeness: Positive
 
 
 class Manifest(_Part):
     """``manifest.json``.
 
-    ``training`` and ``metrics`` are for people and programs to read; the node does not depend on them.
+    ``training`` and ``metrics`` are for people and programs to read; the node does not depend on them. Models
+    before 0.3.1 have no ``recognition``: theirs is not tested.
     """
 
     name: str
@@ -180,6 +219,7 @@ class Manifest(_Part):
     registration: RegistrationNetwork
     members: Annotated[tuple[AgeMember, ...], Field(min_length=1)]
     plausibility: Plausibility
+    recognition: Recognition | None = None
     interval: Interval
     training: dict[str, Any]
     metrics: dict[str, Any]
@@ -192,6 +232,13 @@ class Manifest(_Part):
         total = sum(share for member in self.members for share in member.weights.values())
         if not math.isclose(total, 1, abs_tol=_SHARES_TOLERANCE):
             raise ValueError(f"the shares of the ensemble sum to {total:.4f}, not to one")
+        return self
+
+    @model_validator(mode="after")
+    def _asks_networks_that_tell(self) -> Self:
+        telling = {member.name for member in self.members if member.architecture == "vgg"}
+        if self.recognition and (unknown := sorted(set(self.recognition.regions) - telling)):
+            raise ValueError(f"recognition asks {', '.join(unknown)}, which is no vgg of the ensemble")
         return self
 
     @property

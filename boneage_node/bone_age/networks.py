@@ -93,10 +93,12 @@ class AgeHeads(NamedTuple):
     Attributes:
         regression: Age scaled so that -1 is 0 and 1 is ``AGE_BINS`` months, shape (n,).
         classification: Logits over the one-month bins, shape (n, AGE_BINS).
+        features: What the dense layers are told of the image, whatever the sex, shape (n, k).
     """
 
     regression: Tensor | None
     classification: Tensor | None
+    features: Tensor | None = None
 
 
 def months_by_head(heads: AgeHeads) -> dict[str, Tensor]:
@@ -145,4 +147,4 @@ class AgeVgg(nn.Module):
         pooled = torch.cat([features.mean(dim=(2, 3)), features.amax(dim=(2, 3))], dim=1)
         sex = nn.functional.elu(self.sex(2 * male[:, None] - 1))
         dense = self.dense(torch.cat([pooled, sex], dim=1))
-        return AgeHeads(self.regression(dense)[:, 0], self.classification(dense))
+        return AgeHeads(self.regression(dense)[:, 0], self.classification(dense), pooled)

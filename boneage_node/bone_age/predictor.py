@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,12 +23,13 @@ from .framing import Grey
 from .inception import AgeInception
 from .manifest import AgeMember, Manifest, ModelError, read_manifest, verified_weights
 from .networks import AGE_BINS, AgeVgg, HandUNet, KeyPointVgg
+from .recognition import Features, KnownHands, nearest, overall, refuse_unrecognised
 from .reference import z_score
 from .registration import Points
 from .rounding import MONTHS_DIGITS, rounded
 from .segmentation import outline
-from .shape import UsualHand
-from .views import read_views
+from .shape import UsualHand, fingers_apart
+from .views import Seen, read_views
 from .words import Agreement, ReasonCode, Refusal, Sex
 
 MALE = {Sex.MALE: 1.0, Sex.FEMALE: 0.0, None: 0.5}
@@ -59,6 +60,23 @@ def age_network(member: AgeMember) -> nn.Module:
     return AgeVgg(member.widths) if member.architecture == "vgg" else AgeInception(member.width)
 
 
+def known_hands(manifest: Manifest) -> dict[str, dict[str, KnownHands]]:
+    """The model's test that it sees a hand, by group and network that is asked, with nothing learned."""
+    test = manifest.recognition
+    if test is None:
+        return {}
+    asked = [member for member in manifest.members if member.name in test.regions]
+    return {
+        group: {member.name: KnownHands(2 * member.widths[-1], test.directions) for member in asked}
+        for group in test.groups
+    }
+
+
+def known_prefixes(known: Mapping[str, Mapping[str, KnownHands]]) -> dict[str, nn.Module]:
+    """What is known of hands, by its prefix in the weights file."""
+    return {f"known.{group}.{name}": one for group, own in known.items() for name, one in own.items()}
+
+
 class Predictor:
     """A model in memory.
 
@@ -66,6 +84,7 @@ class Predictor:
         manifest: The model's manifest.
         finder: Finds hands, with the networks and limits of the model.
         ages: Age network of each member, by name.
+        known: What those that ``manifest.recognition`` names know of hands, by group and network.
         device: Where all compute.
 
     Attributes:
@@ -73,13 +92,19 @@ class Predictor:
     """
 
     def __init__(
-        self, manifest: Manifest, finder: HandFinder, ages: dict[str, nn.Module], device: torch.device
+        self,
+        manifest: Manifest,
+        finder: HandFinder,
+        ages: dict[str, nn.Module],
+        known: Mapping[str, Mapping[str, KnownHands]],
+        device: torch.device,
     ) -> None:
         self.manifest = manifest
         self.finder = finder
         self.device = device
         self.identity = manifest.identity
         self._ages = ages
+        self._known = known
 
     @classmethod
     def load(cls, folder: Path, device: str = "auto") -> Predictor:
@@ -102,9 +127,10 @@ class Predictor:
         registration = KeyPointVgg(manifest.registration.widths)
         usual = UsualHand()
         ages = {member.name: age_network(member) for member in manifest.members}
-        networks = {"segmentation": segmentation, "registration": registration, "usual": usual} | {
-            f"age.{name}": network for name, network in ages.items()
-        }
+        known = known_hands(manifest)
+        networks = {"segmentation": segmentation, "registration": registration, "usual": usual}
+        networks |= {f"age.{name}": network for name, network in ages.items()}
+        networks |= known_prefixes(known)
         chosen = choose_device(device)
         try:
             tensors = load_file(file)
@@ -116,7 +142,18 @@ class Predictor:
         except (RuntimeError, SafetensorError) as error:
             raise ModelError(f"{file} does not hold the networks that its manifest describes") from error
         finder = HandFinder(segmentation, registration, chosen, usual, manifest.plausibility)
-        return cls(manifest, finder, ages, chosen)
+        return cls(manifest, finder, ages, known, chosen)
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """All that the weights file holds but what is known of hands, by its prefix there."""
+        assert self.finder.usual is not None, "loaded with the weights"
+        networks = {
+            "segmentation": self.finder.segmentation,
+            "registration": self.finder.registration,
+            "usual": self.finder.usual,
+        }
+        return networks | {f"age.{name}": network for name, network in self._ages.items()}
 
     def find(self, pixels: Grey) -> FoundHand | Refusal:
         """The hand in a radiograph, (height, width), float32 in [0, 1], or why there is none to read."""
@@ -150,18 +187,48 @@ class Predictor:
         """Read a hand as its sex, or as each; the members side by side, each of them on one thread."""
         sexes = _sexes(hand.sex)
 
-        def read(member: AgeMember) -> list[dict[str, npt.NDArray[np.float32]]]:
-            raster = {member.name: member_raster(member, found)[np.newaxis]}
-            return [self.read(raster, [MALE[sex]]) for sex in sexes]
+        def read(member: AgeMember) -> list[Seen]:
+            raster = member_raster(member, found)[np.newaxis]
+            return [self._see(member, raster, [MALE[sex]]) for sex in sexes]
 
+        members = self.manifest.members
         with one_thread(), ThreadPoolExecutor() as threads:
             outlined = threads.submit(outline, found.mask)
-            by_member = list(threads.map(read, self.manifest.members))
-        member_months = {
-            sex: {name: float(months[0]) for members in of_sex for name, months in members.items()}
-            for sex, of_sex in zip(sexes, zip(*by_member, strict=True), strict=True)
-        }
-        return self._answer(hand, found, outlined.result(), member_months)
+            by_member = list(threads.map(read, members))
+        try:
+            unlikeness = self._recognise(
+                {m.name: s[0] for m, s in zip(members, by_member, strict=True)}, found
+            )
+        except Refusal as refusal:
+            return refusal
+        member_months: dict[Sex, dict[str, float]] = {sex: {} for sex in sexes}
+        for member, seen in zip(members, by_member, strict=True):
+            for sex, as_sex in zip(sexes, seen, strict=True):
+                months = {f"{member.name} {head}": float(age[0]) for head, age in as_sex.months.items()}
+                member_months[sex] |= months
+        return self._answer(hand, found, outlined.result(), member_months, unlikeness)
+
+    def _recognise(self, seen: Mapping[str, Seen], found: FoundHand) -> float | None:
+        """How unlike known hands one hand is; None where the model has no such test.
+
+        Raises:
+            Refusal: ``IMPLAUSIBLE_HAND`` where it is further from them than the model's limit.
+        """
+        if self.manifest.recognition is None:
+            return None
+        features = {name: one.features for name, one in seen.items() if one.features is not None}
+        unlikeness = nearest(self._known, features)
+        refuse_unrecognised(unlikeness, self.manifest.recognition, fingers_apart(found))
+        return overall(unlikeness)
+
+    def features(self, found: FoundHand) -> dict[str, Features]:
+        """What each network tells the age of a hand by, shape (1, k), by the network's name."""
+        with one_thread():
+            seen = {
+                member.name: self._see(member, member_raster(member, found)[np.newaxis], [MALE[None]])
+                for member in self.manifest.members
+            }
+        return {name: one.features for name, one in seen.items() if one.features is not None}
 
     def attention(self, hand: Hand, found: FoundHand) -> Attention | None:
         """Attention map of a hand that was found; None where networks read the whole radiograph."""
@@ -180,10 +247,13 @@ class Predictor:
         ages: dict[str, npt.NDArray[np.float32]] = {}
         for member in self.manifest.members:
             if member.name in rasters:
-                images = torch.from_numpy(rasters[member.name])[:, None].to(self.device)
-                read = read_views(self._ages[member.name], images, male, member.views)
+                read = self._see(member, rasters[member.name], male).months
                 ages |= {f"{member.name} {head}": months for head, months in read.items()}
         return ages
+
+    def _see(self, member: AgeMember, rasters: npt.NDArray[np.float32], male: Sequence[float]) -> Seen:
+        images = torch.from_numpy(rasters)[:, None].to(self.device)
+        return read_views(self._ages[member.name], images, male, member.views)
 
     def ensemble(self, member_months: dict[str, float]) -> tuple[float, float]:
         """The weighted mean of what networks and heads read, kept in range, and their weighted deviation."""
@@ -196,7 +266,12 @@ class Predictor:
         return float(np.clip(mean, 0, AGE_BINS)), float(np.sqrt(weights @ (values - mean) ** 2))
 
     def _answer(
-        self, hand: Hand, found: FoundHand, outline_px: Points, read: dict[Sex, dict[str, float]]
+        self,
+        hand: Hand,
+        found: FoundHand,
+        outline_px: Points,
+        read: dict[Sex, dict[str, float]],
+        unlikeness: float | None,
     ) -> Answer:
         months_by_sex, ends, spreads = {}, [], []
         for sex, member_months in read.items():
@@ -233,6 +308,7 @@ class Predictor:
             regions_px=self._regions_px(found),
             model=self.identity,
             cautions=cautions(found),
+            unlikeness=unlikeness,
         )
 
     def _agreement(self, spread_months: float) -> Agreement:

@@ -7,6 +7,7 @@ Z_SCORE_DIGITS = 1
 """Everywhere: that a child is delayed, normal or advanced must be true of the z-score that is printed."""
 
 RATE_DIGITS = 2
+UNLIKENESS_DIGITS = 2
 
 
 def rounded(value: float, digits: int) -> float:

@@ -9,11 +9,18 @@ from scipy import ndimage
 from torch import nn
 
 from .cropping import FoundHand
-from .registration import CAPITATE_AT, FRAME_HEIGHT, FRAME_WIDTH, HAND_LENGTH
+from .registration import FRAME_HEIGHT, FRAME_WIDTH
 from .segmentation import Mask
 
 HEIGHT, WIDTH = 52, 40
 """The frame at a fortieth of its size."""
+
+PARTS = {"fingers": (0, 700), "palm": (700, 1300), "wrist": (1300, 1975)}
+"""From where to where each part of the hand reaches down the method's frame."""
+
+_BETWEEN_TIPS_AND_KNUCKLES = slice(6, 22)
+_FINGER = 0.03
+"""Least width of a finger, in lengths of the hand."""
 
 
 class UsualHand(nn.Module):
@@ -28,40 +35,103 @@ class UsualHand(nn.Module):
         self.share = torch.from_numpy(masks.mean(axis=0, dtype=np.float64) / 255).float()
 
     def overlap(self, hand: FoundHand) -> float:
-        """Soft intersection over union of a hand's registered mask with the usual one, 0 to 1."""
-        return self.overlap_of(registered_mask(hand))
+        """Soft intersection over union of a hand's registered mask with the usual one in the image, 0 to 1.
 
-    def overlap_of(self, mask: npt.NDArray[np.float32]) -> float:
-        """As ``overlap``, of a registered mask of shape (HEIGHT, WIDTH), 0 to 1."""
-        usual = self.share.float().cpu().numpy()
-        return float(np.minimum(mask, usual).sum() / np.maximum(mask, usual).sum())
+        What of the usual hand would lie beyond the image's border does not count.
+        """
+        return self.overlap_of(registered_mask(hand), registered_image(hand))
+
+    def overlap_of(
+        self, mask: npt.NDArray[np.float32], image: npt.NDArray[np.float32] | None = None
+    ) -> float:
+        """As ``overlap``, of a registered mask of shape (HEIGHT, WIDTH), 0 to 1; by default all is image."""
+        usual = self._usual if image is None else self._usual * image
+        union = float(np.maximum(mask, usual).sum())
+        return float(np.minimum(mask, usual).sum()) / union if union else 0.0
+
+    def missing(self, hand: FoundHand) -> dict[str, float]:
+        """Share of each of ``PARTS`` of the usual hand that would lie beyond the image's border."""
+        beyond = self._usual * (1 - registered_image(hand))
+        rows = {
+            part: slice(round(top * HEIGHT / FRAME_HEIGHT), round(bottom * HEIGHT / FRAME_HEIGHT))
+            for part, (top, bottom) in PARTS.items()
+        }
+        return {part: float(beyond[own].sum() / self._usual[own].sum()) for part, own in rows.items()}
+
+    @property
+    def _usual(self) -> npt.NDArray[np.float32]:
+        return np.asarray(self.share.float().cpu().numpy(), dtype=np.float32)
 
 
 def registered_mask(hand: FoundHand) -> npt.NDArray[np.float32]:
     """A hand's mask in the method's frame, shape (HEIGHT, WIDTH), 0 to 1."""
+    return _registered(hand, hand.mask.astype(np.float32))
+
+
+def registered_image(hand: FoundHand) -> npt.NDArray[np.float32]:
+    """Where the method's frame lies on the image, shape (HEIGHT, WIDTH), 0 to 1."""
+    return _registered(hand, np.ones_like(hand.image))
+
+
+def _registered(hand: FoundHand, plane: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     raster = hand.placement.region(0, 0, FRAME_WIDTH, FRAME_HEIGHT, WIDTH, HEIGHT)
-    return raster.cut(hand.mask.astype(np.float32), HEIGHT, WIDTH)
+    return raster.cut(plane, HEIGHT, WIDTH)
 
 
-def cut_off_share(hand: FoundHand) -> float:
-    """Length of the image's border that the hand beyond the wrist lies along, in lengths of the hand."""
-    edge = np.zeros_like(hand.mask)
-    edge[0], edge[-1], edge[:, 0], edge[:, -1] = True, True, True, True
-    rows, columns = np.nonzero(edge & hand.mask)
+def fingers_apart(hand: FoundHand) -> int:
+    """Greatest number of strips of the hand side by side between fingertips and knuckles."""
+    strips = np.pad(registered_mask(hand)[_BETWEEN_TIPS_AND_KNUCKLES] > 0.5, ((0, 0), (1, 1))).astype(np.int8)
+    return int((np.diff(strips, axis=1) == 1).sum(axis=1).max())
+
+
+def fingers_at_border(hand: FoundHand) -> int:
+    """How many strips of the hand lie on the image's border beyond the knuckles, each as wide as a finger."""
+    border = _border(hand.mask)
+    rows, columns = border[hand.mask[tuple(border.T)]].T
     if not len(rows):
-        return 0.0
+        return 0
     places = hand.placement.from_image(np.stack([columns, rows], axis=1))
-    beyond_wrist = places[:, 1] < CAPITATE_AT[1]
-    step = 1 / np.sqrt(abs(np.linalg.det(hand.placement.matrix[:, :2])))
-    return float(beyond_wrist.sum() * step / HAND_LENGTH)
+    beyond_knuckles = np.zeros_like(hand.mask)
+    chosen = places[:, 1] < PARTS["fingers"][1]
+    beyond_knuckles[rows[chosen], columns[chosen]] = True
+    labels, count = ndimage.label(beyond_knuckles, np.ones((3, 3)))
+    widths_px = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    return int((widths_px >= _FINGER * hand.length_px).sum())
+
+
+def _border(mask: Mask) -> npt.NDArray[np.intp]:
+    """(row, column) of the pixels along the image's border, shape (n, 2)."""
+    edge = np.ones_like(mask)
+    edge[1:-1, 1:-1] = False
+    return np.argwhere(edge)
+
+
+def beyond_frame(hand: FoundHand) -> Mask:
+    """What of the mask lies beside or above the method's frame, forearm left out."""
+    rows, columns = np.nonzero(hand.mask)
+    x, y = hand.placement.from_image(np.stack([columns, rows], axis=1)).T
+    beside = ((x < 0) | (x > FRAME_WIDTH) | (y < 0)) & (y < FRAME_HEIGHT)
+    beyond = np.zeros_like(hand.mask)
+    beyond[rows[beside], columns[beside]] = True
+    return beyond
 
 
 def beyond_frame_share(hand: FoundHand) -> float:
-    """Size of what lies beside or above the method's frame as a share of the hand in it, forearm left out."""
+    """Size of what lies beyond the frame (``beyond_frame``) as a share of the hand in it."""
     rows, columns = np.nonzero(hand.mask)
-    x, y = hand.placement.from_image(np.stack([columns, rows], axis=1)).T
-    beyond = int(((x < 0) | (x > FRAME_WIDTH) | (y < 0))[y < FRAME_HEIGHT].sum())
+    y = hand.placement.from_image(np.stack([columns, rows], axis=1))[:, 1]
+    beyond = int(beyond_frame(hand).sum())
     return beyond / max(1, int((y < FRAME_HEIGHT).sum()) - beyond)
+
+
+def second_component(hand_pixels: Mask) -> Mask:
+    """The second largest connected component; empty where there is none."""
+    labels, count = ndimage.label(hand_pixels)
+    if count < 2:
+        return np.zeros_like(hand_pixels)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return np.asarray(labels == np.argsort(sizes)[-2], dtype=np.bool_)
 
 
 def second_component_share(hand_pixels: Mask) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,15 +41,31 @@ def views(images: Tensor, count: int) -> Tensor:
     return torch.cat([plain, plain.flip(3)])
 
 
-def read_views(
-    network: nn.Module, images: torch.Tensor, male: Sequence[float], count: int
-) -> dict[str, npt.NDArray[np.float32]]:
-    """Ages in months by head, shape (n,), each the mean over ``count`` views of images (n, 1, h, w)."""
+class Seen(NamedTuple):
+    """What a network says of n images, over their views.
+
+    Attributes:
+        months: Ages in months by head, shape (n,), each the mean over the views.
+        features: What the network told them by, likewise, shape (n, k); None where it does not say.
+    """
+
+    months: dict[str, npt.NDArray[np.float32]]
+    features: npt.NDArray[np.float32] | None
+
+
+def read_views(network: nn.Module, images: torch.Tensor, male: Sequence[float], count: int) -> Seen:
+    """Read ``count`` views of images (n, 1, h, w)."""
     sexes = torch.tensor(list(male), dtype=torch.float32, device=images.device).repeat(count)
     with torch.inference_mode():
         heads: AgeHeads = network(views(images, count), sexes)
-        months = {name: m.view(count, -1).mean(dim=0) for name, m in months_by_head(heads).items()}
-    return {name: np.asarray(m.cpu().numpy(), dtype=np.float32) for name, m in months.items()}
+        months = {name: _mean(m, count) for name, m in months_by_head(heads).items()}
+        features = None if heads.features is None else _mean(heads.features.float(), count)
+    return Seen(months, features)
+
+
+def _mean(values: Tensor, count: int) -> npt.NDArray[np.float32]:
+    """Mean over the views."""
+    return np.asarray(values.view(count, -1, *values.shape[1:]).mean(dim=0).cpu().numpy(), dtype=np.float32)
 
 
 def _corners(images: Tensor) -> list[Tensor]:

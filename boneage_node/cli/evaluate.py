@@ -15,6 +15,7 @@ from boneage_node.errors import ExitCode, NodeError
 from .common import DeviceOption, JsonOption, ModelOption, out, plain_table, progress_bar, require_train_extra
 
 if TYPE_CHECKING:
+    from boneage_node.bone_age import Answer
     from boneage_node.bone_age.predictor import Predictor
     from boneage_node.datasets.rsna import Example
     from boneage_node.evaluation.phantoms import PhantomReading
@@ -42,9 +43,12 @@ def evaluate(
     as_json: JsonOption = False,
     stress: Annotated[
         bool,
-        typer.Option("--stress", help="Read the high-resolution images also turned, flipped, inverted …"),
+        typer.Option("--stress", help="Read the high-resolution images also turned, inverted, cropped …"),
     ] = False,
-    phantoms: Annotated[int, typer.Option(min=0, help="Read so many drawn hands of known age, too.")] = 0,
+    phantoms: Annotated[
+        int,
+        typer.Option(min=0, help="Read so many drawn hands of known age, too, and as many drawn non-hands."),
+    ] = 0,
     card: Annotated[
         bool,
         typer.Option("--card", help="Write the figures into the model's own manifest and card."),
@@ -84,6 +88,7 @@ def evaluate(
         finding=_finding(predictor, data, every, limit),
         stress=_stress(predictor, readings) if stress else None,
         phantoms=_phantoms(predictor, phantoms) if phantoms else None,
+        non_hands=_non_hands(predictor, phantoms) if phantoms else None,
         doubt=doubt,
         sample=str(sample or ""),
     )
@@ -164,11 +169,14 @@ def _finding(predictor: Predictor, data: Path, every: list[Example], limit: int 
 
 
 def _stress(predictor: Predictor, readings: list[Reading]) -> list[dict[str, Any]]:
+    from boneage_node.evaluation.crops import read_crops
     from boneage_node.evaluation.stress import read_variants, stress_table
 
     sharp = [reading for reading in readings if reading.sharp]
     with progress_bar("stress", len(sharp)) as advance:
-        return stress_table(sharp, read_variants(predictor, sharp, lambda done: advance(done, "")))
+        rows = stress_table(sharp, read_variants(predictor, sharp, lambda done: advance(done, "")))
+    with progress_bar("crops", len(sharp)) as advance:
+        return rows + read_crops(predictor, sharp, lambda done: advance(done, ""))
 
 
 def _phantoms(predictor: Predictor, count: int) -> list[PhantomReading]:
@@ -177,6 +185,13 @@ def _phantoms(predictor: Predictor, count: int) -> list[PhantomReading]:
 
     with progress_bar("drawn hands", count) as advance:
         return read_phantoms(predictor, draw_series(count, _SEED), lambda done: advance(done, ""))
+
+
+def _non_hands(predictor: Predictor, count: int) -> list[tuple[str, Answer]]:
+    from boneage_node.evaluation.non_hands import read_non_hands
+
+    with progress_bar("drawn non-hands", count) as advance:
+        return read_non_hands(predictor, count, _SEED, lambda done: advance(done, ""))
 
 
 def _print(head: Iterable[str], shown: Iterable[Table]) -> None:

@@ -69,10 +69,16 @@ def show(
     limits = manifest.plausibility
     out.print(
         f"Refused: overlap with the usual hand below {limits.overlap:.0%}, a second hand above "
-        f"{limits.second_component:.0%}, cut off by the border above {limits.cut_off:.0%}, deviation "
-        f"of its networks above {limits.spread_months:.1f} months."
+        f"{limits.second_component:.0%}, more than {limits.fingers_at_border} fingers at the image's border, "
+        f"more than {limits.missing.wrist:.0%} of the wrist beyond it, deviation "
+        f"of its networks above {limits.spread_months:.1f} months{_unrecognised(manifest)}."
     )
     out.print(f"Terms: {manifest.terms}")
+
+
+def _unrecognised(manifest: Manifest) -> str:
+    test = manifest.recognition
+    return f", {test.unlikeness:g} times as unlike known hands as a usual one" if test else ""
 
 
 def _json(folder: Path, manifest: Manifest) -> str:

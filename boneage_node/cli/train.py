@@ -103,6 +103,34 @@ def age(
     _run_ages(lambda run: run.train_age(member), given, data=data, out=out, family=family, device=device)
 
 
+@app.command()
+def recognition(
+    data: Data,
+    model: Annotated[str | None, typer.Option(help="Name or folder of the model.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the model with its test.")] = _RUNS / "recognition",
+    seed: Seed = 1,
+    device: Device = "auto",
+) -> None:
+    """Let a finished model learn what a hand is, and write it into OUT; its ages and intervals stay.
+
+    What train all does for the model that it trains. Measure the result with evaluate --model OUT --card.
+    """
+    require_train_extra()
+    from boneage_node.bone_age import model_zoo
+    from boneage_node.bone_age.manifest import ModelError
+    from boneage_node.datasets.rsna import DataError, read_examples
+    from boneage_node.training.assembly import add_recognition
+    from boneage_node.training.recognition import RecognitionRecipe
+
+    recipe = RecognitionRecipe(seed=seed)
+    try:
+        folder = model_zoo.model_dir(model)
+        manifest = add_recognition(folder, out, read_examples(data), recipe, progress_bar, device)
+    except (DataError, ModelError) as error:
+        raise NodeError(ExitCode.USAGE, str(error)) from error
+    typer.echo(f"Written: {out}, {manifest.identity}")
+
+
 @app.command(name="all")
 def all_(
     data: Data,

@@ -1,7 +1,7 @@
 """Calibration of trained networks.
 
-Ensemble, interval and limit on disagreement are set on calibration images, on which no weight of a network
-depends; the limits on shape and border on training images.
+Ensemble, interval and the limits on disagreement and on unlikeness are set on calibration images, on which no
+weight of a network depends; the limit on shape on training images.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ _LEAST_IN_BAND = 40
 _FOLDS = 5
 _RIDGE = 0.1
 _FALSE_REFUSALS = 0.001
+_UNRECOGNISED = 0.003
+"""Share of the calibration hands that may be refused for being unlike known hands."""
 _USUAL = 0.95
 
 _SECOND_COMPONENT = 0.3
@@ -59,6 +61,27 @@ def refuse_small_calibration(examples: list[Example], coverage: float) -> None:
                 f"{count} calibration images of sex {sex} are too few for a {coverage:.0%} interval: "
                 "name more in splits.csv (id,split) as 'calibration'."
             )
+
+
+def with_unlikeness(manifest: Manifest, readings: list[Reading]) -> Manifest:
+    """A manifest with the limit on unlikeness, such that a few in a thousand calibration hands cross it.
+
+    Args:
+        manifest: Of a model that knows hands, with a limit that none of the readings crossed.
+        readings: Of the calibration split.
+    """
+    values = sorted(r.assessment.unlikeness for r in readings if r.assessment and r.assessment.unlikeness)
+    if manifest.recognition is None or not values:
+        return manifest
+    limit = values[len(values) - 1 - int(_UNRECOGNISED * len(values))]
+    recognition = manifest.recognition.model_copy(update={"unlikeness": limit})
+    return manifest.model_copy(update={"recognition": recognition})
+
+
+def recognised(manifest: Manifest, readings: list[Reading]) -> list[Reading]:
+    """The readings that the limit on unlikeness lets pass."""
+    limit = manifest.recognition.unlikeness if manifest.recognition else math.inf
+    return [r for r in readings if not r.assessment or (r.assessment.unlikeness or 0) <= limit]
 
 
 def calibrate(manifest: Manifest, readings: list[Reading]) -> Manifest:
@@ -101,19 +124,17 @@ def calibrate(manifest: Manifest, readings: list[Reading]) -> Manifest:
     )
 
 
-def limits(usual: UsualHand, masks: npt.NDArray[np.uint8], cut_off: npt.NDArray[np.floating]) -> Plausibility:
-    """Limits that about one in a thousand of the training hands cross, each; none yet on the spread.
+def limits(usual: UsualHand, masks: npt.NDArray[np.uint8]) -> Plausibility:
+    """A limit on the shape that about one in a thousand of the training hands cross; none yet on the spread.
 
     Args:
         usual: The usual hand.
         masks: Registered masks of the training hands, shape (n, HEIGHT, WIDTH), uint8 with 255 for hand.
-        cut_off: ``shape.cut_off_share`` of each, shape (n,).
     """
     overlaps = [usual.overlap_of(mask / np.float32(255)) for mask in masks]
     return Plausibility(
         overlap=low_limit(np.array(overlaps)),
         second_component=_SECOND_COMPONENT,
-        cut_off=high_limit(cut_off.astype(np.float64)),
         spread_months=AGE_BINS,
         usual_spread_months=AGE_BINS,
     )

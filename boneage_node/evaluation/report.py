@@ -12,8 +12,10 @@ from typing import Any
 import pandas as pd
 
 from boneage_node import __version__
+from boneage_node.bone_age import Answer
 from boneage_node.bone_age.manifest import Manifest
 
+from .non_hands import non_hand_table
 from .phantoms import PhantomReading, phantom_table
 from .readings import Reading, refusals
 from .strata import (
@@ -41,8 +43,9 @@ class Evaluation:
         split: Which images.
         readings: Of the split's images.
         finding: ``finding.finding_figures``.
-        stress: Rows of ``stress.stress_table``.
+        stress: Rows of ``stress.stress_table`` and ``crops.read_crops``.
         phantoms: Readings of drawn hands.
+        non_hands: Readings of drawn parts that are no hands.
         doubt: Reason why the figures may be too good (``held_out.reason_to_doubt``).
         sample: What part of the split was read, in a sentence; empty for all of it.
     """
@@ -53,6 +56,7 @@ class Evaluation:
     finding: Mapping[str, Any] = field(default_factory=dict)
     stress: list[dict[str, Any]] | None = None
     phantoms: list[PhantomReading] | None = None
+    non_hands: list[tuple[str, Answer]] | None = None
     doubt: str = ""
     sample: str = ""
 
@@ -88,6 +92,7 @@ class Evaluation:
             "sex_unknown": {name: sex_unknown(part) for name, part in parts.items()},
             "stress": self.stress,
             "phantoms": phantom_table(self.phantoms) if self.phantoms is not None else None,
+            "non_hands": non_hand_table(self.non_hands) if self.non_hands is not None else None,
         }
 
     def write_json(self, folder: Path) -> Path:
@@ -112,6 +117,7 @@ def image_row(reading: Reading) -> dict[str, Any]:
         "interval_months": [round(end, 2) for end in answer.interval_months] if answer else None,
         "refusal": str(reading.refusal.code) if reading.refusal else None,
         "refusal_detail": reading.refusal.detail if reading.refusal else None,
+        "unlikeness": answer.unlikeness if answer else None,
         "networks_months": _rounded(answer.member_months) if answer else None,
         "sex_not_told_months": _rounded(reading.untold_months) if reading.untold_months else None,
         "read_as_both": {

@@ -145,21 +145,19 @@ def stress_table(readings: list[Reading], answers: Answers) -> list[dict[str, An
     ``large_changes`` is the share of them whose reading moves by more than 12 months, and ``newly_refused``
     counts images that are refused only when transformed.
     """
-    rows = []
-    for variant in VARIANTS:
-        own = answers[key(variant)]
-        pairs = list(zip(readings, own, strict=True))
-        rows.append(
-            {
-                "transformation": variant.transformation,
-                "variant": variant.name,
-                "images": len(own),
-                "refusals": refusals(own),
-                "newly_refused": sum(bool(r.assessment) and isinstance(a, Refusal) for r, a in pairs),
-            }
-            | _changes(pairs)
-        )
-    return rows
+    return [row(v.transformation, v.name, readings, answers[key(v)]) for v in VARIANTS]
+
+
+def row(transformation: str, variant: str, readings: list[Reading], answers: list[Answer]) -> dict[str, Any]:
+    """A row of ``stress_table``."""
+    pairs = list(zip(readings, answers, strict=True))
+    return {
+        "transformation": transformation,
+        "variant": variant,
+        "images": len(answers),
+        "refusals": refusals(answers),
+        "newly_refused": sum(bool(r.assessment) and isinstance(a, Refusal) for r, a in pairs),
+    } | _changes(pairs)
 
 
 def _changes(pairs: list[tuple[Reading, Answer]]) -> dict[str, float | None]:

@@ -130,6 +130,9 @@ def _asked_for(figures: Record) -> dict[str, Table]:
         note = f"Refused: {reasons or 'none'}."
         shown["phantoms"] = _table("Drawn hands, months", "phantoms", _PHANTOMS, by_sex, note)
         shown["phantom finding"] = _finding_table(phantoms)
+    if (non_hands := figures.get("non_hands")) is not None:
+        every = non_hands["kinds"] | {"all": non_hands["all"]}
+        shown["non-hands"] = _table("Drawn parts that are no hands", "part", _COUNTS, every)
     return shown
 
 

@@ -176,5 +176,5 @@ def predict(
             read = read_views(
                 network, images.to(device), rasters.male[start : start + batch].tolist(), member.views
             )
-        parts.append(read)
+        parts.append(read.months)
     return {head: np.concatenate([part[head] for part in parts]) for head in parts[0]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,11 @@ from boneage_node.bone_age.manifest import (
     read_manifest,
 )
 from boneage_node.bone_age.networks import AGE_BINS, HandUNet, KeyPointVgg
-from boneage_node.bone_age.predictor import Predictor
+from boneage_node.bone_age.predictor import Predictor, known_prefixes
 from boneage_node.bone_age.shape import UsualHand
 from boneage_node.datasets.annotations import KEY_POINTS_FILE, OUTLINES_FILE
-from boneage_node.datasets.held_out import BORROWED, HELD_OUT, reason_to_doubt
-from boneage_node.datasets.rsna import Example
+from boneage_node.datasets.held_out import BORROWED, HELD_OUT, reason_to_doubt, split_differs
+from boneage_node.datasets.rsna import DataError, Example
 from boneage_node.evaluation import calibration
 from boneage_node.evaluation.finding import finding_figures
 from boneage_node.evaluation.readings import Reading, read_all
@@ -34,12 +34,13 @@ from boneage_node.models.packing import RSNA_TERMS, write_manifest, write_weight
 
 from .age import FAMILIES
 from .rasters import read_array
+from .recognition import REGIONS, RecognitionRecipe, asked, chosen, learn_hands
 
 Advance = Callable[[int, str], None]
 Stage = Callable[[str, int], AbstractContextManager[Advance]]
 """Opens a progress bar (title, total) and gives a function (done, note) that moves it."""
 
-VERSION = "0.3.0"
+VERSION = "0.3.1"
 
 _NAMES = {
     "regions": (
@@ -65,6 +66,7 @@ class Assembly:
         segmentation: Hand-mask network.
         registration: Key-point network.
         ages: By member name.
+        recognition: Recipe by which the networks learn what a hand is.
         data: Folder with the RSNA layout.
         examples: All its radiographs.
         rasters: Folder of what the age networks read.
@@ -76,6 +78,7 @@ class Assembly:
     segmentation: HandUNet
     registration: KeyPointVgg
     ages: dict[str, nn.Module]
+    recognition: RecognitionRecipe
     data: Path
     examples: list[Example]
     rasters: Path
@@ -114,9 +117,7 @@ class Assembly:
             segmentation=SegmentationNetwork(widths=self.segmentation.widths),
             registration=RegistrationNetwork(widths=self.registration.widths),
             members=FAMILIES[self.family],
-            plausibility=calibration.limits(
-                usual, masks, of_training("cut_off", self.rasters, self.examples)
-            ),
+            plausibility=calibration.limits(usual, masks),
             interval=Interval(
                 coverage=calibration.COVERAGE,
                 bands={sex: (Band(below_months=AGE_BINS, half_width_months=0),) for sex in Sex},
@@ -124,16 +125,17 @@ class Assembly:
             training=training | self._borrowed(),
             metrics={},
         )
+        manifest = with_recognition(
+            self.folder, manifest, self.examples, self.recognition, stage, self.device
+        )
         readings = self._read("calibration", self._predictor(manifest), stage)
-        manifest = calibration.calibrate(manifest, readings)
+        manifest = calibration.with_unlikeness(manifest, readings)
+        manifest = calibration.calibrate(manifest, calibration.recognised(manifest, readings))
         metrics = self._measured(manifest, stage).figures()
         write_manifest(self.folder, manifest.model_copy(update={"metrics": metrics}))
 
     def _read(self, split: str, predictor: Predictor, stage: Stage, *, untold: bool = False) -> list[Reading]:
-        """Read a split as the node does, with the weights as written."""
-        part = [example for example in self.examples if example.split == split]
-        with stage(split, len(part)) as advance:
-            return read_all(predictor, part, lambda done: advance(done, ""), untold=untold)
+        return read_split(split, self.examples, predictor, stage, untold=untold)
 
     def _measured(self, manifest: Manifest, stage: Stage) -> Evaluation:
         """Evaluate on the validation split, as ``boneage-node evaluate`` does."""
@@ -148,6 +150,77 @@ class Assembly:
 
     def _predictor(self, manifest: Manifest) -> Predictor:
         return Predictor.of_manifest(self.folder, manifest, self.device)
+
+
+def read_split(
+    split: str, examples: list[Example], predictor: Predictor, stage: Stage, *, untold: bool = False
+) -> list[Reading]:
+    """Read a split as the node does, with the weights as written."""
+    part = [example for example in examples if example.split == split]
+    with stage(split, len(part)) as advance:
+        return read_all(predictor, part, lambda done: advance(done, ""), untold=untold)
+
+
+def with_recognition(
+    folder: Path,
+    manifest: Manifest,
+    examples: list[Example],
+    recipe: RecognitionRecipe,
+    stage: Stage,
+    device: str,
+) -> Manifest:
+    """Let the networks in a folder learn what a hand is, and write that into its weights, too.
+
+    Gives the manifest with a limit that nothing crosses yet; as it is where no network can be asked.
+    """
+    if not asked(manifest.members):
+        return manifest
+    predictor = Predictor.of_manifest(folder, manifest, device)
+    part = chosen(examples, recipe)
+    with stage("what a hand is", len(part) + recipe.drawn) as advance:
+        known, recognition = learn_hands(predictor, part, recipe, lambda done: advance(done, ""))
+    weights = write_weights(folder, predictor.networks | known_prefixes(known))
+    update = {"weights": weights, "recognition": recognition}
+    return manifest.model_copy(update=update)
+
+
+def add_recognition(
+    model: Path, folder: Path, examples: list[Example], recipe: RecognitionRecipe, stage: Stage, device: str
+) -> Manifest:
+    """Write a model into another folder, with a test that it sees a hand; its ages and intervals stay.
+
+    The figures are left out: they are no longer those of the model.
+
+    Args:
+        model: Folder of the model; its own test, where it has one, is learned anew.
+        folder: For the result.
+        examples: All radiographs of the data.
+        recipe: How.
+        stage: Shows progress.
+        device: ``auto``, ``cpu`` or ``cuda:N``.
+
+    Raises:
+        DataError: Where the data is split otherwise than in the model's training, or none of its networks
+            can be asked.
+    """
+    old = read_manifest(model).model_copy(update={"recognition": None})
+    if not asked(old.members):
+        raise DataError(f"no network of {old.name} reads one of the regions {', '.join(REGIONS)}")
+    if split_differs(old, examples):
+        raise DataError(reason_to_doubt(old, examples))
+    weights = write_weights(folder, Predictor.of_manifest(model, old, "cpu").networks)
+    manifest = old.model_copy(update={"version": VERSION, "weights": weights, "metrics": {}})
+    manifest = with_recognition(folder, manifest, examples, recipe, stage, device)
+    readings = read_split("calibration", examples, Predictor.of_manifest(folder, manifest, device), stage)
+    manifest = calibration.with_unlikeness(manifest, readings)
+    command = f"boneage-node train recognition --model {old.name} (of version {old.version})"
+    training = manifest.training | {
+        "commands": [*manifest.training.get("commands", []), command],
+        "recipes": manifest.training.get("recipes", {}) | {"recognition": asdict(recipe)},
+    }
+    manifest = manifest.model_copy(update={"training": training})
+    write_manifest(folder, manifest)
+    return manifest
 
 
 def of_training(name: str, rasters: Path, examples: list[Example]) -> npt.NDArray[Any]:

@@ -34,6 +34,7 @@ from .assembly import Assembly, Stage
 from .fitting import Fit, rank_and_world_size, rank_zero_first
 from .provenance import Network, begin_folder, load_network, recipe_of, save_network
 from .rasters import cut_rasters, raster_inputs, read_rasters
+from .recognition import RecognitionRecipe
 from .registration import RegistrationRecipe, RegistrationTask, cut_squares, load_or_cut_squares
 from .segmentation import SegmentationRecipe, SegmentationRun
 
@@ -59,7 +60,7 @@ class ModelRun:
         out: Folder for everything the run writes; the finished model is ``out/model``.
         stage: Shows progress.
         family: Key of ``FAMILIES``.
-        segmentation, registration, age: Recipes.
+        segmentation, registration, age, recognition: Recipes.
         device: ``auto``, ``cpu`` or ``cuda:N``; under torchrun, ``auto`` is a GPU a process.
     """
 
@@ -70,6 +71,7 @@ class ModelRun:
     segmentation: SegmentationRecipe = field(default_factory=SegmentationRecipe)
     registration: RegistrationRecipe = field(default_factory=RegistrationRecipe)
     age: AgeRecipe = DEFAULT_AGE
+    recognition: RecognitionRecipe = field(default_factory=RecognitionRecipe)
     device: str = "auto"
 
     @cached_property
@@ -200,6 +202,7 @@ class ModelRun:
                     segmentation,
                     registration,
                     ages,
+                    self.recognition,
                     self.data,
                     self.examples,
                     self.rasters,
@@ -220,6 +223,7 @@ class ModelRun:
                 "segmentation": asdict(self.segmentation),
                 "registration": asdict(self.registration),
                 "age": asdict(self.age),
+                "recognition": asdict(self.recognition),
             },
         }
 

@@ -18,7 +18,7 @@ from boneage_node.bone_age.cropping import member_raster
 from boneage_node.bone_age.finding import HandFinder
 from boneage_node.bone_age.framing import Grey
 from boneage_node.bone_age.manifest import AgeMember
-from boneage_node.bone_age.shape import cut_off_share, registered_mask
+from boneage_node.bone_age.shape import registered_mask
 from boneage_node.datasets.annotations import data_digest
 from boneage_node.datasets.rsna import Example, is_high_resolution, read_image
 
@@ -63,7 +63,7 @@ class Rasters:
 def _cut(
     example: Example, finder: HandFinder, members: Sequence[AgeMember]
 ) -> dict[str, npt.NDArray[Any]] | None:
-    """The example's raster for each member, its registered mask and figures; None where it is refused."""
+    """The example's raster for each member, its registered mask and sharpness; None where it is refused."""
     torch.set_num_threads(1)
     pixels = read_image(example.path)
     try:
@@ -75,7 +75,6 @@ def _cut(
     }
     return cut | {
         "mask": _eight_bits(registered_mask(hand)),
-        "cut_off": np.array(cut_off_share(hand), dtype=np.float32),
         "sharp": np.array(is_high_resolution(pixels)),
     }
 
@@ -153,7 +152,7 @@ def read_rasters(folder: Path, member: AgeMember, examples: list[Example]) -> Ra
 
 
 def read_array(folder: Path, name: str) -> npt.NDArray[Any]:
-    """All parts of one array in a folder: ``ids``, ``sharp``, ``mask``, ``cut_off`` or a ``raster_name``."""
+    """All parts of one array in a folder: ``ids``, ``sharp``, ``mask`` or a ``raster_name``."""
     arrays = []
     for file in sorted(folder.glob("part-*.npz")):
         with np.load(file) as part:

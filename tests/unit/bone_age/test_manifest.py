@@ -42,6 +42,8 @@ def changed(folder: Path, change: Change) -> Path:
         (lambda m: m["interval"]["bands"].update(M=[]), "no band for sex M"),
         (lambda m: m["interval"]["bands"]["M"].reverse(), "bands of sex M are not in the order"),
         (lambda m: m["interval"].update(coverage=95), "interval.coverage"),
+        (lambda m: m["recognition"]["regions"].update(D="the elbow"), "asks D, which is no vgg"),
+        (lambda m: m["recognition"].update(unlikeness=0), "recognition.unlikeness"),
         (lambda m: m["plausibility"].update(spread_months=float("nan")), "plausibility.spread_months"),
     ],
 )
@@ -50,6 +52,17 @@ def test_a_manifest_of_which_ages_would_be_wrong_is_refused(
 ) -> None:
     with pytest.raises(ModelError, match=said):
         read_manifest(changed(tmp_path, change))
+
+
+def test_a_manifest_of_0_3_0_is_taken_without_a_test_that_it_sees_a_hand(tmp_path: Path) -> None:
+    def as_before(manifest: dict[str, Any]) -> None:
+        del manifest["recognition"], manifest["plausibility"]["missing"]
+        del manifest["plausibility"]["fingers_at_border"]
+        manifest["plausibility"]["cut_off"] = 0.116
+
+    manifest = read_manifest(changed(tmp_path, as_before))
+    assert manifest.recognition is None
+    assert manifest.plausibility.missing.wrist == 0.12
 
 
 def test_shares_rounded_to_four_digits_are_taken(tmp_path: Path) -> None:

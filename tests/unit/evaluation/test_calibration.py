@@ -172,18 +172,14 @@ def test_a_model_that_finds_no_hand_cannot_be_calibrated() -> None:
         calibration.calibrate(a_manifest(), refused)
 
 
-def test_limits_are_crossed_by_one_training_hand_in_a_thousand() -> None:
+def test_the_limit_on_shape_is_crossed_by_one_training_hand_in_a_thousand() -> None:
     usual = UsualHand()
     usual.learn(np.full((1, HEIGHT, WIDTH), 255, dtype=np.uint8))
     masks = np.full((2001, HEIGHT, WIDTH), 255, dtype=np.uint8)
     masks[:2] = 0
     masks[2:4, : HEIGHT // 2] = 0
-    cut_off = np.linspace(0, 2, 2001, dtype=np.float32)
 
-    limits = calibration.limits(usual, masks, cut_off)
-
-    assert limits.overlap == pytest.approx(0.5)
-    assert limits.cut_off == pytest.approx(1.998, abs=0.002)
+    assert calibration.limits(usual, masks).overlap == pytest.approx(0.5)
 
 
 def test_limits_and_usual_hand_are_those_of_training_images(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,6 +188,6 @@ def test_limits_and_usual_hand_are_those_of_training_images(monkeypatch: pytest.
         replace(a_reading(100, ReasonCode.NO_HAND_FOUND).example, id=str(number), split=split)
         for number, split in enumerate(splits)
     ]
-    kept = {"ids": np.array(["3", "2", "1", "0"]), "cut_off": np.array([0.3, 0.2, 0.1, 0.0])}
+    kept = {"ids": np.array(["3", "2", "1", "0"]), "sharp": np.array([0.3, 0.2, 0.1, 0.0])}
     monkeypatch.setattr(assembly, "read_array", lambda folder, name: kept[name])
-    assert assembly.of_training("cut_off", Path("rasters"), examples).tolist() == [0.3, 0.0]
+    assert assembly.of_training("sharp", Path("rasters"), examples).tolist() == [0.3, 0.0]
