@@ -148,6 +148,26 @@ def test_the_ensemble_and_the_limits_on_its_spread_come_from_calibration() -> No
     assert made.plausibility.overlap == a_manifest().plausibility.overlap
 
 
+def test_three_calibration_hands_in_a_thousand_are_too_unlike() -> None:
+    readings = [
+        a_reading(100, replace(an_assessment(100), unlikeness=round(0.5 + number / 1000, 3)))
+        for number in range(1000)
+    ]
+    refused = [a_reading(100, ReasonCode.SEVERAL_HANDS)]
+    unlimited = a_manifest().recognition
+    assert unlimited is not None
+
+    made = calibration.with_unlikeness(a_manifest(), [*reversed(readings), *refused])
+
+    assert made.recognition is not None
+    assert made.recognition.unlikeness == 1.496
+    assert made.recognition.regions == unlimited.regions
+    assert len(calibration.recognised(made, [*readings, *refused])) == 998
+    before = a_manifest().model_copy(update={"recognition": None})
+    assert calibration.with_unlikeness(before, readings) == before
+    assert calibration.recognised(before, readings) == readings
+
+
 def test_a_manifest_that_was_calibrated_is_valid() -> None:
     made = calibration.calibrate(a_manifest(), calibration_readings(90))
     assert Manifest.model_validate_json(made.model_dump_json()) == made

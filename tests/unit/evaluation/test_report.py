@@ -26,6 +26,7 @@ from boneage_node.bone_age.predictor import Predictor
 from boneage_node.bone_age.registration import POINT_NAMES
 from boneage_node.bone_age.segmentation import largest_component, outline
 from boneage_node.datasets.rsna import read_image
+from boneage_node.evaluation.crops import CROPS
 from boneage_node.evaluation.page import write_page
 from boneage_node.evaluation.phantoms import PhantomReading
 from boneage_node.evaluation.report import Evaluation
@@ -264,11 +265,14 @@ def test_the_command_stresses_and_draws_where_asked(evaluated: tuple[Path, Path,
     _, out, printed = evaluated
     assert printed["figures"]["high_resolution"]["images"] == 2
     assert printed["figures"]["all"]["refused"] == 1
-    assert [row["images"] for row in printed["stress"]] == [2] * len(VARIANTS)
+    turned_and_cropped = [row["variant"] for row in printed["stress"]]
+    assert turned_and_cropped == [v.name for v in VARIANTS] + [crop.name for crop in CROPS]
+    assert [row["images"] for row in printed["stress"]] == [2] * len(turned_and_cropped)
     turned = next(row for row in printed["stress"] if row["variant"] == "90°")
     assert turned["read_both_ways"] + turned["newly_refused"] == 2
     assert printed["phantoms"]["phantoms"] == 2
     assert printed["phantoms"]["mask_iou"]["least"] > 0.5
+    assert printed["non_hands"]["all"] == {"images": 2, "refused": 2}
     page = ElementTree.parse(out / "report.html").getroot()
     assert len(list(page.iter(SVG))) == 5
 
