@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from boneage_node.bone_age import Sex
 from boneage_node.errors import ExitCode, NodeError
 from boneage_node.traffic.file import LocalFile
 from boneage_node.traffic.result import Result, ResultStatus
@@ -32,6 +31,7 @@ from .common import (
 )
 
 if TYPE_CHECKING:
+    from boneage_node.bone_age import Sex
     from boneage_node.bone_age.predictor import Predictor
     from boneage_node.reading.study import Reading
 
@@ -47,7 +47,8 @@ CsvOption = Annotated[
     ),
 ]
 SexOption = Annotated[
-    Sex | None, typer.Option(help="Sex of the patients of all PNG, JPEG and TIFF files that are read.")
+    Literal["F", "M"] | None,
+    typer.Option(help="Sex of the patients of all PNG, JPEG and TIFF files that are read."),
 ]
 AgeOption = Annotated[
     float | None, typer.Option(min=0, metavar="MONTHS", help="Their age in months, where it is known.")
@@ -105,10 +106,12 @@ def assess(
             "both in its header.",
         )
     # after the files were found: it takes a while to import
+    from boneage_node.bone_age import Sex
     from boneage_node.reading.study import load_predictor
 
     with _table(csv_file) as write_row:
-        reader = _Reader(load_predictor(model, device), sex, age_months, sex_unknown == "refuse")
+        told_sex = None if sex is None else Sex(sex)
+        reader = _Reader(load_predictor(model, device), told_sex, age_months, sex_unknown == "refuse")
         results = []
         for path, done in _shown(paths, as_json or as_fhir):
             result, resource = reader.read(path, as_fhir=as_fhir)
