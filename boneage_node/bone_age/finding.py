@@ -12,7 +12,7 @@ from .cropping import FoundHand
 from .framing import Grey, working_image
 from .manifest import Plausibility
 from .networks import HandUNet, KeyPointVgg
-from .registration import find_points
+from .registration import find_points, locate_points
 from .segmentation import Mask, largest_component, refuse_implausible, segment
 from .shape import (
     UsualHand,
@@ -25,6 +25,8 @@ from .shape import (
 from .words import ReasonCode, Refusal
 
 _RIM = 0.02
+_PERHAPS_A_HAND = 0.6
+"""From this share of the overlap that a hand to read must have, a second thing counts as a hand, too."""
 _LEAST_SIDE_PX = 32
 _EVEN = 0.08
 """Range of greys along an even border, as a share of that of the image."""
@@ -89,21 +91,22 @@ class HandFinder:
         return hand
 
     def _registered(self, image: Grey, mask: Mask, scale: float) -> FoundHand:
-        if bone_is_dark(image, mask):
-            image = image.max() + image.min() - image
+        image = bone_bright(image, mask)
         return FoundHand(image, mask, find_points(self.registration, image, mask, self.device), scale)
 
     def _refuse_second_hand(
         self, image: Grey, mask: Mask, share: float, usual: UsualHand, limits: Plausibility
     ) -> None:
-        """Raise ``SEVERAL_HANDS`` where a mask beside the hand's is registered as a hand, too."""
+        """Raise ``SEVERAL_HANDS`` where a mask beside the hand's has the shape of a hand, too."""
         mask = largest_component(mask)
+        image = bone_bright(image, mask)
         try:
             refuse_implausible(mask)
-            second = self._registered(image, mask, 1.0)
+            points_px, _ = locate_points(self.registration, image, mask, self.device)
         except Refusal:
             return
-        if usual.overlap(second) >= limits.overlap:
+        overlap = usual.overlap(FoundHand(image, mask, points_px, 1.0))
+        if overlap >= _PERHAPS_A_HAND * limits.overlap:
             raise Refusal(ReasonCode.SEVERAL_HANDS, f"the smaller has {share:.0%} of the larger one's size")
 
     def _refuse_unusual(self, hand: FoundHand, usual: UsualHand, limits: Plausibility) -> None:
@@ -158,6 +161,11 @@ def within(image: Grey, box: tuple[slice, slice], hand: FoundHand) -> FoundHand:
     whole[box] = hand.image
     corner_px = np.array([box[1].start, box[0].start], dtype=np.float32)
     return FoundHand(whole, mask, hand.points_px + corner_px, hand.scale)
+
+
+def bone_bright(image: Grey, mask: Mask) -> Grey:
+    """The image with its grey values inverted where bone is dark."""
+    return image.max() + image.min() - image if bone_is_dark(image, mask) else image
 
 
 def bone_is_dark(image: Grey, mask: Mask) -> bool:

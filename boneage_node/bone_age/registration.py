@@ -108,11 +108,7 @@ class Placement:
 
 
 def find_points(network: KeyPointVgg, image: Grey, mask: Mask, device: torch.device) -> Points:
-    """The three key points of the hand that a mask marks, in any rotation.
-
-    The hand is looked at as it lies and, unless that is sure, also turned by quarters; the surest look says
-    roughly how it lies. It is then looked at upright and of one size, as it is and mirrored, and the mean of
-    both taken, again from there until the points keep still.
+    """The three key points of the hand that a mask marks, in any rotation (``locate_points``).
 
     Args:
         network: Trained network in evaluation mode on ``device``.
@@ -125,6 +121,23 @@ def find_points(network: KeyPointVgg, image: Grey, mask: Mask, device: torch.dev
 
     Raises:
         Refusal: ``IMPLAUSIBLE_HAND`` where the points do not lie as those of one hand do, or not on the mask.
+    """
+    found, before = locate_points(network, image, mask, device)
+    refuse_implausible_points(found, before, mask)
+    return found
+
+
+def locate_points(
+    network: KeyPointVgg, image: Grey, mask: Mask, device: torch.device
+) -> tuple[Points, Points]:
+    """Where the three key points would be if a mask marked a hand, and where the look before saw them.
+
+    The hand is looked at as it lies and, unless that is sure, also turned by quarters; the surest look says
+    roughly how it lies. It is then looked at upright and of one size, as it is and mirrored, and the mean of
+    both taken, again from there until the points keep still.
+
+    Raises:
+        Refusal: ``IMPLAUSIBLE_HAND`` where the hand would lie outside the image.
     """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     centre = np.array([columns[0] + columns[-1], rows[0] + rows[-1]]) / 2
@@ -141,8 +154,7 @@ def find_points(network: KeyPointVgg, image: Grey, mask: Mask, device: torch.dev
         found = _on_grid(_look(network, image, near, device)[0].mean(axis=0, dtype=np.float32))
         if _move(before, found) < _STILL:
             break
-    refuse_implausible_points(found, before, mask)
-    return found
+    return found, before
 
 
 def _on_grid(points_px: Points) -> Points:
