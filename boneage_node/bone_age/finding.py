@@ -12,7 +12,7 @@ from .cropping import FoundHand
 from .framing import Grey, working_image
 from .manifest import Plausibility
 from .networks import HandUNet, KeyPointVgg
-from .registration import find_points, locate_points
+from .registration import LEAST_LENGTH_PX, find_points, hand_length_px, locate_points
 from .segmentation import Mask, largest_component, refuse_implausible, segment
 from .shape import (
     UsualHand,
@@ -104,6 +104,8 @@ class HandFinder:
             refuse_implausible(mask)
             points_px, _ = locate_points(self.registration, image, mask, self.device)
         except Refusal:
+            return
+        if hand_length_px(points_px) < LEAST_LENGTH_PX:
             return
         overlap = usual.overlap(FoundHand(image, mask, points_px, 1.0))
         if overlap >= _PERHAPS_A_HAND * limits.overlap:

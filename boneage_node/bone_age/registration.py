@@ -35,6 +35,9 @@ SIDE_PX = 128
 NEAR_SIDE = 1.5 * HAND_LENGTH
 """Side, in the frame's units, of the square that is looked at once the hand is roughly known."""
 
+LEAST_LENGTH_PX = 8.0
+"""With tip and capitate closer than this there is no telling how a hand lies."""
+
 _HAND_CENTRE = (TIP_AT + CAPITATE_AT) / 2
 _PLAUSIBLE_THUMB_REACH = (0.08, 0.75)
 _PLAUSIBLE_THUMB_HEIGHT = (-0.15, 0.85)
@@ -174,11 +177,16 @@ def near_square(placement: Placement, *, mirrored: bool = False) -> Placement:
     return placement.region(left, top, NEAR_SIDE, NEAR_SIDE, SIDE_PX, SIDE_PX)
 
 
+def hand_length_px(points_px: Points) -> float:
+    """Tip of the middle finger to capitate, in pixels."""
+    tip, _, capitate = points_px.astype(np.float64)
+    return float(np.linalg.norm(tip - capitate))
+
+
 def refuse_implausible_points(points_px: Points, before_px: Points, mask: Mask) -> None:
     """Raise ``IMPLAUSIBLE_HAND`` where three points are not those of one hand, or are not on its mask."""
-    tip, _, capitate = points_px.astype(np.float64)
-    length = float(np.linalg.norm(tip - capitate))
-    if length < 8:
+    length = hand_length_px(points_px)
+    if length < LEAST_LENGTH_PX:
         raise Refusal(ReasonCode.IMPLAUSIBLE_HAND, "finger and wrist were found in one place")
     if _move(before_px, points_px) > _PLAUSIBLE_MOVE:
         raise Refusal(ReasonCode.IMPLAUSIBLE_HAND, "two looks at the hand found it in different places")
