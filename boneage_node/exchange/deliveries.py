@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from functools import partial
 
-from boneage_node.logs import Trouble, class_name, get_logger
+from boneage_node.logs import Trouble, get_logger
 from boneage_node.net.calling import Caller
-from boneage_node.store import DatabaseError, DeliveryTask, Status, Store
+from boneage_node.store import DatabaseError, DeliveryTask, Status, Store, leases_kept
 from boneage_node.traffic.document import DocumentForm
 from boneage_node.traffic.outcome import Sent
 
 from .destinations import parse
 from .settings import DeliverySettings
-from .threads import NamedThreads, repeatedly
+from .threads import NamedThreads
 
 BATCH = 50
 """Most reports over one connection."""
-_BEATS_PER_LEASE = 3
 _PROBLEMS_MAX = 20
 """Different problems of one destination and form that are told apart in the log."""
 
@@ -76,8 +74,12 @@ class Deliveries:
     def _send(self, destination: str, form: DocumentForm, tasks: Sequence[DeliveryTask]) -> None:
         """Send deliveries, and give back those that were not tried when the node stops."""
         waiting = {task.file.key: task for task in tasks}
+
+        def extend() -> None:
+            self._outbox.extend([task.id for task in list(waiting.values())], self._lease_seconds)
+
         try:
-            with self._keeping_leases(waiting.values()):
+            with leases_kept(extend, self._lease_seconds / 3):
                 self._send_while_running(destination, form, waiting)
         except DatabaseError:
             raise
@@ -114,19 +116,6 @@ class Deliveries:
             return
         for sent in parsed.send(files, self._caller):
             yield parsed.can_commit, sent
-
-    @contextmanager
-    def _keeping_leases(self, waiting: Iterable[DeliveryTask]) -> Iterator[None]:
-        """Prolong the leases of what waits, however long the destination takes to answer."""
-
-        def prolong() -> None:
-            try:
-                self._outbox.extend([task.id for task in list(waiting)], self._lease_seconds)
-            except DatabaseError as error:
-                self._log.warning("lease not extended", error=class_name(error))
-
-        with repeatedly(prolong, self._lease_seconds / _BEATS_PER_LEASE):
-            yield
 
     def _delivered(self, task: DeliveryTask, sent: Sent, *, request_commitment: bool) -> None:
         self._outbox.delivered(

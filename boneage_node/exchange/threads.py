@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from boneage_node.store import DatabaseAvailability
 
@@ -39,21 +38,3 @@ class NamedThreads:
         """Wait for all that run."""
         for thread in self._threads.values():
             thread.join()
-
-
-@contextmanager
-def repeatedly(work: Callable[[], None], seconds: float) -> Iterator[None]:
-    """Do something every so many seconds while the block lasts, in a thread beside it."""
-    done = threading.Event()
-
-    def repeat() -> None:
-        while not done.wait(seconds):
-            work()
-
-    thread = threading.Thread(target=repeat, name="heartbeat", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()

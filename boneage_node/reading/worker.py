@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import torch
 
@@ -15,7 +14,7 @@ from boneage_node.bone_age.predictor import Predictor
 from boneage_node.errors import ExitCode, NodeError
 from boneage_node.logs import Trouble, class_name, get_logger
 from boneage_node.radiograph import Choice
-from boneage_node.store import DatabaseError, Job, LeaseLost, Status, Store
+from boneage_node.store import DatabaseError, Job, LeaseLost, Status, Store, leases_kept
 
 from .reporter import Reporter, TooManyReportsError
 from .settings import ReadingSettings
@@ -177,33 +176,20 @@ class Worker:
         if status is Status.DEAD:
             self._log.error("study set aside", study=job.study_id, job=job.id)
 
-    @contextmanager
-    def _heartbeat(self, job_ids: list[int]) -> Iterator[None]:
+    def _heartbeat(self, job_ids: list[int]) -> AbstractContextManager[None]:
         """Keep the leases while this process lives, and end it when a batch takes too long.
 
         A decoder that hangs cannot be interrupted from within; without a worker the lease runs out.
         """
-        done = threading.Event()
         deadline = time.monotonic() + self._settings.timeout_seconds * len(job_ids)
-        interval_seconds = min(self._settings.lease_seconds / 3, self._settings.timeout_seconds)
 
         def beat() -> None:
-            while not done.wait(interval_seconds):
-                if time.monotonic() > deadline:
-                    self._log.critical("reading hangs, ending this worker", jobs=job_ids)
-                    os._exit(ExitCode.FAILED)
-                try:
-                    self._store.queue.extend(job_ids, self._name, self._settings.lease_seconds)
-                except DatabaseError as error:
-                    self._log.warning("lease not extended", error=class_name(error))
+            if time.monotonic() > deadline:
+                self._log.critical("reading hangs, ending this worker", jobs=job_ids)
+                os._exit(ExitCode.FAILED)
+            self._store.queue.extend(job_ids, self._name, self._settings.lease_seconds)
 
-        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()
+        return leases_kept(beat, min(self._settings.lease_seconds / 3, self._settings.timeout_seconds))
 
 
 class _Health:

@@ -17,6 +17,7 @@ from .database import (
 )
 from .details import DeliveryDetail, ReportDetail, Retried, StudyDetail, StudySummary
 from .intake import Intake
+from .leases import leases_kept
 from .outbox import DeliveryTask
 from .queue import Job, LeaseLost
 from .reports import NewDocument, NewReport, Patient
@@ -52,6 +53,7 @@ __all__ = [
     "check_schema",
     "database_exists",
     "is_database_away",
+    "leases_kept",
     "masked",
     "migrate",
     "open_engine",

@@ -17,7 +17,9 @@ more than the step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, auto
@@ -26,9 +28,10 @@ from typing import Any, ClassVar, Generic, TypeVar
 from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute
 
+from boneage_node.logs import class_name, get_logger
 from boneage_node.retry import RetryPolicy
 
-from .database import Transaction
+from .database import DatabaseError, Transaction
 from .part import Part
 from .tables import Base, EventKind, Leased, Status
 
@@ -280,6 +283,32 @@ class LeasedPart(Part):
         with self._transactions.reading() as session:
             due = select(column).where(self._leases.due(session.now)).distinct()
             return sorted(session.scalars(due))
+
+
+@contextmanager
+def leases_kept(extend: Callable[[], object], interval_seconds: float) -> Iterator[None]:
+    """Prolong leases while the block lasts, in a thread beside it.
+
+    Args:
+        extend: Does it; a database that does not answer is logged, and asked again the next time.
+        interval_seconds: How often; the first time after as long.
+    """
+    done = threading.Event()
+
+    def beat() -> None:
+        while not done.wait(interval_seconds):
+            try:
+                extend()
+            except DatabaseError as error:
+                get_logger().warning("lease not extended", error=class_name(error))
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def start_anew(task: Leased, now: datetime, wait: timedelta = timedelta()) -> None:

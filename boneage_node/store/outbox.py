@@ -208,7 +208,7 @@ def _undelivered() -> ColumnElement[bool]:
 def supersede(session: Transaction, *conditions: ColumnElement[bool]) -> int:
     """End deliveries, waiting, lost or dead, that a newer report of the study has overtaken; how many."""
     stale = or_(
-        DeliveryRow.status.in_((Status.TODO, Status.DEAD)),
+        _undelivered(),
         and_(DeliveryRow.status == Status.DOING, DeliveryRow.leased_until <= session.now),
     )
     rows = DELIVERIES.lock(session, stale, _OUTDATED, *conditions)
