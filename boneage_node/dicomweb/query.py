@@ -106,7 +106,7 @@ def _page(client: HttpClient, path: str, params: Mapping[str, str]) -> tuple[lis
         if answer.status == 204:
             return [], False
         if answer.status not in (200, _PARTIAL_CONTENT):
-            raise QueryFailed(client.refusal(answer))
+            raise QueryFailed(client.refusal(answer.status))
         return data_sets(answer.body), _has_more(answer)
     except NoAnswer as error:
         raise QueryFailed(str(error)) from error

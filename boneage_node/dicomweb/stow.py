@@ -73,7 +73,7 @@ def probe(client: HttpClient) -> None:
     except NoAnswer as error:
         raise Unreachable(str(error)) from error
     if answer.status in _TAKES_NO_OBJECTS:  # others are about what was sent: nothing
-        raise Unreachable(f"It answers QIDO-RS, but takes no STOW-RS: {client.refusal(answer)}")
+        raise Unreachable(f"It answers QIDO-RS, but takes no STOW-RS: {client.refusal(answer.status)}")
 
 
 def _content_type(boundary: str) -> str:
@@ -137,7 +137,7 @@ def _judge(client: HttpClient, file: StoredFile, sop_instance_uid: str, answer: 
     if not 200 <= answer.status < 300:
         by_proxy = answer.media_type == "text/html" and answer.status != _UNSUPPORTED_MEDIA_TYPE
         permanent = answer.is_permanent and not by_proxy  # a proxy's refusal says nothing of the instance
-        return Sent(file, None, f"Not stored: {client.refusal(answer)}", permanent)
+        return Sent(file, None, f"Not stored: {client.refusal(answer.status)}", permanent)
     if told is not None and told.tells_of_others:
         problem = (
             f"The server says that it stored another object than was sent (HTTP status {answer.status}): "

@@ -11,7 +11,7 @@ import httpx
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
-from boneage_node.net.http import Answer, HttpClient, NoAnswer
+from boneage_node.net.http import HttpClient, NoAnswer
 from boneage_node.traffic.query import QueryFailed
 
 MAX_RETRIEVED_BYTES = 2**31
@@ -82,7 +82,7 @@ def _read(response: httpx.Response, client: HttpClient, files: _Files) -> str:
     if status == _NO_CONTENT:
         return "The service has none of the images that it lists."
     if status not in (200, _PARTIAL_CONTENT):
-        raise QueryFailed(client.refusal(Answer(status, "", b"")))
+        raise QueryFailed(client.refusal(status))
     reader = _reader(response.headers.get("Content-Type", ""), files)
     size_bytes = 0
     try:

@@ -76,7 +76,7 @@ class Receiver:
         """
         since = time.monotonic() - seconds
         return {
-            one.calling_ae_title.strip()
+            one.calling_ae_title
             for one in list(self._open_associations.values())
             if not one.association.is_released
             and not one.is_dead

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 
-from boneage_node.store import NoSuchStudy, Store
+from boneage_node.store import Store
 
 _LOOK_SECONDS = 0.2
 
@@ -30,17 +30,7 @@ class Arrivals:
         Raises:
             DatabaseError: The database does not answer.
         """
-        try:
-            instances = self._store.studies.show(study_instance_uid).instances
-        except NoSuchStudy:
-            return 0
-        return len(
-            {
-                instance.sop_instance_uid
-                for instance in instances
-                if not series_instance_uids or instance.series_instance_uid in series_instance_uids
-            }
-        )
+        return self._store.studies.count_images(study_instance_uid, series_instance_uids)
 
     def wait(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from boneage_node.logs import Trouble, get_logger
@@ -93,29 +93,26 @@ class Deliveries:
         self, destination: str, form: DocumentForm, waiting: dict[str, DeliveryTask]
     ) -> None:
         """Send what waits, and take out of it what has come to an end."""
-        for can_commit, sent in self._outcomes(destination, form, list(waiting.values())):
+        files = [task.file for task in waiting.values()]
+        request_commitment = False
+        outcomes: Iterable[Sent]
+        try:
+            parsed = parse(destination, form)
+        except ValueError as error:  # named by a version that knew other protocols
+            outcomes = [Sent(file, None, f"{error}.") for file in files]
+        else:
+            request_commitment = self._request_commitment and parsed.can_commit
+            outcomes = parsed.send(files, self._caller)
+        for sent in outcomes:
             task = waiting[sent.file.key]
             if sent.error is None:
-                self._delivered(task, sent, request_commitment=self._request_commitment and can_commit)
+                self._delivered(task, sent, request_commitment=request_commitment)
             else:
                 self._failed(task, sent.error, sent)
             del waiting[sent.file.key]
             if self._threads.stopping:
                 self._outbox.release(task.id for task in waiting.values())
                 return
-
-    def _outcomes(
-        self, destination: str, form: DocumentForm, tasks: Sequence[DeliveryTask]
-    ) -> Iterator[tuple[bool, Sent]]:
-        """Send deliveries; yields whether the destination can commit, and what became of each file."""
-        files = [task.file for task in tasks]
-        try:
-            parsed = parse(destination, form)
-        except ValueError as error:  # named by a version that knew other protocols
-            yield from ((False, Sent(file, None, f"{error}.")) for file in files)
-            return
-        for sent in parsed.send(files, self._caller):
-            yield parsed.can_commit, sent
 
     def _delivered(self, task: DeliveryTask, sent: Sent, *, request_commitment: bool) -> None:
         self._outbox.delivered(

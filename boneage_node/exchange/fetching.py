@@ -115,8 +115,9 @@ def _plan(source: Source, study: FoundStudy, missing: str, caller: Caller) -> Pl
         told = source.series(study.study_instance_uid, caller)
     except QueryNotSupported:
         told = Matches[FoundSeries](())
+    all_missing = tuple(filter(None, [missing, told.missing]))
     if not told.found:
-        return Plan(study, None, missing=tuple(filter(None, [missing, told.missing])))
+        return Plan(study, None, missing=all_missing)
     wanted = tuple(one for one in told.found if one.modality.upper() in MODALITIES)
     left_out = tuple(sorted(one.modality for one in told.found if one not in wanted))
-    return Plan(study, wanted, left_out, tuple(filter(None, [missing, told.missing])))
+    return Plan(study, wanted, left_out, all_missing)

@@ -76,7 +76,7 @@ class FhirServer(Destination):
                     max_bytes=16 * 2**20,
                 )
                 if answer.status != 200:
-                    raise Unreachable(client.refusal(answer))
+                    raise Unreachable(client.refusal(answer.status))
         except NoAnswer as error:
             raise Unreachable(str(error)) from error
         statement = _resource(answer)
@@ -123,8 +123,8 @@ def _judge(client: HttpClient, file: StoredFile, answer: Answer) -> Sent:
     return Sent(
         file,
         None,
-        f"Not stored: {client.refusal(answer)}",
-        permanent=is_outcome and answer.is_permanent and answer.status != _CONFLICT,
+        f"Not stored: {client.refusal(answer.status)}",
+        permanent=is_outcome and _is_permanent(answer.status),
         remark=_remark(_issues(resource)) if is_outcome else None,
     )
 
@@ -170,7 +170,7 @@ def _judge_response(file: StoredFile, response: dict[str, Any]) -> Sent:
             None,
             f"The server says that it did not store {len(failed)} of {len(statuses)} resources "
             f"(HTTP status {', '.join(sorted(set(failed)))}).",
-            permanent=all(_is_permanent(status) for status in failed),
+            permanent=all(status.isdecimal() and _is_permanent(int(status)) for status in failed),
             remark=_remark(issues),
         )
     warnings = [issue for issue in issues if issue.get("severity") in _SEVERITIES_OF_WARNINGS]
@@ -183,10 +183,10 @@ def _judge_response(file: StoredFile, response: dict[str, Any]) -> Sent:
     return Sent(file, None)
 
 
-def _is_permanent(status: str) -> bool:
-    from boneage_node.net.http import Answer
+def _is_permanent(status: int) -> bool:
+    from boneage_node.net.http import is_permanent
 
-    return status.isdecimal() and int(status) != _CONFLICT and Answer(int(status), "", b"").is_permanent
+    return status != _CONFLICT and is_permanent(status)
 
 
 def _issues(outcome: dict[str, Any]) -> list[dict[str, Any]]:

@@ -62,7 +62,12 @@ class Answer:
     @property
     def is_permanent(self) -> bool:
         """Whether the same request would be refused again, whatever an administrator does."""
-        return 400 <= self.status < 500 and self.status not in _MAY_PASS
+        return is_permanent(self.status)
+
+
+def is_permanent(status: int) -> bool:
+    """Whether a request that is answered with this status would be refused again."""
+    return 400 <= status < 500 and status not in _MAY_PASS
 
 
 class HttpClient:
@@ -185,7 +190,7 @@ class HttpClient:
         except httpx.HTTPError as error:
             raise NoAnswer(f"{self._host} broke the connection off.") from error
 
-    def refusal(self, answer: Answer) -> str:
+    def refusal(self, status: int) -> str:
         """Say what a status means that is not the one hoped for, and how to mend it."""
         meaning = {
             403: "does not allow that: give this node, or its account in the netrc file, the right to",
@@ -193,10 +198,10 @@ class HttpClient:
             413: "takes no request of this size: raise its limit (nginx: client_max_body_size)",
             415: "does not take this kind of content",
             507: "is out of disk space",
-        }.get(answer.status)
+        }.get(status)
         if meaning is None:
-            meaning = "failed" if answer.status >= 500 else "refuses the request: look into its log"
-        return f"{self._host} {meaning} (HTTP status {answer.status})."
+            meaning = "failed" if status >= 500 else "refuses the request: look into its log"
+        return f"{self._host} {meaning} (HTTP status {status})."
 
     def _require_way_in(self, response: httpx.Response) -> None:
         """Raise what the status of an answer says of the server rather than of the request."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, exists, func, or_, select
@@ -189,6 +189,18 @@ class Studies(Part):
                 session.record(EventKind.INSTANCE_LEFT_OUT, row.id, f"instance {each.id}")
             forget_arrivals(session, {each.sop_instance_uid for each in left_out})
             enqueue(session, row)
+
+    def count_images(self, study_instance_uid: str, series_instance_uids: Collection[str] = ()) -> int:
+        """How many different images have come of a study; of these series alone, where any are named."""
+        query = (
+            select(func.count(InstanceRow.sop_instance_uid.distinct()))
+            .join(StudyRow, StudyRow.id == InstanceRow.study_id)
+            .where(StudyRow.study_instance_uid == study_instance_uid)
+        )
+        if series_instance_uids:
+            query = query.where(InstanceRow.series_instance_uid.in_(series_instance_uids))
+        with self._transactions.reading() as session:
+            return session.scalar(query) or 0
 
     def newest_files(self, study_ids: Iterable[int]) -> dict[int, StoredFile]:
         """The file that came last of each of these studies, by the study's id."""

@@ -20,7 +20,7 @@ from boneage_node.dimse.contexts import (
 )
 from boneage_node.dimse.wire.admission import ECHO_RESERVE, Rejection
 from boneage_node.dimse.wire.negotiation import APPLICATION_CONTEXT
-from boneage_node.net.http import Answer
+from boneage_node.net import http
 from boneage_node.report import SR_CLASSES
 from boneage_node.traffic.commitment import FailedReference, FailureReason, ReferencedSop
 from boneage_node.traffic.store_status import StatusCode, is_delivered, is_permanent, meaning
@@ -207,7 +207,7 @@ def failure_reason_table() -> str:
 
 def permanent_http_statuses() -> str:
     """The HTTP statuses that make a report a dead letter at once."""
-    permanent = [status for status in range(400, 600) if Answer(status, "", b"").is_permanent]
+    permanent = [status for status in range(400, 600) if http.is_permanent(status)]
     return _ranges(permanent, str)
 
 

@@ -84,11 +84,9 @@ class IncomingFile:
             try:
                 self._write(data)
             except OSError as error:
-                self.refusal = out_of_resources(error)
+                self.refuse(out_of_resources(error))
             except RequestError as refusal:
-                self.refusal = refusal
-            if self.refusal is not None:
-                self.delete()
+                self.refuse(refusal)
         return len(data)
 
     def flush(self) -> None:

@@ -161,7 +161,7 @@ def clean_answer(pdu: bytes, proposed: Mapping[int, frozenset[str]]) -> bytes:
     """Write the answer of a peer to a request of the node anew.
 
     Args:
-        pdu: A whole PDU, A-ASSOCIATE-AC, A-ASSOCIATE-RJ, A-ABORT, or another, which stays as it is.
+        pdu: A whole PDU, A-ASSOCIATE-AC, A-ASSOCIATE-RJ or A-ABORT.
         proposed: Transfer syntaxes that were proposed, by the id of the presentation context.
 
     Raises:
@@ -175,7 +175,7 @@ def clean_answer(pdu: bytes, proposed: Mapping[int, frozenset[str]]) -> bytes:
         if (source, reason) not in ((1, 1), (1, 2), (1, 3), (1, 7), (2, 1), (2, 2), (3, 1), (3, 2)):
             fields = (fields[0], source if source in (1, 2, 3) else 1, 1)
         return bytes((ASSOCIATE_RJ, 0, 0, 0, 0, 4, 0, *fields))
-    return clean_abort(pdu) if pdu[0] == ABORT else pdu
+    return clean_abort(pdu)
 
 
 def clean_abort(pdu: bytes) -> bytes:

@@ -90,7 +90,7 @@ class BoundedSocket(AssociationSocket):
         self.end: str | None = None
         self._silence_seconds = silence_seconds
         self._max_pdu_bytes = max_pdu_bytes
-        self._body_bytes: int | None = None
+        self._in_body = False
 
     def note_end(self, why: str) -> None:
         """Remember why the association ends; what was first counts, the rest follows from it."""
@@ -111,9 +111,9 @@ class BoundedSocket(AssociationSocket):
         Raises:
             OSError: It does not get on, or the connection is lost.
         """
-        if self._body_bytes is None:
+        if not self._in_body:
             return self._receive_header()
-        self._body_bytes = None
+        self._in_body = False
         if nr_bytes > self._max_pdu_bytes:
             self.note_end(f"a PDU of {nr_bytes} bytes, longer than {self._max_pdu_bytes}")
             self.event_queue.put("Evt19")  # invalid PDU: answered with A-ABORT, then closed
@@ -140,7 +140,7 @@ class BoundedSocket(AssociationSocket):
 
     def rewrite(self, pdu: bytes) -> bytes:
         """What pynetdicom gets to see of a PDU that no data goes in."""
-        return clean_abort(pdu) if pdu[0] == ABORT else pdu
+        return clean_abort(pdu)
 
     def is_rewritten(self, kind: int) -> bool:
         """Whether a PDU of this type goes through :meth:`rewrite`."""
@@ -157,9 +157,8 @@ class BoundedSocket(AssociationSocket):
                 self._note_abort(pdu)
             self.read_ahead = pdu[HEADER_BYTES:] + self.read_ahead
             header = bytearray(pdu[:HEADER_BYTES])
-            length = len(pdu) - HEADER_BYTES
         if ASSOCIATE_RQ <= kind <= ABORT:
-            self._body_bytes = length
+            self._in_body = True
         else:
             self.note_end(f"a PDU of unknown type 0x{kind:02X}")
         return header
