@@ -203,10 +203,23 @@ class Recognition(_Part):
     unlikeness: Positive
 
 
+class ChallengeTest(_Part):
+    """Figures on the 200 images of the RSNA 2017 challenge's test set, measured by whoever has them.
+
+    Attributes:
+        mae_months: Mean absolute error against the mean of six readers, over the hands that were read.
+        refused: How many were not read.
+    """
+
+    mae_months: Positive
+    refused: Annotated[int, Field(ge=0)]
+
+
 class Manifest(_Part):
     """``manifest.json``.
 
-    ``training`` and ``metrics`` are for people and programs to read; the node does not depend on them. Models
+    ``training``, ``metrics`` and ``challenge_test`` are for people and programs to read; the node does not
+    depend on them. The last is written by hand, and the next ``evaluate --card`` takes it over. Models
     before 0.3.1 have no ``recognition``: theirs is not tested.
     """
 
@@ -223,6 +236,7 @@ class Manifest(_Part):
     interval: Interval
     training: dict[str, Any]
     metrics: dict[str, Any]
+    challenge_test: ChallengeTest | None = None
 
     @model_validator(mode="after")
     def _has_an_ensemble(self) -> Self:

@@ -136,6 +136,10 @@ class AgeVgg(nn.Module):
         self.regression = nn.Linear(256, 1)
         self.classification = nn.Linear(256, AGE_BINS)
 
+    def freeze(self, blocks: int) -> None:
+        """Keep the weights of so many of the first blocks as they are."""
+        self.features[: 2 * blocks].requires_grad_(False)  # each is convolutions and a pooling
+
     def forward(self, images: Tensor, male: Tensor) -> AgeHeads:
         """Both heads' answers.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,6 +34,14 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda:N.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Optimiser steps; default: as the shipped model.")]
 Family = Annotated[
     str, typer.Option(help="regions (VGG-like, the paper's) or inception (Inception v3, the winner's).")
+]
+LearningRate = Annotated[float | None, typer.Option(help="Peak of the learning rate; default: 0.002.")]
+Start = Annotated[
+    str | None,
+    typer.Option(
+        help="Name or folder of a model with whose weights the age networks begin, to go on learning from "
+        "other data or at another size. Take about a third of the learning rate and a tenth of the steps."
+    ),
 ]
 _RUNS = Path("runs/bone-age")
 
@@ -95,12 +104,15 @@ def age(
     ] = None,
     steps: Steps = None,
     batch: Annotated[int | None, typer.Option(min=2, help="Images a step.")] = None,
+    learning_rate: LearningRate = None,
+    start: Start = None,
     seed: Seed = 1,
     device: Device = "auto",
 ) -> None:
     """Cut all hands once and train the age networks on them."""
-    given = {"steps": steps, "batch": batch, "seed": seed}
-    _run_ages(lambda run: run.train_age(member), given, data=data, out=out, family=family, device=device)
+    given = {"steps": steps, "batch": batch, "learning_rate": learning_rate, "seed": seed}
+    settings: dict[str, Any] = {"data": data, "out": out, "family": family, "start": start, "device": device}
+    _run_ages(lambda run: run.train_age(member), given, **settings)
 
 
 @app.command()
@@ -138,6 +150,8 @@ def all_(
     family: Family = "regions",
     steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps of each age network.")] = None,
     batch: Annotated[int | None, typer.Option(min=2, help="Images a step of an age network.")] = None,
+    learning_rate: LearningRate = None,
+    start: Start = None,
     seed: Seed = 1,
     device: Device = "auto",
 ) -> None:
@@ -146,26 +160,31 @@ def all_(
     Example: boneage-node train all --data ~/rsna --out runs/bone-age, then use it with --model
     runs/bone-age/model.
     """
-    given = {"steps": steps, "batch": batch, "seed": seed}
-    folder = _run_ages(lambda run: run.finish(), given, data=data, out=out, family=family, device=device)
+    given = {"steps": steps, "batch": batch, "learning_rate": learning_rate, "seed": seed}
+    settings: dict[str, Any] = {"data": data, "out": out, "family": family, "start": start, "device": device}
+    folder = _run_ages(lambda run: run.finish(), given, **settings)
     typer.echo((folder / "MODEL_CARD.md").read_text())
 
 
 def _recipe(default: Any, **given: Any) -> Any:
     """A recipe with what was given on the command line, and the defaults of the rest."""
-    from dataclasses import replace
-
     recipe = default() if isinstance(default, type) else default
     return replace(recipe, **{name: value for name, value in given.items() if value is not None})
 
 
-def _run_ages(work: Callable[[ModelRun], Any], given: dict[str, Any], *, out: Path, **settings: Any) -> Any:
+def _run_ages(
+    work: Callable[[ModelRun], Any], given: dict[str, Any], *, out: Path, start: str | None, **settings: Any
+) -> Any:
     """Train age networks with the recipe given, on hand mask and key points as in ``out`` or by default."""
     require_train_extra()
+    from boneage_node.bone_age import model_zoo
     from boneage_node.training.model import DEFAULT_AGE, finder_recipes
 
+    def begin(run: ModelRun) -> Any:
+        return work(replace(run, start=model_zoo.model_dir(start)) if start else run)
+
     recipes = finder_recipes(out, given["seed"])
-    return _run(work, out=out, age=_recipe(DEFAULT_AGE, **given), **recipes, **settings)
+    return _run(begin, out=out, age=_recipe(DEFAULT_AGE, **given), **recipes, **settings)
 
 
 def _run(work: Callable[[ModelRun], Any], **settings: Any) -> Any:

@@ -50,6 +50,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     card = _TEMPLATES.get_template(CARD_FILE).render(
         manifest=manifest,
         metrics=manifest.metrics,
+        challenge=manifest.challenge_test,
         limits=manifest.plausibility,
         tables=tables(manifest.metrics).values() if manifest.metrics else (),
         training=json.dumps(manifest.training, indent=2),

@@ -31,13 +31,16 @@ class AgeRecipe(Recipe):
         small_until: Share of the fit that sees rasters reduced by ``small_scale``: what is coarse is learned
             at less than half the cost (progressive resizing).
         small_scale: See there.
+        frozen_blocks: How many of the first blocks of a network that begins with another model's weights stay
+            as they are: edges are edges, and learning them costs most.
     """
 
-    sharp_share: tuple[float, float] = (0.1, 0.4)
+    sharp_share: tuple[float, float] = (0.1, 0.3)
     label_sigma_months: float = 5.0
     sex_dropped: float = 0.15
     small_until: float = 0.55
     small_scale: float = 2 / 3
+    frozen_blocks: int = 2
 
 
 _VGG = (16, 32, 96, 160, 224)
@@ -55,9 +58,9 @@ FAMILIES: dict[str, tuple[AgeMember, ...]] = {
             weights={"regression": 1 / 6, "classification": 1 / 6},
         )
         for name, left, top, width, height, height_px, width_px in (
-            ("A", 50, 40, 1500, 2000, 192, 144),
-            ("B", 425, 1225, 750, 750, 112, 112),
-            ("C", 100, 700, 1400, 600, 84, 196),
+            ("A", 50, 40, 1500, 2000, 256, 192),
+            ("B", 425, 1225, 750, 750, 144, 144),
+            ("C", 100, 700, 1400, 600, 96, 224),
         )
     ),
     "inception": tuple(
@@ -158,7 +161,7 @@ class AgeTask:
         maps = self._warp.maps(len(chosen), height_px / width_px, generator) / (1 + MARGIN)
         images = apply(maps, pixels, height_px, width_px)
         images = lower_resolution(
-            images, generator, probability=0.3, shortest_px=min(height_px, width_px) // 3
+            images, generator, probability=0.2, shortest_px=min(height_px, width_px) // 3
         )
         return vary_exposure(images, generator)
 

@@ -16,6 +16,7 @@ from boneage_node.bone_age.manifest import (
     Band,
     Interval,
     Manifest,
+    Plausibility,
     RegistrationNetwork,
     SegmentationNetwork,
     read_manifest,
@@ -40,7 +41,7 @@ Advance = Callable[[int, str], None]
 Stage = Callable[[str, int], AbstractContextManager[Advance]]
 """Opens a progress bar (title, total) and gives a function (done, note) that moves it."""
 
-VERSION = "0.3.1"
+VERSION = "0.4.0"
 
 _NAMES = {
     "regions": (
@@ -85,21 +86,36 @@ class Assembly:
     folder: Path
     device: str
 
-    def _borrowed(self) -> dict[str, Any]:
-        """Describe for the manifest the networks that are another model's, for want of annotations."""
+    @property
+    def _parts_borrowed(self) -> list[str]:
+        """The networks that are another model's, for want of annotations, in words."""
         files = {"the hand mask": OUTLINES_FILE, "the key points": KEY_POINTS_FILE}
-        parts = [part for part, file in files.items() if not (self.data / file).is_file()]
+        return [part for part, file in files.items() if not (self.data / file).is_file()]
+
+    def _borrowed(self) -> dict[str, Any]:
+        """Describe for the manifest what is borrowed, and whose it is."""
+        parts = self._parts_borrowed
         if not parts:
             return {}
         lender = read_manifest(model_zoo.model_dir())
         told = {"parts": parts, "model": str(lender.identity), HELD_OUT: lender.training.get(HELD_OUT)}
         return {BORROWED: told}
 
-    def write(self, training: dict[str, Any], stage: Stage) -> None:
-        """Write weights, manifest and card; the figures are those of the weights as written."""
+    def _shape(self) -> tuple[UsualHand, Plausibility]:
+        """The usual hand and the limits on shape: of the finder's model where all of that is borrowed."""
+        if len(self._parts_borrowed) == 2:
+            finder = Predictor.load(model_zoo.model_dir(), "cpu").finder
+            assert finder.usual, "a model has one"
+            assert finder.limits, "a model has them"
+            return finder.usual, finder.limits
         usual = UsualHand()
         masks = of_training("mask", self.rasters, self.examples)
         usual.learn(masks)
+        return usual, calibration.limits(usual, masks)
+
+    def write(self, training: dict[str, Any], stage: Stage) -> None:
+        """Write weights, manifest and card; the figures are those of the weights as written."""
+        usual, limits = self._shape()
         networks: dict[str, nn.Module] = {
             "segmentation": self.segmentation,
             "registration": self.registration,
@@ -117,7 +133,7 @@ class Assembly:
             segmentation=SegmentationNetwork(widths=self.segmentation.widths),
             registration=RegistrationNetwork(widths=self.registration.widths),
             members=FAMILIES[self.family],
-            plausibility=calibration.limits(usual, masks),
+            plausibility=limits,
             interval=Interval(
                 coverage=calibration.COVERAGE,
                 bands={sex: (Band(below_months=AGE_BINS, half_width_months=0),) for sex in Sex},

@@ -49,8 +49,20 @@ def cosine(steps: int, warm_up: int) -> Callable[[int], float]:
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    """Mixed precision: bfloat16 where it does no harm."""
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+    """Mixed precision: bfloat16 where it does no harm, on devices that multiply in it.
+
+    Others emulate it, many times slower than float32.
+    """
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=_multiplies_in_bfloat16(device))
+
+
+def _multiplies_in_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities: dict[str, Any] = getattr(
+        torch.cpu, "get_capabilities", dict
+    )()  # not in the earliest PyTorch we take
+    return any(value for name, value in capabilities.items() if name.endswith("bf16"))
 
 
 def rank_and_world_size() -> tuple[int, int]:

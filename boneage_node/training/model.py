@@ -14,8 +14,8 @@ from torch import nn
 
 from boneage_node.bone_age import model_zoo
 from boneage_node.bone_age.finding import HandFinder
-from boneage_node.bone_age.manifest import AgeMember
-from boneage_node.bone_age.networks import HandUNet, KeyPointVgg
+from boneage_node.bone_age.manifest import AgeMember, read_manifest
+from boneage_node.bone_age.networks import AgeVgg, HandUNet, KeyPointVgg
 from boneage_node.bone_age.predictor import Predictor, age_network, choose_device
 from boneage_node.datasets.annotations import (
     KEY_POINTS_FILE,
@@ -61,6 +61,7 @@ class ModelRun:
         stage: Shows progress.
         family: Key of ``FAMILIES``.
         segmentation, registration, age, recognition: Recipes.
+        start: Folder of a model whose weights the age networks begin with; None is random weights.
         device: ``auto``, ``cpu`` or ``cuda:N``; under torchrun, ``auto`` is a GPU a process.
     """
 
@@ -72,12 +73,22 @@ class ModelRun:
     registration: RegistrationRecipe = field(default_factory=RegistrationRecipe)
     age: AgeRecipe = DEFAULT_AGE
     recognition: RecognitionRecipe = field(default_factory=RecognitionRecipe)
+    start: Path | None = None
     device: str = "auto"
 
     @cached_property
     def examples(self) -> list[Example]:
         """All labelled radiographs."""
         return read_examples(self.data)
+
+    @property
+    def _borrows_finder(self) -> bool:
+        return not any((self.data / file).is_file() for file in (OUTLINES_FILE, KEY_POINTS_FILE))
+
+    @property
+    def _cut(self) -> list[Example]:
+        """The radiographs whose hands the age networks learn from and are watched on."""
+        return [example for example in self.examples if example.split != "validation"]
 
     @property
     def members(self) -> tuple[AgeMember, ...]:
@@ -156,10 +167,10 @@ class ModelRun:
         if only not in (None, *names):
             raise DataError(f"the family {self.family} has no network {only}, but {', '.join(names)}")
         calibration.refuse_small_calibration(self.examples, calibration.COVERAGE)
-        finder = HandFinder(self.train_segmentation(), self.train_registration(), torch.device("cpu"))
-        with rank_zero_first(), self.stage("registered hands", len(self.examples)) as advance:
+        finder = self._finder()
+        with rank_zero_first(), self.stage("registered hands", len(self._cut)) as advance:
             cut_rasters(
-                self.examples,
+                self._cut,
                 finder,
                 self.members,
                 self.rasters,
@@ -172,19 +183,45 @@ class ModelRun:
                 networks[member.name] = self._train_member(member, number, finder)
         return networks
 
+    def _finder(self) -> HandFinder:
+        """What finds the hands: the default model's, with its limits, where no annotations are there."""
+        if self._borrows_finder:
+            return self._default().finder
+        return HandFinder(self.train_segmentation(), self.train_registration(), torch.device("cpu"))
+
     def _train_member(self, member: AgeMember, number: int, finder: HandFinder) -> nn.Module:
         recipe = replace(self.age, seed=self.age.seed + number)
         torch.manual_seed(recipe.seed)
-        network = age_network(member)
+        network = self._begun(member)
 
         def fit(folder: Path) -> Fit[nn.Module]:
-            cut = read_rasters(self.rasters, member, self.examples)
+            cut = read_rasters(self.rasters, member, self._cut)
             task = AgeTask(cut.split("train"), cut.split("calibration"), member, recipe, self._device)
             return Fit(network, task, recipe, folder, self._device)
 
-        inputs = {"recipe": asdict(recipe), "network": member.model_dump()}
-        inputs |= raster_inputs(self.examples, finder, self.members)
+        inputs: dict[str, Any] = {"recipe": asdict(recipe), "network": member.model_dump()}
+        inputs |= raster_inputs(self._cut, finder, self.members)
+        if self.start:
+            inputs["start"] = str(read_manifest(self.start).identity)
         return self._trained(f"age-{member.name}", network, inputs, fit)
+
+    def _begun(self, member: AgeMember) -> nn.Module:
+        """A member's network before the fit: with random weights, or those of the model to start with."""
+        if self.start is None:
+            return age_network(member)
+        others = Predictor.load(self.start, "cpu")
+        if f"age.{member.name}" not in others.networks:
+            raise DataError(f"{others.manifest.identity} has no network {member.name} to start with")
+        network = age_network(member)
+        try:
+            network.load_state_dict(others.networks[f"age.{member.name}"].state_dict())
+        except RuntimeError as error:
+            raise DataError(
+                f"network {member.name} of {others.manifest.identity} has not the shape of that to be trained"
+            ) from error
+        if isinstance(network, AgeVgg):
+            network.freeze(self.age.frozen_blocks)
+        return network
 
     def finish(self) -> Path:
         """Train what is not trained, calibrate, measure and write the model; gives its folder.
@@ -238,8 +275,13 @@ class ModelRun:
             )
         if (self.data / KEY_POINTS_FILE).is_file():
             commands.append(f"boneage-node train registration --steps {points.steps} --seed {points.seed}")
-        whole = f"boneage-node train all --family {self.family} --steps {age.steps} --batch {age.batch}"
-        return [*commands, f"{whole} --seed {age.seed}"]
+        whole = (
+            f"boneage-node train all --family {self.family} --steps {age.steps} --batch {age.batch} "
+            f"--learning-rate {age.learning_rate:g} --seed {age.seed}"
+        )
+        if self.start:
+            whole += f" --start {self.start.name} (of version {read_manifest(self.start).version})"
+        return [*commands, whole]
 
     @property
     def rasters(self) -> Path:

@@ -14,7 +14,8 @@ import torch
 from support import tiny_model
 from support.drawn_data import write_data, write_key_points
 
-from boneage_node.bone_age import Assessment, Hand, Refusal, Sex
+from boneage_node.bone_age import Assessment, Hand, Refusal, Sex, model_zoo
+from boneage_node.bone_age.manifest import read_manifest
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.datasets.annotations import KeyPoints
 from boneage_node.datasets.rsna import DataError, read_examples
@@ -123,7 +124,11 @@ def test_a_model_of_inception_is_made_from_the_right_splits_and_not_of_moved_one
     assert [member.architecture for member in predictor.manifest.members] == ["inception"]
     assert predictor.manifest.metrics["figures"]["all"]["images"] == 8
     told = predictor.manifest.training
-    assert told["commands"] == ["boneage-node train all --family inception --steps 2 --batch 4 --seed 1"]
+    whole = "boneage-node train all --family inception --steps 2 --batch 4 --learning-rate 0.002 --seed 1"
+    assert told["commands"] == [whole]
+    lender = read_manifest(model_zoo.model_dir())
+    assert told["borrowed"]["model"] == str(lender.identity)
+    assert predictor.manifest.plausibility.overlap == lender.plausibility.overlap
     hand = draw_hand(100, Sex.MALE, seed=3, height_px=400)
     (answer,) = predictor.assess([Hand(hand.pixels, Sex.MALE)])
     assert isinstance(answer, Assessment | Refusal)
@@ -137,3 +142,30 @@ def test_a_model_of_inception_is_made_from_the_right_splits_and_not_of_moved_one
     (out / "age-inception-1" / "weights.safetensors").unlink()  # as where the fit was interrupted
     with pytest.raises(DataError, match="age-inception-1 was made before these changed: data"):
         again.train_age()
+
+
+@pytest.mark.slow
+def test_networks_begin_with_those_of_a_model_and_keep_its_first_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, start = write_data(tmp_path / "rsna", 56, splits=True), tiny_model.tiny_model(tmp_path / "start")
+    member = tiny_model.FAMILIES["regions"]
+    monkeypatch.setitem(FAMILIES, "regions", (member,))
+    recipe = AgeRecipe(steps=2, batch=4, frozen_blocks=1)
+
+    def run(out: str) -> ModelRun:
+        return ModelRun(data, tmp_path / out, silent, age=recipe, start=start, device="cpu")
+
+    trained = run("out").train_age()["A"].state_dict()
+
+    before = Predictor.load(start, "cpu").networks["age.A"].state_dict()
+    frozen = [name for name in before if name.startswith("features.0.") and name.endswith("weight")]
+    learned = [name for name in before if name.startswith("features.2.") and name.endswith("weight")]
+    assert all(torch.equal(trained[name], before[name]) for name in frozen)
+    assert not any(torch.equal(trained[name], before[name]) for name in learned)
+    monkeypatch.setitem(FAMILIES, "regions", (member.model_copy(update={"widths": (4, 4, 4)}),))
+    with pytest.raises(DataError, match=r"network A of tiny-regions 0 .* has not the shape"):
+        run("narrower").train_age()
+    monkeypatch.setitem(FAMILIES, "regions", (member.model_copy(update={"name": "D"}),))
+    with pytest.raises(DataError, match=r"tiny-regions 0 .* has no network D to start with"):
+        run("another").train_age()
