@@ -99,22 +99,26 @@ class AgeTask:
     def __init__(
         self, train: Rasters, watch: Rasters, member: AgeMember, recipe: AgeRecipe, device: torch.device
     ) -> None:
-        self._train, self._watch = train, watch
+        self._watch = watch
         self._member, self._recipe, self._device = member, recipe, device
         self._warp = Warp(rotation_degrees=15, scale=0.12, shift=0.06, mirror=0.5)
         self._pools = {
-            sharp: torch.from_numpy(np.flatnonzero(train.sharp == sharp)) for sharp in (True, False)
+            sharp: torch.from_numpy(np.flatnonzero(train.sharp == sharp)).to(device)
+            for sharp in (True, False)
         }
-        self._male, self._ages = torch.from_numpy(train.male), torch.from_numpy(train.ages_months)
+        # All of it on the device: a GPU would wait for images that are moved and changed by the CPU.
+        self._pixels = torch.from_numpy(train.pixels).to(device)
+        self._male = torch.from_numpy(train.male).to(device)
+        self._ages = torch.from_numpy(train.ages_months).to(device)
 
     def loss(self, network: nn.Module, images: int, done: float, generator: torch.Generator) -> Tensor:
         """Cross-entropy with soft labels, and the absolute error of each head in years."""
+        generator = _on(self._device, generator)
         chosen = self._choose(images, done, generator)
-        shown = self._shown(chosen, self._size(done), generator)
-        shown = shown.to(self._device, memory_format=torch.channels_last)
-        told = torch.rand(images, generator=generator) >= self._recipe.sex_dropped
-        male = torch.where(told, self._male[chosen], 0.5).to(self._device)
-        ages = self._ages[chosen].to(self._device)
+        shown = self._shown(chosen, self._size(done), generator).contiguous(memory_format=torch.channels_last)
+        told = torch.rand(images, generator=generator, device=self._device) >= self._recipe.sex_dropped
+        male = torch.where(told, self._male[chosen], 0.5)
+        ages = self._ages[chosen]
         with autocast(self._device):
             heads: AgeHeads = network(shown, male)
         errors = [(months - ages).abs().mean() / 12 for months in months_by_head(heads).values()]
@@ -143,7 +147,7 @@ class AgeTask:
         if not len(self._pools[False]):
             sharp = images
         parts = [
-            pool[torch.randint(len(pool), (count,), generator=generator)]
+            pool[torch.randint(len(pool), (count,), generator=generator, device=self._device)]
             for pool, count in ((self._pools[True], sharp), (self._pools[False], images - sharp))
             if count
         ]
@@ -156,7 +160,7 @@ class AgeTask:
 
     def _shown(self, chosen: Tensor, size_px: tuple[int, int], generator: torch.Generator) -> Tensor:
         """Augmented images, shape (n, 1, height_px, width_px)."""
-        pixels = torch.from_numpy(self._train.pixels[chosen.numpy()])[:, None].float() / 255
+        pixels = self._pixels[chosen][:, None].float() / 255
         height_px, width_px = size_px
         maps = self._warp.maps(len(chosen), height_px / width_px, generator) / (1 + MARGIN)
         images = apply(maps, pixels, height_px, width_px)
@@ -164,6 +168,14 @@ class AgeTask:
             images, generator, probability=0.2, shortest_px=min(height_px, width_px) // 3
         )
         return vary_exposure(images, generator)
+
+
+def _on(device: torch.device, generator: torch.Generator) -> torch.Generator:
+    """A generator on a device, whose numbers follow from another's."""
+    if device == generator.device:
+        return generator
+    seed = int(torch.randint(2**62, (1,), generator=generator))
+    return torch.Generator(device).manual_seed(seed)
 
 
 def predict(

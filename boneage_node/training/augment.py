@@ -1,4 +1,4 @@
-"""Random changes to a batch that a hand's age does not depend on."""
+"""Random changes to a batch that a hand's age does not depend on, made on the device of the generator."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+
+def _uniform(shape: int | tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Random numbers in [0, 1) on the generator's device."""
+    return torch.rand(shape, generator=generator, device=generator.device)
 
 
 @dataclass(frozen=True)
@@ -41,11 +46,11 @@ class Warp:
         """
 
         def spread(limit: float) -> Tensor:
-            return (torch.rand(count, generator=generator) * 2 - 1) * limit
+            return (_uniform(count, generator) * 2 - 1) * limit
 
         angle = spread(math.radians(self.rotation_degrees))
         size = torch.exp(spread(math.log1p(self.scale)))
-        flip = torch.where(torch.rand(count, generator=generator) < self.mirror, -1.0, 1.0)
+        flip = torch.where(_uniform(count, generator) < self.mirror, -1.0, 1.0)
         cosine, sine = torch.cos(angle) / size, torch.sin(angle) / size
         rows = [
             torch.stack([cosine * flip, -sine * aspect * flip, spread(self.shift)], dim=1),
@@ -66,11 +71,11 @@ def vary_exposure(images: Tensor, generator: torch.Generator) -> Tensor:
     shape = (images.shape[0], 1, 1, 1)
 
     def normal(deviation: float) -> Tensor:
-        return torch.randn(shape, generator=generator) * deviation
+        return torch.randn(shape, generator=generator, device=generator.device) * deviation
 
     varied = images.clamp(1e-4, 1) ** torch.exp(normal(0.25))
     varied = (varied - 0.5) * torch.exp(normal(0.12)) + 0.5 + normal(0.05)
-    noise = torch.randn(images.shape, generator=generator) * normal(0.02).abs()
+    noise = torch.randn(images.shape, generator=generator, device=generator.device) * normal(0.02).abs()
     return (varied + noise).clamp(0, 1)
 
 
@@ -78,11 +83,12 @@ def lower_resolution(
     images: Tensor, generator: torch.Generator, probability: float, shortest_px: int
 ) -> Tensor:
     """Some images with the detail of a thumbnail, so that sharp and coarse ones look alike."""
-    chosen = torch.rand(images.shape[0], generator=generator) < probability
+    chosen = _uniform(images.shape[0], generator) < probability
     if not chosen.any():
         return images
     height, width = images.shape[2:]
-    factor = float(torch.empty(1).uniform_(shortest_px / width, 0.8, generator=generator))
+    shortest = shortest_px / width
+    factor = shortest + (0.8 - shortest) * float(_uniform(1, generator))
     small = functional.interpolate(
         images[chosen], size=(round(height * factor), round(width * factor)), mode="area"
     )
@@ -99,17 +105,17 @@ def vary_tone(images: Tensor, generator: torch.Generator) -> Tensor:
     count, _, height, width = images.shape
 
     def uniform(low: float, high: float) -> Tensor:
-        return torch.rand((count, 1, 1, 1), generator=generator) * (high - low) + low
+        return _uniform((count, 1, 1, 1), generator) * (high - low) + low
 
     low = images.amin(dim=(2, 3), keepdim=True)
     varied = (images - low) / (images.amax(dim=(2, 3), keepdim=True) - low).clamp(min=1e-4)
     varied = varied ** torch.exp(uniform(-0.7, 0.7))
-    coarse = torch.randn((count, 1, 3, 3), generator=generator)
+    coarse = torch.randn((count, 1, 3, 3), generator=generator, device=generator.device)
     field = functional.interpolate(coarse, size=(height, width), mode="bicubic", align_corners=True)
     varied = varied + field * uniform(-0.12, 0.12)
     floor = torch.quantile(varied.flatten(1), 0.3, dim=1)[:, None, None, None]
     varied = torch.where(uniform(0, 1) < 0.4, (varied - floor * uniform(0.3, 1.0)).clamp(min=0), varied)
     smooth = functional.avg_pool2d(varied, 3, stride=1, padding=1, count_include_pad=False)
     varied = torch.where(uniform(0, 1) < 0.3, smooth, varied)
-    grain = torch.randn(images.shape, generator=generator) * uniform(0, 0.03)
+    grain = torch.randn(images.shape, generator=generator, device=generator.device) * uniform(0, 0.03)
     return torch.where(uniform(0, 1) < 0.5, varied + grain, varied)
