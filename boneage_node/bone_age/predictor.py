@@ -22,7 +22,7 @@ from .fingertips import cautions
 from .framing import Grey
 from .inception import AgeInception
 from .manifest import AgeMember, Manifest, ModelError, read_manifest, verified_weights
-from .networks import AGE_BINS, AgeVgg, HandUNet, KeyPointVgg
+from .networks import AGE_BINS, AgeVgg, HandUNet, KeyPointVgg, folded
 from .recognition import Features, KnownHands, nearest, overall, refuse_unrecognised
 from .reference import z_score
 from .registration import Points
@@ -86,6 +86,8 @@ class Predictor:
         ages: Age network of each member, by name.
         known: What those that ``manifest.recognition`` names know of hands, by group and network.
         device: Where all compute.
+        networks: All that the weights file holds but what is known of hands, by its prefix there, as it holds
+            them: those above may be folded for reading.
 
     Attributes:
         identity: Name, version and sha256 that go into every report.
@@ -98,11 +100,13 @@ class Predictor:
         ages: dict[str, nn.Module],
         known: Mapping[str, Mapping[str, KnownHands]],
         device: torch.device,
+        networks: dict[str, nn.Module],
     ) -> None:
         self.manifest = manifest
         self.finder = finder
         self.device = device
         self.identity = manifest.identity
+        self.networks = networks
         self._ages = ages
         self._known = known
 
@@ -130,30 +134,22 @@ class Predictor:
         known = known_hands(manifest)
         networks = {"segmentation": segmentation, "registration": registration, "usual": usual}
         networks |= {f"age.{name}": network for name, network in ages.items()}
-        networks |= known_prefixes(known)
         chosen = choose_device(device)
         try:
             tensors = load_file(file)
-            for prefix, network in networks.items():
+            for prefix, network in (networks | known_prefixes(known)).items():
                 start = f"{prefix}."
                 own = {name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)}
                 network.load_state_dict(own)
-                network.to(chosen, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+                network.eval()
         except (RuntimeError, SafetensorError) as error:
             raise ModelError(f"{file} does not hold the networks that its manifest describes") from error
-        finder = HandFinder(segmentation, registration, chosen, usual, manifest.plausibility)
-        return cls(manifest, finder, ages, known, chosen)
-
-    @property
-    def networks(self) -> dict[str, nn.Module]:
-        """All that the weights file holds but what is known of hands, by its prefix there."""
-        assert self.finder.usual is not None, "loaded with the weights"
-        networks = {
-            "segmentation": self.finder.segmentation,
-            "registration": self.finder.registration,
-            "usual": self.finder.usual,
-        }
-        return networks | {f"age.{name}": network for name, network in self._ages.items()}
+        mask, points = folded(segmentation).to(chosen), folded(registration).to(chosen)
+        finder = HandFinder(mask, points, chosen, usual.to(chosen), manifest.plausibility)
+        reading = {name: folded(network).to(chosen) for name, network in ages.items()}
+        for one in known_prefixes(known).values():
+            one.to(chosen)
+        return cls(manifest, finder, reading, known, chosen, networks)
 
     def find(self, pixels: Grey) -> FoundHand | Refusal:
         """The hand in a radiograph, (height, width), float32 in [0, 1], or why there is none to read."""

@@ -103,7 +103,7 @@ class ModelRun:
             ModelError: Where there is neither an outline nor a default model.
         """
         if not (self.data / OUTLINES_FILE).is_file():
-            return self._default().finder.segmentation
+            return self._default("segmentation", HandUNet)
         run = SegmentationRun(
             read_outlines(self.data / OUTLINES_FILE),
             self.examples,
@@ -133,7 +133,7 @@ class ModelRun:
             ModelError: Where there are neither key points nor a default model.
         """
         if not (self.data / KEY_POINTS_FILE).is_file():
-            return self._default().finder.registration
+            return self._default("registration", KeyPointVgg)
         marked = read_key_points(self.data / KEY_POINTS_FILE, self.examples)
         torch.manual_seed(self.registration.seed)
         network = KeyPointVgg(self.registration.widths)
@@ -185,9 +185,11 @@ class ModelRun:
 
     def _finder(self) -> HandFinder:
         """What finds the hands: the default model's, with its limits, where no annotations are there."""
+        finder = HandFinder(self.train_segmentation(), self.train_registration(), torch.device("cpu"))
         if self._borrows_finder:
-            return self._default().finder
-        return HandFinder(self.train_segmentation(), self.train_registration(), torch.device("cpu"))
+            whole = Predictor.load(model_zoo.model_dir(), "cpu").finder
+            return replace(finder, usual=whole.usual, limits=whole.limits)
+        return finder
 
     def _train_member(self, member: AgeMember, number: int, finder: HandFinder) -> nn.Module:
         recipe = replace(self.age, seed=self.age.seed + number)
@@ -297,8 +299,11 @@ class ModelRun:
             return choose_device(f"cuda:{int(os.environ.get('LOCAL_RANK', rank))}")
         return choose_device(self.device)
 
-    def _default(self) -> Predictor:
-        return Predictor.load(model_zoo.model_dir(), "cpu")
+    def _default(self, name: str, kind: type[Network]) -> Network:
+        """A network of the default model, as its weights file holds it."""
+        network = Predictor.load(model_zoo.model_dir(), "cpu").networks[name]
+        assert isinstance(network, kind), "by its name"
+        return network
 
     def _trained(
         self, name: str, network: Network, inputs: dict[str, Any], fit: Callable[[Path], Fit[Network]]

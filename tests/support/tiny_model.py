@@ -41,14 +41,8 @@ def tiny_model(folder: Path, family: str = "regions") -> Path:
     shipped = Predictor.load(model_zoo.model_dir(), "cpu")
     member = FAMILIES[family]
     torch.manual_seed(0)
-    finder = shipped.finder
-    assert finder.usual is not None
-    networks = {
-        "segmentation": finder.segmentation,
-        "registration": finder.registration,
-        "usual": finder.usual,
-        f"age.{member.name}": age_network(member),
-    }
+    networks = {name: shipped.networks[name] for name in ("segmentation", "registration", "usual")}
+    networks[f"age.{member.name}"] = age_network(member)
     interval = Interval(
         coverage=0.95, bands={sex: (Band(below_months=240, half_width_months=20),) for sex in Sex}
     )

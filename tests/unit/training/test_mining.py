@@ -27,7 +27,9 @@ TILE_PX, COLUMNS = 120, 16
 
 @pytest.fixture(scope="module")
 def network() -> HandUNet:
-    return Predictor.load(model_zoo.model_dir(), "cpu").finder.segmentation
+    network = Predictor.load(model_zoo.model_dir(), "cpu").networks["segmentation"]
+    assert isinstance(network, HandUNet)
+    return network
 
 
 @pytest.fixture(scope="module")
