@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
-from .reference import determination, z_score
+from .reference import determination, probability_outside_normal, z_score
 from .words import Agreement, Caution, Determination, Laterality, Refusal, Sex
 
 
@@ -50,9 +51,10 @@ class Assessment:
 
     Attributes:
         bone_age_months: The reading; the mean of both readings where sex is unknown.
-        interval_months: (low, high): prediction interval at ``interval_coverage``; where sex is unknown it
-            holds the intervals of both readings.
-        interval_coverage: Nominal coverage of the interval, 0 to 1.
+        interval_months: (low, high): prediction interval of the bone age as the mean of readers; where sex is
+            unknown it holds the intervals of both readings. Where there is no ``reader_interval_months``, it
+            is that of one reader's label.
+        interval_coverage: Nominal coverage of the intervals, 0 to 1.
         sex: Sex the reading was made for, or None where it is unknown.
         months_by_sex: The reading as each sex: one entry, or two where sex is unknown.
         member_months: What each network and head read, e.g. ``"A regression"``; where sex is unknown, the
@@ -73,6 +75,8 @@ class Assessment:
         cautions: What to look at before the reading is used.
         unlikeness: How unlike known hands the bones are (``recognition``): of a usual hand about 1; None
             where the model has no such test.
+        reader_interval_months: (low, high): the wider prediction interval of one reader's label; None with
+            models that do not tell the two apart.
     """
 
     bone_age_months: float
@@ -92,6 +96,7 @@ class Assessment:
     model: ModelIdentity
     cautions: tuple[Caution, ...] = ()
     unlikeness: float | None = None
+    reader_interval_months: tuple[float, float] | None = None
 
     @property
     def determination(self) -> Determination:
@@ -105,6 +110,21 @@ class Assessment:
             return None
         low, high = (z_score(end, self.chronological_age_months, self.sex) for end in self.interval_months)
         return None if low is None or high is None else (low, high)
+
+    @property
+    def probability_outside_normal(self) -> float | None:
+        """Probability that the hand is outside 2 SD of the chronological age, 0 to 1, to the percent.
+
+        By a normal distribution about the bone age that has the interval at its coverage. None without a
+        z-score, and where the interval is not that of the bone age but of a reader's label.
+        """
+        age_months = self.chronological_age_months
+        if self.z_score is None or self.sex is None or age_months is None or not self.reader_interval_months:
+            return None
+        # The upper half, for no interval begins before birth; it may have been rounded to nothing.
+        half_width_months = max(self.interval_months[1] - self.bone_age_months, 0.1)
+        deviation_months = half_width_months / NormalDist().inv_cdf((1 + self.interval_coverage) / 2)
+        return probability_outside_normal(self.bone_age_months, deviation_months, age_months, self.sex)
 
     @property
     def determination_certain(self) -> bool | None:

@@ -115,16 +115,43 @@ class AgeMember(_Part):
 
 
 class Band(_Part):
-    """Half width of the interval for readings below ``below_months`` and not in an earlier band."""
+    """Factor of the interval for readings below ``below_months`` and not in an earlier band.
+
+    An interval's half width is so many times the deviation that is expected of a label (``Interval``).
+    """
 
     below_months: Positive
-    half_width_months: NotNegative
+    factor: Positive
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_half_width(cls, given: Any) -> Any:
+        """Manifests up to 0.3.1 have one half width a band: so many times a deviation of one month."""
+        if isinstance(given, dict) and "half_width_months" in given:
+            others = {name: value for name, value in given.items() if name != "half_width_months"}
+            return {"factor": given["half_width_months"]} | others
+        return given
 
 
 class Interval(_Part):
-    """Split-conformal prediction interval, by sex and band of the bone age that was read."""
+    """Normalised split-conformal prediction interval, by sex and band of the bone age (see ``interval``).
+
+    A label is expected to deviate from a reading by sqrt(``floor_months``² + ``slope`` · spread²), the
+    spread being the standard deviation of the members' readings, in months.
+
+    Attributes:
+        coverage: Nominal, 0 to 1.
+        floor_months: What is expected where the members agree.
+        slope: By how much the variance grows with that of the members' readings.
+        reader_sd_months: Standard deviation of one reader's label about the mean of readers. Models up to
+            0.3.1 do not have it: their interval is that of a reader's label.
+        bands: By sex, in the order of ``below_months``.
+    """
 
     coverage: Annotated[float, Field(gt=0, lt=1)]
+    floor_months: Positive = 1.0
+    slope: NotNegative = 0.0
+    reader_sd_months: Positive | None = None
     bands: dict[Sex, tuple[Band, ...]]
 
     @model_validator(mode="after")

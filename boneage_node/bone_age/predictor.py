@@ -21,6 +21,7 @@ from .finding import HandFinder
 from .fingertips import cautions
 from .framing import Grey
 from .inception import AgeInception
+from .interval import ReadAs, intervals
 from .manifest import AgeMember, Manifest, ModelError, read_manifest, verified_weights
 from .networks import AGE_BINS, AgeVgg, HandUNet, KeyPointVgg, folded
 from .recognition import Features, KnownHands, nearest, overall, refuse_unrecognised
@@ -269,35 +270,31 @@ class Predictor:
         read: dict[Sex, dict[str, float]],
         unlikeness: float | None,
     ) -> Answer:
-        months_by_sex, ends, spreads = {}, [], []
+        readings = []
         for sex, member_months in read.items():
             months, spread = (rounded(value, MONTHS_DIGITS) for value in self.ensemble(member_months))
             if spread > self.manifest.plausibility.spread_months:
                 return Refusal(ReasonCode.READINGS_DISAGREE, f"by {spread:.0f} months")
-            months_by_sex[sex] = months
-            spreads.append(spread)
-            half = self.manifest.interval.band(sex, months).half_width_months
-            ends += [months - half, months + half]
-        bone_age_months = rounded(float(np.mean(list(months_by_sex.values()))), MONTHS_DIGITS)
+            readings.append(ReadAs(sex, months, spread))
+        bone_age_months = rounded(float(np.mean([one.bone_age_months for one in readings])), MONTHS_DIGITS)
+        spread_months = max(one.spread_months for one in readings)
+        interval_months, reader_interval_months = intervals(self.manifest.interval, readings)
         age, sex_known = hand.chronological_age_months, hand.sex
         z = z_score(bone_age_months, age, sex_known) if sex_known else None
         return Assessment(
             bone_age_months=bone_age_months,
-            interval_months=(
-                rounded(max(0.0, min(ends)), MONTHS_DIGITS),
-                rounded(max(ends), MONTHS_DIGITS),
-            ),
+            interval_months=interval_months,
             interval_coverage=self.manifest.interval.coverage,
             sex=sex_known,
-            months_by_sex=months_by_sex,
+            months_by_sex={one.sex: one.bone_age_months for one in readings},
             member_months={
                 name: float(np.mean([members[name] for members in read.values()]))
                 for name in next(iter(read.values()))
             },
             chronological_age_months=age,
             z_score=z,
-            spread_months=max(spreads),
-            agreement=self._agreement(max(spreads)),
+            spread_months=spread_months,
+            agreement=self._agreement(spread_months),
             laterality=hand.laterality,
             outline_px=found.in_radiograph(outline_px),
             key_points_px=found.in_radiograph(found.points_px),
@@ -305,6 +302,7 @@ class Predictor:
             model=self.identity,
             cautions=cautions(found),
             unlikeness=unlikeness,
+            reader_interval_months=reader_interval_months,
         )
 
     def _agreement(self, spread_months: float) -> Agreement:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import csv
 from functools import cache
 from importlib.resources import files
+from statistics import NormalDist
 
 import numpy as np
 
-from .rounding import Z_SCORE_DIGITS, rounded
+from .rounding import PROBABILITY_DIGITS, Z_SCORE_DIGITS, rounded
 from .words import Determination, Sex
 
 LIMIT_SD = 2.0
@@ -47,6 +48,28 @@ def z_score(bone_age_months: float, chronological_age_months: float | None, sex:
     if deviation is None:
         return None
     return rounded((bone_age_months - chronological_age_months) / deviation, Z_SCORE_DIGITS)
+
+
+def probability_outside_normal(
+    bone_age_months: float, deviation_months: float, chronological_age_months: float, sex: Sex
+) -> float | None:
+    """Probability that a hand is outside ``LIMIT_SD`` of its chronological age, 0 to 1, to the percent.
+
+    Args:
+        bone_age_months: The reading, about which the bone age is normally distributed.
+        deviation_months: With this standard deviation.
+        chronological_age_months: Age at the study.
+        sex: Of the child.
+
+    Returns:
+        None where the age is not in the table.
+    """
+    limit = standard_deviation_months(chronological_age_months, sex)
+    if limit is None:
+        return None
+    bone_age = NormalDist(bone_age_months, deviation_months)
+    below, above = (chronological_age_months + side * LIMIT_SD * limit for side in (-1, 1))
+    return rounded(bone_age.cdf(below) + 1 - bone_age.cdf(above), PROBABILITY_DIGITS)
 
 
 def determination(z: float | None) -> Determination:

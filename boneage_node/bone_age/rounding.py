@@ -7,6 +7,9 @@ Z_SCORE_DIGITS = 1
 """Everywhere: that a child is delayed, normal or advanced must be true of the z-score that is printed."""
 
 RATE_DIGITS = 2
+PROBABILITY_DIGITS = 2
+"""Whole percent."""
+
 UNLIKENESS_DIGITS = 2
 
 

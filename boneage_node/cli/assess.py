@@ -75,11 +75,14 @@ def assess(
     both. Their grey may be of 8 or 16 bits and either polarity.
 
     With --json, one object a line: file, sop_instance_uid, status (assessed, refused or failed), reason, sex,
-    chronological_age_months, bone_age_months, bone_age_months_by_sex, interval_months, z_score,
-    determination, determination_certain (of delayed and advanced, whether all of the interval is), agreement,
-    cautions (fingers-outline, point-off-finger), earlier (always null here: only a node knows of earlier
-    studies), laterality, model, elapsed_ms. With --csv, the same as columns: bone_age_months_f and _m,
-    interval_low_months and interval_high_months, cautions with spaces between them.
+    chronological_age_months, bone_age_months, bone_age_months_by_sex, interval_months (of the bone age as the
+    mean of readers), reader_interval_months (of what one reader says; null with a model that does not tell
+    the two apart, whose interval_months is that), z_score, probability_outside_normal (0 to 1, that the hand
+    is outside 2 SD; null as before), determination, determination_certain (of delayed and advanced, whether
+    all of the interval is), agreement, cautions (fingers-outline, point-off-finger), earlier (always null
+    here: only a node knows of earlier studies), laterality, model, elapsed_ms. With --csv, the same as
+    columns: bone_age_months_f and _m, interval_low_months and interval_high_months,
+    reader_interval_low_months and reader_interval_high_months, cautions with spaces between them.
 
     With --fhir, one resource a line: the transaction that a FHIR server is sent, or an
     OperationOutcome where a file names no study or breaks the reading.
@@ -243,13 +246,13 @@ def _row(result: Result) -> dict[str, Any]:
     """A result as a row: as its JSON, but for what is not one value."""
     told = result.to_json()
     by_sex = told["bone_age_months_by_sex"] or {}
-    low_months, high_months = told["interval_months"] or (None, None)
     row: dict[str, Any] = {}
     for key, value in told.items():
         if key == "bone_age_months_by_sex":
             row |= {f"bone_age_months_{sex.lower()}": by_sex.get(sex) for sex in ("F", "M")}
-        elif key == "interval_months":
-            row |= {"interval_low_months": low_months, "interval_high_months": high_months}
+        elif key in ("interval_months", "reader_interval_months"):
+            name = key.removesuffix("_months")
+            row |= zip((f"{name}_low_months", f"{name}_high_months"), value or (None, None), strict=True)
         elif key == "cautions":
             row[key] = " ".join(value or ())
         elif key != "earlier":

@@ -108,13 +108,18 @@ def _region(region: Region | None) -> str:
 
 
 def _intervals(manifest: Manifest) -> Table:
-    table = plain_table("sex", "bone age, months", f"{manifest.interval.coverage:.0%} interval, months")
-    for sex, bands in sorted(manifest.interval.bands.items()):
-        lowest = 0.0
-        for band in bands:
-            reach = f"from {lowest:.0f}" if band is bands[-1] else f"{lowest:.0f} to {band.below_months:.0f}"
-            table.add_row(str(sex), reach, f"\u00b1{band.half_width_months:.1f}")
-            lowest = band.below_months
+    """Half widths by sex and band, from hands on which the networks agree to those on which they do not."""
+    from boneage_node.bone_age.interval import band_widths, reaching
+
+    coverage = f"{manifest.interval.coverage:.0%} interval, months"
+    told = manifest.interval.reader_sd_months is not None
+    columns = (coverage, "of a reader's label") if told else (coverage,)
+    table = plain_table("sex", "bone age, months", *columns)
+    for band in band_widths(manifest.interval, manifest.plausibility.usual_spread_months):
+        low, high = band.from_months, band.to_months
+        reach = f"from {low:.0f}" if high is None else f"{low:.0f} to {high:.0f}"
+        widths = (band.bone_age_months, band.label_months)
+        table.add_row(str(band.sex), reach, *(reaching(width) for width in widths if width is not None))
     return table
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from boneage_node import __version__
-from boneage_node.bone_age import Answer
+from boneage_node.bone_age import Answer, Assessment
 from boneage_node.bone_age.manifest import Manifest
 
 from .non_hands import non_hand_table
@@ -114,7 +114,7 @@ def image_row(reading: Reading) -> dict[str, Any]:
         "high_resolution": reading.sharp,
         "label_months": example.bone_age_months,
         "bone_age_months": round(answer.bone_age_months, 2) if answer else None,
-        "interval_months": [round(end, 2) for end in answer.interval_months] if answer else None,
+        **_intervals(answer),
         "refusal": str(reading.refusal.code) if reading.refusal else None,
         "refusal_detail": reading.refusal.detail if reading.refusal else None,
         "unlikeness": answer.unlikeness if answer else None,
@@ -122,11 +122,20 @@ def image_row(reading: Reading) -> dict[str, Any]:
         "sex_not_told_months": _rounded(reading.untold_months) if reading.untold_months else None,
         "read_as_both": {
             "months_by_sex": _rounded({str(sex): months for sex, months in both.months_by_sex.items()}),
-            "interval_months": [round(end, 2) for end in both.interval_months],
+            **_intervals(both),
         }
         if both
         else None,
     }
+
+
+def _intervals(answer: Assessment | None) -> dict[str, list[float] | None]:
+    """The bone age's interval and a reader's, as ``Assessment`` has them."""
+    told = {
+        "interval_months": answer.interval_months if answer else None,
+        "reader_interval_months": answer.reader_interval_months if answer else None,
+    }
+    return {name: [round(end, 2) for end in ends] if ends else None for name, ends in told.items()}
 
 
 def _rounded(months: Mapping[str, float]) -> dict[str, float]:

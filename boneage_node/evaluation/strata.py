@@ -44,26 +44,33 @@ def stage_of(age_months: float, sex: Sex) -> str:
 def reading_frame(readings: Iterable[Reading]) -> pd.DataFrame:
     """A row an image: its labels, what was read of it, and what was read as of unknown sex (``both_...``).
 
-    ``error`` is reading minus label, ``inside`` is 1 where the interval holds the label, else 0, ``width`` is
-    the interval's; all are NaN where the image was refused.
+    ``error`` is reading minus label, ``inside`` is 1 where a reader's interval holds the label, else 0,
+    ``width`` is that interval's, ``bone_age_width`` is the bone age's (NaN where the model does not tell the
+    two apart); all are NaN where the image was refused.
     """
     rows = []
     for r in readings:
         label, sex = r.example.bone_age_months, r.example.sex
         labels = (r.sharp, sex, label, stage_of(label, sex), r.refusal)
         rows.append((*labels, *_read(r.assessment, label), *_read(r.as_both, label)))
-    read = ["months", "error", "inside", "width"]
+    read = ["months", "error", "inside", "width", "bone_age_width"]
     columns = ["sharp", "sex", "label", "stage", "refusal", *read, *(f"both_{name}" for name in read)]
     frame = pd.DataFrame(rows, columns=columns)
     return frame.astype({"sharp": bool, "sex": pd.CategoricalDtype(list(Sex))})
 
 
-def _read(answer: Assessment | None, label_months: float) -> tuple[float, float, float, float]:
+def _read(answer: Assessment | None, label_months: float) -> tuple[float, float, float, float, float]:
     if answer is None:
-        return (np.nan,) * 4
-    low, high = answer.interval_months
+        return (np.nan,) * 5
+    low, high = answer.reader_interval_months or answer.interval_months
     months = answer.bone_age_months
-    return months, months - label_months, float(low <= label_months <= high), high - low
+    inside = float(low <= label_months <= high)
+    return months, months - label_months, inside, high - low, _bone_age_width(answer)
+
+
+def _bone_age_width(answer: Assessment) -> float:
+    low, high = answer.interval_months
+    return high - low if answer.reader_interval_months else np.nan
 
 
 def network_frame(readings: Iterable[Reading]) -> pd.DataFrame:
@@ -90,18 +97,30 @@ def populations(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def figures(frame: pd.DataFrame) -> dict[str, Any]:
-    """Errors in months, refusals and the interval's measured coverage, of a ``reading_frame``."""
+    """Errors in months, refusals, and the labels' coverage by a reader's interval, of a ``reading_frame``."""
     read = frame.dropna(subset="error")
     errors = read["error"]
     row: dict[str, Any] = {"images": len(frame), "refused": len(frame) - len(read)}
     if read.empty:
         return row
-    return row | {
-        "mae_months": rounded(errors.abs().mean()),
-        "median_absolute_error_months": rounded(errors.abs().median()),
-        "rmse_months": rounded(np.sqrt((errors**2).mean())),
-        "bias_months": rounded(errors.mean()),
-        "interval_coverage": rounded(read["inside"].mean(), 3),
+    return (
+        row
+        | {
+            "mae_months": rounded(errors.abs().mean()),
+            "median_absolute_error_months": rounded(errors.abs().median()),
+            "rmse_months": rounded(np.sqrt((errors**2).mean())),
+            "bias_months": rounded(errors.mean()),
+            "interval_coverage": rounded(read["inside"].mean(), 3),
+        }
+        | _half_widths(read)
+    )
+
+
+def _half_widths(read: pd.DataFrame) -> dict[str, float | None]:
+    """Half of the mean widths; None for what the model does not tell."""
+    return {
+        "half_width_months": rounded(read["width"].mean() / 2),
+        "bone_age_half_width_months": rounded(read["bone_age_width"].mean() / 2),
     }
 
 
@@ -151,7 +170,7 @@ def band_table(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def interval_table(frame: pd.DataFrame, interval: Interval) -> list[dict[str, Any]]:
-    """For each sex and band of the age read: half width, images, and the share whose label it holds.
+    """For each sex and band of the age read: images, the share of labels held, and mean half widths.
 
     These are the bands that the intervals were calibrated in; the last of a sex has no end.
     """
@@ -161,16 +180,16 @@ def interval_table(frame: pd.DataFrame, interval: Interval) -> list[dict[str, An
         edges = [band.below_months for band in bands[:-1]]
         places = np.digitize(read["months"], edges)
         for place, (low, high) in enumerate(zip([0.0, *edges], [*edges, None], strict=True)):
-            inside = read["inside"][places == place]
+            own = read[places == place]
             rows.append(
                 {
                     "sex": str(sex),
                     "from_months": low,
                     "to_months": high,
-                    "half_width_months": bands[place].half_width_months,
-                    "images": len(inside),
-                    "interval_coverage": rounded(inside.mean(), 3),
+                    "images": len(own),
+                    "interval_coverage": rounded(own["inside"].mean(), 3),
                 }
+                | _half_widths(own)
             )
     return rows
 

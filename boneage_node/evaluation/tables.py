@@ -11,7 +11,8 @@ from boneage_node.bone_age import ReasonCode, Refusal, Sex
 from .strata import GROUPS, SEX_NAMES, STAGES, UNTOLD
 
 _INTERVAL_NOTE = (
-    "Each sex and band of the age that is read has its own half width; few images say little of a share."
+    "Coverage is the share of labels, of one reader each, that a reader's interval holds; few images say "
+    "little of it. That of the bone age, as the mean of readers, is what is reported. Half widths are means."
 )
 _FINDING_NOTE = "Errors of key points are shares of the length from the middle finger's tip to the capitate."
 _ANNOTATED_NOTE = f"{_FINDING_NOTE} Both are of the hands that are not refused."
@@ -31,7 +32,12 @@ _FIGURES = _COUNTS | {
     "bias": "bias_months",
     "coverage": "interval_coverage",
 }
-_INTERVALS = {"n": "images", "half width": "half_width_months", "coverage": "interval_coverage"}
+_INTERVALS = {
+    "n": "images",
+    "coverage": "interval_coverage",
+    "a reader's,\nhalf width": "half_width_months",
+    "bone age's,\nhalf width": "bone_age_half_width_months",
+}
 _SEX_UNKNOWN = _COUNTS | {
     "MAE": "mae_months",
     "coverage": "interval_coverage",
@@ -51,6 +57,7 @@ _FORMS = {
     "large_changes": "{:.1%}",
     "mae_change_months": "{:+.2f}",
     "half_width_months": "±{:.1f}",
+    "bone_age_half_width_months": "±{:.1f}",
 }
 
 
@@ -100,7 +107,9 @@ def tables(figures: Record) -> dict[str, Table]:
             note = _STAGE_NOTE if (name, group) == (parts[0], "all") else ""
             shown[f"stages {name} {group}"] = _stage_table(name, group, figures["stages"][name], note)
     for name in parts:
-        shown[f"intervals {name}"] = _interval_table(name, figures["intervals"][name])
+        shown[f"intervals {name}"] = _interval_table(
+            name, figures["intervals"][name], figures["figures"][name]
+        )
     if figures["finding"]:
         shown["finding"] = _annotated_table(figures["finding"])
     shown["sex unknown"] = _table(
@@ -108,7 +117,7 @@ def tables(figures: Record) -> dict[str, Table]:
         "images",
         _SEX_UNKNOWN,
         {words(name): figures["sex_unknown"][name] for name in parts},
-        "Widths are from the lower to the upper end of the interval, on average.",
+        "Widths are from the lower to the upper end of a reader's interval, on average.",
     )
     return shown | _asked_for(figures)
 
@@ -172,13 +181,13 @@ def _stage_table(population: str, group: str, stages: Mapping[str, Record], note
     return _table(title, "network", heads, records, note)
 
 
-def _interval_table(population: str, bands: Sequence[Record]) -> Table:
+def _interval_table(population: str, bands: Sequence[Record], every: Record) -> Table:
     named = {
         f"{SEX_NAMES[Sex(band['sex'])]}, {years(band['from_months'], band['to_months'])}": band
         for band in bands
     }
-    title = f"Interval by sex and age, {words(population)}, months"
-    return _table(title, "bone age read", _INTERVALS, named, _INTERVAL_NOTE)
+    title = f"Intervals by sex and age, {words(population)}, months"
+    return _table(title, "bone age read", _INTERVALS, named | {"all": every}, _INTERVAL_NOTE)
 
 
 def years(from_months: float, to_months: float | None) -> str:

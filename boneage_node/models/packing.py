@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from safetensors.torch import save_file
 from torch import nn
 
+from boneage_node.bone_age.interval import band_widths, reaching
 from boneage_node.bone_age.manifest import MANIFEST_FILE, Manifest, Weights, file_sha256
 from boneage_node.evaluation.strata import SEX_NAMES
 from boneage_node.evaluation.tables import tables, years
@@ -52,10 +53,13 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         metrics=manifest.metrics,
         challenge=manifest.challenge_test,
         limits=manifest.plausibility,
+        interval=manifest.interval,
         tables=tables(manifest.metrics).values() if manifest.metrics else (),
         training=json.dumps(manifest.training, indent=2),
         sex_names=SEX_NAMES,
+        band_widths=band_widths(manifest.interval, manifest.plausibility.usual_spread_months),
         years=years,
+        reaching=reaching,
         percent="{:.0%}".format,
     )
     (folder / CARD_FILE).write_text(card)

@@ -46,6 +46,8 @@ GREULICH_AND_PYLE = Code("252956001", "SCT", "Greulich and Pyle bone age assessm
 UNCERTAINTY = Code("371884006", "SCT", "Uncertainty +/-")
 SUBJECT_AGE = codes.DCM.SubjectAge
 Z_SCORE = Code("121416", "DCM", "Z-score")
+# Probability, in DICOM's words: viewers print the meaning alone, so it says of what.
+OUTSIDE_NORMAL = Code("122157", "DCM", "Outside 2 SD")
 
 # What the numbers mean
 DETERMINATION = Code("RDE1733", "RADELEMENT", "Determination")
@@ -73,6 +75,7 @@ MONTH_READ_AS = {
 }
 # An annotation, which UCUM takes for the unit 1: viewers print the unit, and "0.71 1" reads as a number.
 STANDARD_DEVIATIONS = Code("{SD}", "UCUM", "standard deviations")
+PERCENT = codes.UCUM.Percent
 
 CONCLUSION = codes.DCM.Conclusion
 

@@ -6,10 +6,13 @@ import math
 from datetime import datetime
 
 from boneage_node.bone_age import Agreement, Assessment, Course, Determination, Laterality, Refusal, Sex
+from boneage_node.bone_age.reference import LIMIT_SD
 from boneage_node.bone_age.rounding import MONTHS_DIGITS, RATE_DIGITS, Z_SCORE_DIGITS, rounded
 
 CHILDREN = {Sex.FEMALE: "girl", Sex.MALE: "boy"}
 """Words for a patient of unknown sex, who is read as both."""
+
+OUTSIDE_NORMAL = f"Probability that the bone age is outside {LIMIT_SD:.0f} SD of the chronological age"
 
 _MONTHS_A_YEAR = 12
 
@@ -106,9 +109,27 @@ def conclusion(assessment: Assessment) -> str:
     return f"{_SIDES[assessment.laterality]}: {reading} {standard}; {_comparison(assessment)}."
 
 
-def interval_name(assessment: Assessment) -> str:
-    """``95 % prediction interval``."""
-    return f"{100 * assessment.interval_coverage:.0f} % prediction interval"
+def interval_name(assessment: Assessment, joint: str = " for the ") -> str:
+    """``95 % prediction interval for the mean of readers``; by older models, without the words after it.
+
+    Args:
+        assessment: The reading.
+        joint: What stands between the two parts.
+    """
+    of = f"{joint}mean of readers" if assessment.reader_interval_months else ""
+    return f"{100 * assessment.interval_coverage:.0f} % prediction interval{of}"
+
+
+def percent(probability: float) -> str:
+    """A probability as ``37 %``; what rounds to none or to all is ``<1 %`` or ``>99 %``."""
+    comparator, whole = whole_percent(probability)
+    return f"{comparator}{whole} %"
+
+
+def whole_percent(probability: float) -> tuple[str, int]:
+    """A probability as 1 to 99 percent, and ``<`` or ``>`` where it rounds to none or to all, else empty."""
+    whole = round(100 * probability)
+    return {0: ("<", 1), 100: (">", 99)}.get(whole, ("", whole))
 
 
 def determination_words(assessment: Assessment) -> str:
@@ -167,5 +188,9 @@ def _comparison(assessment: Assessment) -> str:
     if assessment.determination_certain is False and assessment.z_interval is not None:
         low, high = (signed(end, Z_SCORE_DIGITS) for end in assessment.z_interval)
         doubt = f"; the interval, {low} to {high}, reaches into the normal range"
-    z = f"z-score {signed(z_score, Z_SCORE_DIGITS)}, Brush Foundation{doubt}"
+    probability = assessment.probability_outside_normal
+    outside = ""
+    if probability is not None:
+        outside = f"; probability outside ±{LIMIT_SD:.0f} SD {percent(probability)}"
+    z = f"z-score {signed(z_score, Z_SCORE_DIGITS)}, Brush Foundation{outside}{doubt}"
     return f"{age}: {determination_words(assessment)} ({z})"

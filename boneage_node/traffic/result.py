@@ -64,8 +64,13 @@ class Result:
         chronological_age_months: Age at the study.
         bone_age_months: The reading; the mean of both where sex is unknown.
         bone_age_months_by_sex: The reading as each sex: one entry, or two where sex is unknown.
-        interval_months: (low, high) of the prediction interval.
+        interval_months: (low, high) of the prediction interval of the bone age as the mean of readers; of a
+            reader's label where ``reader_interval_months`` is None.
+        reader_interval_months: (low, high) of the wider one of a reader's label; None with models that do not
+            tell the two apart.
         z_score: In Brush Foundation standard deviations.
+        probability_outside_normal: That the hand is outside 2 SD of the chronological age, 0 to 1, to the
+            percent; None without a z-score, and without ``reader_interval_months``.
         determination: ``delayed``, ``normal``, ``advanced`` or ``indeterminate``.
         determination_certain: Of what is delayed or advanced, whether all of the interval is.
         agreement: How well the networks agree, ``usual`` or ``low``.
@@ -85,7 +90,9 @@ class Result:
     bone_age_months: float | None = None
     bone_age_months_by_sex: Mapping[str, float] | None = None
     interval_months: tuple[float, float] | None = None
+    reader_interval_months: tuple[float, float] | None = None
     z_score: float | None = None
+    probability_outside_normal: float | None = None
     determination: str | None = None
     determination_certain: bool | None = None
     agreement: str | None = None
@@ -112,8 +119,8 @@ class Result:
             KeyError: It says neither what was read nor what it came to.
         """
         known = {field.name: value[field.name] for field in fields(cls) if field.name in value}
-        interval, earlier = value.get("interval_months"), value.get("earlier")
-        cautions = value.get("cautions")
+        interval, of_reader = value.get("interval_months"), value.get("reader_interval_months")
+        earlier, cautions = value.get("earlier"), value.get("cautions")
         return cls(
             **known
             | {
@@ -121,6 +128,7 @@ class Result:
                 "sop_instance_uid": value.get("sop_instance_uid"),
                 "status": ResultStatus(value["status"]),
                 "interval_months": tuple(interval) if interval else None,
+                "reader_interval_months": tuple(of_reader) if of_reader else None,
                 "cautions": None if cautions is None else tuple(cautions),
                 "earlier": EarlierBoneAges.from_json(earlier) if earlier else None,
             }

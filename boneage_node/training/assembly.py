@@ -136,7 +136,7 @@ class Assembly:
             plausibility=limits,
             interval=Interval(
                 coverage=calibration.COVERAGE,
-                bands={sex: (Band(below_months=AGE_BINS, half_width_months=0),) for sex in Sex},
+                bands={sex: (Band(below_months=AGE_BINS, factor=1),) for sex in Sex},
             ),
             training=training | self._borrowed(),
             metrics={},

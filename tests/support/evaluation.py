@@ -39,8 +39,8 @@ def an_assessment(
 def a_manifest() -> Manifest:
     """The shipped one, under another name, with bands of its own."""
     bands = {
-        BOY: (Band(below_months=96, half_width_months=10), Band(below_months=240, half_width_months=20)),
-        GIRL: (Band(below_months=240, half_width_months=15),),
+        BOY: (Band(below_months=96, factor=10), Band(below_months=240, factor=20)),
+        GIRL: (Band(below_months=240, factor=15),),
     }
     own = {
         "name": "<hand-made>",

@@ -71,7 +71,10 @@ ASSESSMENT = Assessment(
         "B": np.array([[270, 680], [630, 680], [630, 1080], [270, 1080]], np.float32),
     },
     model=ModelIdentity("hand-vgg", "1.0", "ab" * 32),
+    reader_interval_months=(78.0, 118.8),
 )
+OF_A_LABEL = replace(ASSESSMENT, reader_interval_months=None)
+"""By a model that does not tell the interval of the bone age from that of a reader's label."""
 UNCERTAIN = replace(ASSESSMENT, bone_age_months=110.7, interval_months=(88.0, 125.4), z_score=2.1)
 """Advanced by the reading, and normal by a part of its interval."""
 NOTHING_KNOWN = replace(

@@ -43,9 +43,7 @@ def tiny_model(folder: Path, family: str = "regions") -> Path:
     torch.manual_seed(0)
     networks = {name: shipped.networks[name] for name in ("segmentation", "registration", "usual")}
     networks[f"age.{member.name}"] = age_network(member)
-    interval = Interval(
-        coverage=0.95, bands={sex: (Band(below_months=240, half_width_months=20),) for sex in Sex}
-    )
+    interval = Interval(coverage=0.95, bands={sex: (Band(below_months=240, factor=20),) for sex in Sex})
     known = shipped.manifest
     manifest = Manifest(
         name=f"tiny-{family}",

@@ -64,11 +64,18 @@ _BOY = Assessment(
     key_points_px=np.zeros((3, 2), np.float32),
     regions_px={},
     model=ModelIdentity("a", "1", "aa"),
+    reader_interval_months=(78.0, 119.0),
 )
 _ASSESSMENTS = (
     _BOY,
     replace(_BOY, z_score=-3.0, laterality=Laterality.RIGHT, agreement=Agreement.LOW, bone_age_months=90.0),
-    replace(_BOY, z_score=3.0, model=ModelIdentity("b", "2", "bb"), interval_months=(80.0, 120.0)),
+    replace(
+        _BOY,
+        z_score=3.0,
+        reader_interval_months=None,
+        model=ModelIdentity("b", "2", "bb"),
+        interval_months=(80.0, 120.0),
+    ),
     replace(_BOY, sex=None, months_by_sex={Sex.FEMALE: 90.0, Sex.MALE: 106.0}, z_score=None),
     replace(_BOY, chronological_age_months=None, z_score=None, laterality=None, interval_coverage=0.9),
 )

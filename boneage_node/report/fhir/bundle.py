@@ -17,8 +17,10 @@ from boneage_node.report.identity import DeviceIdentity, derive_uid
 from boneage_node.report.report import Report
 from boneage_node.report.wording import (
     CHILDREN,
+    OUTSIDE_NORMAL,
     determination_words,
     interval_name,
+    whole_percent,
 )
 
 from .header import FhirHeader
@@ -240,4 +242,14 @@ def _components(assessment: Assessment) -> list[Json]:
     if assessment.z_score is not None:
         z_score = quantity(assessment.z_score, codes.STANDARD_DEVIATIONS, Z_SCORE_DIGITS)
         components.append({"code": concept(codes.Z_SCORE), "valueQuantity": z_score})
+    if assessment.probability_outside_normal is not None:
+        components.append(_outside_normal(assessment.probability_outside_normal))
     return components
+
+
+def _outside_normal(probability: float) -> Json:
+    comparator, percent = whole_percent(probability)
+    value = quantity(percent, codes.PERCENT, 0)
+    if comparator:
+        value["comparator"] = comparator
+    return {"code": concept(codes.OUTSIDE_NORMAL, text=OUTSIDE_NORMAL), "valueQuantity": value}

@@ -52,7 +52,7 @@ def _coding(code: Code) -> Json:
 def quantity(value: float, unit: Code, digits: int) -> Json:
     """A Quantity in a unit of UCUM, rounded: FHIR takes the digits of a number for its precision."""
     return {
-        "value": rounded(value, digits),
+        "value": rounded(value, digits) if digits else round(value),
         "unit": unit.meaning,
         "system": SYSTEMS[unit.scheme_designator],
         "code": unit.value,

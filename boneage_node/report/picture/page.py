@@ -21,6 +21,7 @@ from boneage_node.bone_age import (
     Refusal,
     Sex,
 )
+from boneage_node.bone_age.reference import LIMIT_SD
 from boneage_node.bone_age.rounding import Z_SCORE_DIGITS
 from boneage_node.report.identity import DEFAULT_DEVICE, DeviceIdentity
 from boneage_node.report.wording import (
@@ -30,6 +31,7 @@ from boneage_node.report.wording import (
     determination_words,
     interval_name,
     months,
+    percent,
     signed,
     years_and_months,
 )
@@ -108,7 +110,7 @@ def _write_comparison(panel: _Panel, assessment: Assessment) -> None:
     """Interval and chronological age, and what is to be noticed of them."""
     low_months, high_months = assessment.interval_months
     panel.field(
-        f"{interval_name(assessment)}",
+        interval_name(assessment, joint=", "),
         f"{years_and_months(low_months)} to {years_and_months(high_months)}",
     )
     age_months, z_score = assessment.chronological_age_months, assessment.z_score
@@ -119,6 +121,9 @@ def _write_comparison(panel: _Panel, assessment: Assessment) -> None:
     if words := determination_words(assessment):
         usual = assessment.determination is Determination.NORMAL
         panel.write(words, _TEXT_PX, WHITE if usual else AMBER)
+    if assessment.probability_outside_normal is not None:
+        probability = percent(assessment.probability_outside_normal)
+        panel.write(f"Probability outside ±{LIMIT_SD:.0f} SD: {probability}", _LABEL_PX, WHITE)
     for sentence in cautions(assessment):
         panel.write(sentence, _LABEL_PX, AMBER)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from highdicom.sr import Measurement, RelationshipTypeValues, TextContentItem
+from highdicom.sr import ContentSequence, Measurement, RelationshipTypeValues, TextContentItem
 
 from boneage_node.bone_age import Assessment, Sex
 from boneage_node.bone_age.rounding import MONTHS_DIGITS, Z_SCORE_DIGITS, rounded
 from boneage_node.report import codes
-from boneage_node.report.wording import CHILDREN
+from boneage_node.report.wording import CHILDREN, OUTSIDE_NORMAL, whole_percent
 
 
 def measurements(assessment: Assessment) -> list[Measurement]:
@@ -28,7 +28,15 @@ def measurements(assessment: Assessment) -> list[Measurement]:
     if assessment.z_score is not None:
         z_score = rounded(assessment.z_score, Z_SCORE_DIGITS)
         numbers.append(Measurement(codes.Z_SCORE, z_score, codes.STANDARD_DEVIATIONS))
+    if assessment.probability_outside_normal is not None:
+        numbers.append(_outside_normal(assessment.probability_outside_normal))
     return numbers
+
+
+def _outside_normal(probability: float) -> Measurement:
+    """The probability; a measurement has no place for "less than": what is less than 1 % is 1 % here."""
+    _, percent = whole_percent(probability)
+    return _meaning(Measurement(codes.OUTSIDE_NORMAL, percent, codes.PERCENT), OUTSIDE_NORMAL)
 
 
 def _bone_ages(assessment: Assessment) -> list[Measurement]:
@@ -53,10 +61,14 @@ def _read_as(sex: Sex, age_months: float) -> Measurement:
         codes.MONTH_READ_AS[sex],
         method=codes.GREULICH_AND_PYLE,
     )
-    meaning = TextContentItem(
-        codes.EQUIVALENT_MEANING,
-        f"Bone age, read as a {CHILDREN[sex]}",
-        relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
+    return _meaning(measurement, f"Bone age, read as a {CHILDREN[sex]}")
+
+
+def _meaning(measurement: Measurement, words: str) -> Measurement:
+    """A measurement that says in words what it is of."""
+    item = TextContentItem(
+        codes.EQUIVALENT_MEANING, words, relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD
     )
-    measurement[0].ContentSequence.append(meaning)
+    said = measurement[0]
+    said.ContentSequence = ContentSequence([*said.get("ContentSequence", []), item])
     return measurement

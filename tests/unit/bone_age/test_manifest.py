@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from boneage_node.bone_age import model_zoo
+from boneage_node.bone_age import Sex, model_zoo
+from boneage_node.bone_age.interval import ReadAs, intervals
 from boneage_node.bone_age.manifest import ModelError, read_manifest
 
 Change = Callable[[dict[str, Any]], object]
@@ -63,6 +64,21 @@ def test_a_manifest_of_0_3_0_is_taken_without_a_test_that_it_sees_a_hand(tmp_pat
     manifest = read_manifest(changed(tmp_path, as_before))
     assert manifest.recognition is None
     assert manifest.plausibility.missing.wrist == 0.12
+
+
+def test_an_interval_of_0_3_1_means_what_it_did(tmp_path: Path) -> None:
+    def as_before(manifest: dict[str, Any]) -> None:
+        bands = [
+            {"below_months": 96.0, "half_width_months": 20.3},
+            {"below_months": 240.0, "half_width_months": 17.18},
+        ]
+        manifest["interval"] = {"coverage": 0.95, "bands": {"F": bands[:1], "M": bands}}
+
+    interval = read_manifest(changed(tmp_path, as_before)).interval
+    for spread_months in (0.0, 4.5, 30.0):
+        younger, older = (ReadAs(Sex.MALE, months, spread_months) for months in (95.9, 96.0))
+        assert intervals(interval, [younger]) == ((75.6, 116.2), None)
+        assert intervals(interval, [older]) == ((78.8, 113.2), None)
 
 
 def test_shares_rounded_to_four_digits_are_taken(tmp_path: Path) -> None:

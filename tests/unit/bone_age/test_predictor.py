@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 
@@ -213,18 +214,38 @@ def test_the_interval_is_that_of_the_sex_and_of_the_band_of_the_reading(
     boy = months[Sex.MALE]
     bands = {
         Sex.MALE: (
-            Band(below_months=boy - 1, half_width_months=5),
-            Band(below_months=boy + 1, half_width_months=7),
-            Band(below_months=boy + 2, half_width_months=9),
+            Band(below_months=boy - 1, factor=5),
+            Band(below_months=boy + 1, factor=7),
+            Band(below_months=boy + 2, factor=9),
         ),
-        Sex.FEMALE: (Band(below_months=months[Sex.FEMALE] - 1, half_width_months=11),),
+        Sex.FEMALE: (Band(below_months=months[Sex.FEMALE] - 1, factor=11),),
     }
-    own = with_limits(predictor, interval=Interval(coverage=0.9, bands=bands))
-    for sex, half_width_months in ((Sex.MALE, 7), (Sex.FEMALE, 11)):
+    interval = Interval(coverage=0.9, floor_months=2, slope=0.5, reader_sd_months=1.5, bands=bands)
+    own = with_limits(predictor, interval=interval)
+    for sex, factor in ((Sex.MALE, 7), (Sex.FEMALE, 11)):
         answer = read(own, Hand(drawn.pixels, sex))
-        low, high = answer.interval_months
-        assert (high - low) / 2 == pytest.approx(half_width_months, abs=0.05)
+        variance = 2**2 + 0.5 * answer.spread_months**2
+        assert answer.reader_interval_months is not None
+        for (low, high), deviation_months in (
+            (answer.interval_months, math.sqrt(variance - 1.5**2)),
+            (answer.reader_interval_months, math.sqrt(variance)),
+        ):
+            assert low == max(0, round(answer.bone_age_months - factor * deviation_months, 1))
+            assert high == round(answer.bone_age_months + factor * deviation_months, 1)
         assert answer.interval_coverage == 0.9
+
+
+def test_a_model_that_does_not_tell_readers_apart_has_the_interval_of_a_label(
+    predictor: Predictor, drawn: PhantomHand
+) -> None:
+    bands = {sex: (Band(below_months=240, factor=17.18),) for sex in Sex}
+    answer = read(
+        with_limits(predictor, interval=Interval(coverage=0.95, bands=bands)), Hand(drawn.pixels, Sex.MALE)
+    )
+    read_months = answer.bone_age_months
+    assert answer.interval_months == (round(read_months - 17.18, 1), round(read_months + 17.18, 1))
+    assert answer.reader_interval_months is None
+    assert answer.probability_outside_normal is None
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:

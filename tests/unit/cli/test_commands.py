@@ -178,8 +178,10 @@ def test_a_model_is_shown() -> None:
     for member in manifest.members:
         assert [member.name, member.architecture, str(member.height_px)] in [line[:3] for line in lines]
     for sex, bands in manifest.interval.bands.items():
-        widths = [line[-1] for line in lines if line[:1] == [sex]]
-        assert widths == [f"±{band.half_width_months:.1f}" for band in bands]
+        own = [line for line in lines if line[:1] == [sex]]
+        assert [line[3] for line in own[:-1]] == [f"{band.below_months:.0f}" for band in bands[:-1]]
+        assert own[-1][1] == "from"
+        assert all(cell.startswith("±") for cell in (line[-1] for line in own))
     as_json = json.loads(run("models", "show", manifest.name, "--json").stdout)
     assert as_json["weights"]["sha256"] == manifest.weights.sha256
     assert run("models", "show", "no-such-model").returncode == 6

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from support.evaluation import BOY, GIRL, a_manifest, a_reading, an_assessment
 
 from boneage_node.bone_age import ReasonCode
-from boneage_node.bone_age.manifest import Manifest
+from boneage_node.bone_age.interval import ReadAs, band_widths, intervals
+from boneage_node.bone_age.manifest import Interval, Manifest
 from boneage_node.bone_age.shape import HEIGHT, WIDTH, UsualHand
 from boneage_node.datasets.rsna import DataError
 from boneage_node.evaluation import calibration
@@ -48,43 +50,106 @@ def test_sharp_images_count_as_much_as_the_others() -> None:
 
 def test_cross_fitted_readings_do_not_see_their_own_label() -> None:
     read, labels = readings([5.0, 5.0], count=50)
-    before = calibration.cross_fitted(read, labels, np.zeros(50, dtype=bool))
+    before = np.stack(calibration.cross_fitted(read, labels, np.zeros(50, dtype=bool)))
     labels[7] += 500
-    after = calibration.cross_fitted(read, labels, np.zeros(50, dtype=bool))
-    assert after[7] == pytest.approx(before[7])
+    after = np.stack(calibration.cross_fitted(read, labels, np.zeros(50, dtype=bool)))
+    assert after[:, 7] == pytest.approx(before[:, 7])
+    assert after[:, 8] != pytest.approx(before[:, 8], rel=1e-3)
 
 
 def test_bands_hold_the_share_of_errors_that_they_promise() -> None:
     random = np.random.default_rng(1)
     ages = random.uniform(10, 220, 4000)
-    labels = ages + random.normal(0, 4 + ages / 20)
-    bands = calibration.bands(ages, labels)
+    scores = np.abs(random.normal(0, 4 + ages / 20))
+    bands = calibration.bands(ages, scores)
     assert [band.below_months for band in bands] == [96, 132, 168, 240]
-    widths = [band.half_width_months for band in bands]
-    assert widths == sorted(widths)
+    factors = [band.factor for band in bands]
+    assert factors == sorted(factors)
     low = 0.0
     for band in bands:
         inside = (ages >= low) & (ages < band.below_months)
-        covered = np.abs(ages - labels)[inside] <= band.half_width_months
+        covered = scores[inside] <= band.factor
         assert covered.mean() == pytest.approx(0.95, abs=0.01)
         low = band.below_months
 
 
 def test_thin_bands_are_joined() -> None:
     ages = np.concatenate([np.full(10, 50.0), np.full(60, 120.0), np.full(60, 150.0)])
-    bands = calibration.bands(ages, ages + np.linspace(-9, 9, len(ages)))
+    bands = calibration.bands(ages, np.linspace(1, 9, len(ages)))
     assert [band.below_months for band in bands] == [132, 240]
 
 
 def test_too_few_images_for_the_coverage_are_said() -> None:
     with pytest.raises(DataError, match="too few"):
-        calibration.bands(np.full(10, 100.0), np.full(10, 101.0))
+        calibration.bands(np.full(10, 100.0), np.full(10, 1.0))
 
 
-def calibration_readings(count: int, girls_off: float = 1.0) -> list[Reading]:
+class Hands:
+    """Hands whose bone age is known, each read with an error of its own size and labelled by one reader.
+
+    Ensembles of members that disagree err more; boys are read worse than girls, and older hands than younger.
+    """
+
+    def __init__(self, seed: int, count: int) -> None:
+        random = np.random.default_rng(seed)
+        self.male = np.arange(count) % 2 == 0
+        self.truth = random.uniform(24, 216, count)
+        self.spread = np.clip(random.lognormal(1.2, 0.6, count), 0.5, 20)
+        variance = (16 + 3 * self.spread**2) * np.where(self.male, 1.3, 1) * (0.8 + self.truth / 400)
+        self.ages = self.truth + random.normal(0, np.sqrt(variance))
+        self.labels = self.truth + random.normal(0, calibration.READER_SD_MONTHS, count)
+
+    def fit(self) -> Interval:
+        return calibration.fit_interval(self.ages, self.spread, self.labels, self.male)
+
+    def held_by(self, interval: Interval) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Which bone ages and which labels the intervals hold, and the half widths of the former."""
+        found = [
+            intervals(interval, [ReadAs(BOY if male else GIRL, age, spread)])
+            for male, age, spread in zip(
+                self.male.tolist(), self.ages.tolist(), self.spread.tolist(), strict=True
+            )
+        ]
+        own, of_label = (np.array(ends) for ends in zip(*found, strict=True))
+        return (
+            (own[:, 0] <= self.truth) & (self.truth <= own[:, 1]),
+            (of_label[:, 0] <= self.labels) & (self.labels <= of_label[:, 1]),
+            own[:, 1] - self.ages,
+        )
+
+
+def test_in_every_group_the_intervals_hold_what_they_promise() -> None:
+    new = Hands(seed=2, count=20_000)
+    true, labels, half_widths = new.held_by(Hands(seed=1, count=8_000).fit())
+    for sex in (new.male, ~new.male):
+        for low, high in pairwise((-np.inf, *calibration.BAND_EDGES_MONTHS, np.inf)):
+            band = sex & (new.ages >= low) & (new.ages < high)
+            assert 0.93 < labels[band].mean() < 0.97
+            assert 0.92 < true[band].mean() < 0.98
+    agreed, apart = (new.spread < 2, new.spread > 8)
+    for some in (agreed, apart):
+        assert 0.92 < labels[some].mean() < 0.98
+        assert 0.92 < true[some].mean() < 0.98
+    assert half_widths[apart].mean() > 2 * half_widths[agreed].mean()
+
+
+def test_the_expected_variance_is_that_of_reader_and_ensemble_though_a_few_labels_are_wild() -> None:
+    random = np.random.default_rng(4)
+    spreads = random.lognormal(1.2, 0.6, 4000)
+    errors = random.normal(0, np.sqrt(49 + 2 * spreads**2))
+    floor_months, slope = calibration.fit_variance(np.abs(errors), spreads)
+    assert floor_months == pytest.approx(7, abs=0.4)
+    assert slope == pytest.approx(2, abs=0.4)
+    wild = errors * np.where(spreads > np.quantile(spreads, 0.995), 4, 1)
+    floor_months, slope = calibration.fit_variance(np.abs(wild), spreads)
+    assert floor_months == pytest.approx(7, abs=0.6)
+    assert calibration.fit_variance(np.full(50, 5.0), spreads[:50]) == (5, 0)
+
+
+def calibration_readings(count: int) -> list[Reading]:
     """Of boys and girls in turn, by six networks and heads with errors of their own; every tenth is sharp.
 
-    Girls' errors are ``girls_off`` times those of boys. Between them is one that was refused.
+    Between them is one that was refused.
     """
     random = np.random.default_rng(8)
     readings = [a_reading(1, ReasonCode.NO_HAND_FOUND)]
@@ -92,7 +157,7 @@ def calibration_readings(count: int, girls_off: float = 1.0) -> list[Reading]:
     for number in range(count):
         sex = GIRL if number % 2 else BOY
         label = random.uniform(20, 220)
-        off = random.normal(0, [6, 7, 8, 9, 10, 11]) * (girls_off if sex is GIRL else 1)
+        off = random.normal(0, [6, 7, 8, 9, 10, 11])
         members = dict(zip(heads, (label + off).tolist(), strict=True))
         readings.append(
             a_reading(label, an_assessment(label, sex, members=members), sex, sharp=number % 10 == 0)
@@ -115,20 +180,20 @@ def test_intervals_are_calibrated_on_readings_by_shares_that_did_not_see_them() 
     readings = calibration_readings(90)
     table, labels, sharp, boys = table_of(readings)
     apart = calibration.cross_fitted(table, labels, sharp)
-    within = table @ calibration.fit_shares(table, labels, sharp)
+    within = calibration.ensemble(table, calibration.fit_shares(table, labels, sharp))
 
     made = calibration.calibrate(a_manifest(), readings)
 
-    for sex, chosen in ((BOY, boys), (GIRL, ~boys)):
-        expected = calibration.bands(apart[chosen], labels[chosen])
-        assert made.interval.bands[sex] == expected
-        assert expected != calibration.bands(within[chosen], labels[chosen])
+    assert made.interval == calibration.fit_interval(*apart, labels, boys)
+    assert made.interval != calibration.fit_interval(*within, labels, boys)
     assert made.interval.coverage == 0.95
+    assert made.interval.reader_sd_months == calibration.READER_SD_MONTHS
 
 
 def test_each_sex_has_the_intervals_of_its_own_errors() -> None:
-    made = calibration.calibrate(a_manifest(), calibration_readings(90, girls_off=4))
-    widths = {sex: max(b.half_width_months for b in made.interval.bands[sex]) for sex in (BOY, GIRL)}
+    hands = Hands(seed=3, count=400)
+    hands.ages = hands.labels + np.where(hands.male, 1, 4) * (hands.ages - hands.labels)
+    widths = {row.sex: row.label_months[0] for row in band_widths(hands.fit(), 10)}
     assert widths[GIRL] > 2 * widths[BOY]
 
 

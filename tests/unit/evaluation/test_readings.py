@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,8 @@ def test_figures_are_of_what_was_read_and_count_what_was_refused() -> None:
         "rmse_months": 7.51,  # sqrt(169 / 3)
         "bias_months": 3.67,  # 11 / 3
         "interval_coverage": 0.667,
+        "half_width_months": 10.0,
+        "bone_age_half_width_months": None,
     }
     assert measured([a_reading(100, REFUSED)])["figures"]["all"] == {"images": 1, "refused": 1}
 
@@ -133,7 +136,7 @@ def test_bands_of_age_are_two_years_and_the_last_is_open() -> None:
 def test_coverage_is_told_by_sex_and_band_of_the_age_read() -> None:
     readings = [
         a_reading(80, an_assessment(95.9, BOY, 10), BOY),  # 15.9 off, in the first band
-        a_reading(90, an_assessment(95, BOY, 10), BOY),
+        a_reading(90, an_assessment(95, BOY, 14), BOY),
         a_reading(80, an_assessment(96, BOY, 20), BOY),  # 16 off, in the second
         a_reading(300, an_assessment(260, BOY, 20), BOY),  # the last has no end
         a_reading(100, REFUSED, BOY),
@@ -141,10 +144,20 @@ def test_coverage_is_told_by_sex_and_band_of_the_age_read() -> None:
     rows = measured(readings)["intervals"]["all"]
     told = ("sex", "from_months", "to_months", "half_width_months", "images", "interval_coverage")
     assert [tuple(row[name] for name in told) for row in rows] == [
-        ("M", 0, 96, 10, 2, 0.5),
+        ("M", 0, 96, 12, 2, 0.5),
         ("M", 96, None, 20, 2, 0.5),
-        ("F", 0, None, 15, 0, None),
+        ("F", 0, None, None, 0, None),
     ]
+
+
+def test_labels_are_compared_with_the_interval_of_a_reader_and_both_widths_are_told() -> None:
+    answers = [replace(an_assessment(100, BOY, 8), reader_interval_months=(88.0, 112.0)) for _ in range(3)]
+    readings = [a_reading(label, answer, BOY) for label, answer in zip((89, 95, 120), answers, strict=True)]
+    figures = measured(readings)
+    for row in (figures["figures"]["all"], figures["intervals"]["all"][1]):
+        assert row["interval_coverage"] == 0.667
+        assert row["half_width_months"] == 12.0
+        assert row["bone_age_half_width_months"] == 8.0
 
 
 def test_the_price_of_an_unknown_sex() -> None:

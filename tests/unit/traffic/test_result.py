@@ -16,6 +16,8 @@ ASSESSED = Result(
     bone_age_months=98.4,
     bone_age_months_by_sex={"F": 98.4},
     interval_months=(80.0, 116.8),
+    reader_interval_months=(75.0, 121.8),
+    probability_outside_normal=0.04,
     earlier=EarlierBoneAges((EarlierBoneAge("2025-01-02", 86.1),), "2025-01-02", 1.02),
 )
 KEYS = [
@@ -28,7 +30,9 @@ KEYS = [
     "bone_age_months",
     "bone_age_months_by_sex",
     "interval_months",
+    "reader_interval_months",
     "z_score",
+    "probability_outside_normal",
     "determination",
     "determination_certain",
     "agreement",

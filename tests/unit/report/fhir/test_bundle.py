@@ -17,6 +17,7 @@ from support.report import (
     COURSE,
     CREATED_AT,
     NOTHING_KNOWN,
+    OF_A_LABEL,
     READ_AS_BOTH,
     REFUSAL,
     REPORT_UID,
@@ -40,6 +41,8 @@ ANSWERS = {
 }
 LOINC, SNOMED = "http://loinc.org", "http://snomed.info/sct"
 DCM = "http://dicom.nema.org/resources/ontology/DCM"
+INTERVAL = "90 % prediction interval for the mean of readers"
+OUTSIDE = "Probability that the bone age is outside 2 SD of the chronological age"
 STUDY_UID = "1.2.826.0.1.3680043.10.1.1"
 
 
@@ -69,6 +72,10 @@ def months(value):
     return {"value": value, "unit": "month", "system": "http://unitsofmeasure.org", "code": "mo"}
 
 
+def percent(value):
+    return {"value": value, "unit": "Percent", "system": "http://unitsofmeasure.org", "code": "%"}
+
+
 def with_item(keyword, **attributes):
     """A radiograph with a sequence of one item."""
     item = Dataset()
@@ -95,7 +102,7 @@ def test_the_observation_is_the_bone_age_with_what_belongs_to_it():
     assert coded(observation["method"]) == [(SNOMED, "252956001")]
     assert coded(observation["bodySite"]) == [(SNOMED, "85151006"), (SNOMED, "85562004")]
     parts = components(observation)
-    assert parts["90 % prediction interval"]["valueRange"] == {"low": months(85.3), "high": months(113.0)}
+    assert parts[INTERVAL]["valueRange"] == {"low": months(85.3), "high": months(113.0)}
     assert parts["121033"]["valueQuantity"] == months(92.3)
     assert parts["121416"]["valueQuantity"] == {
         "value": 0.7,
@@ -103,12 +110,40 @@ def test_the_observation_is_the_bone_age_with_what_belongs_to_it():
         "system": "http://unitsofmeasure.org",
         "code": "{SD}",
     }
-    assert len(parts) == 3
+    assert parts[OUTSIDE]["valueQuantity"] == percent(9)
+    assert len(parts) == 4
+
+
+@pytest.mark.parametrize(
+    ("bone_age_months", "value"),
+    [
+        (92.0, {"value": 1, "comparator": "<"}),
+        (112.0, {"value": 60}),
+        (160.0, {"value": 99, "comparator": ">"}),
+    ],
+)
+def test_the_probability_is_in_whole_percent_and_never_none_or_all(bone_age_months, value):
+    narrow = (bone_age_months - 10, bone_age_months + 10)
+    bundle = bundle_of(answer=replace(ASSESSMENT, bone_age_months=bone_age_months, interval_months=narrow))
+    Bundle.model_validate(bundle)
+    part = components(bundle["entry"][0]["resource"])[OUTSIDE]
+    assert coded(part["code"]) == [(DCM, "122157")]
+    assert part["valueQuantity"] == percent(0) | value
+    assert type(part["valueQuantity"]["value"]) is int  # FHIR takes the digits for the precision
+
+
+def test_an_interval_for_a_label_is_not_said_to_be_for_the_mean_of_readers():
+    observation, report = resources(answer=OF_A_LABEL)
+    parts = components(observation)
+    assert "90 % prediction interval" in parts
+    assert OUTSIDE not in parts
+    assert "(98.4 months, 90 % prediction interval 85.3 to 113.0 months)" in report["conclusion"]
+    assert "(z-score +0.7, Brush Foundation)" in report["conclusion"]
 
 
 def test_what_is_not_known_is_not_there():
     observation, report = resources(answer=NOTHING_KNOWN)
-    assert list(components(observation)) == ["90 % prediction interval"]
+    assert list(components(observation)) == [INTERVAL]
     assert coded(observation["bodySite"]) == [(SNOMED, "85562004")]
     assert "interpretation" not in observation
     assert "; the chronological age is not known." in report["conclusion"]
@@ -142,7 +177,7 @@ def test_two_standard_deviations_make_a_bone_age_delayed_or_advanced(z_score, co
     assert coded(interpretation)[0] == (system, code)
     assert interpretation["coding"][1]["display"] == word.capitalize()
     assert interpretation["text"] == f"{word} for age (2 SD)"
-    assert f": {word} for age (z-score {z_score:+z.1f}, Brush Foundation)." in report["conclusion"]
+    assert f": {word} for age (z-score {z_score:+z.1f}, Brush Foundation; pro" in report["conclusion"]
 
 
 def test_advanced_is_not_certain_where_the_interval_reaches_into_the_normal_range():
@@ -151,7 +186,8 @@ def test_advanced_is_not_certain_where_the_interval_reaches_into_the_normal_rang
     assert coded(interpretation)[0][1] == "H"
     assert interpretation["text"] == "advanced for age, not certain (2 SD)"
     said = (
-        "advanced for age, not certain (z-score +2.1, Brush Foundation; the interval, -0.5 to +3.7, reaches"
+        "advanced for age, not certain (z-score +2.1, Brush Foundation; probability outside ±2 SD 51 %; "
+        "the interval, -0.5 to +3.7, reaches"
     )
     assert said in report["conclusion"]
 
@@ -192,9 +228,9 @@ def test_the_report_concludes_in_words_and_leads_to_the_observation():
     assert report["result"] == [{"reference": bundle["entry"][0]["fullUrl"]}]
     assert report["issued"] == observation["issued"] == "2026-03-04T15:16:17.250+00:00"
     assert report["conclusion"] == (
-        "Left hand: bone age 8 y 2 mo (98.4 months, 90 % prediction interval 85.3 to 113.0 months) by the "
-        "standards of Greulich and Pyle for boys; chronological age 7 y 8 mo (92.3 months): normal for age "
-        "(z-score +0.7, Brush Foundation). "
+        "Left hand: bone age 8 y 2 mo (98.4 months, 90 % prediction interval for the mean of readers 85.3 to "
+        "113.0 months) by the standards of Greulich and Pyle for boys; chronological age 7 y 8 mo (92.3 "
+        "months): normal for age (z-score +0.7, Brush Foundation; probability outside ±2 SD 9 %). "
         f"{agreement_sentence(ASSESSMENT)} "
         "Result of software (AI), not verified by a physician. For research use only."
     )

@@ -5,7 +5,18 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from support.report import ASSESSMENT, COLUMNS, COURSE, NOTHING_KNOWN, READ_AS_BOTH, REFUSAL, RIGHT_HAND, ROWS
+from support.report import (
+    ASSESSMENT,
+    COLUMNS,
+    COURSE,
+    NOTHING_KNOWN,
+    OF_A_LABEL,
+    READ_AS_BOTH,
+    REFUSAL,
+    RIGHT_HAND,
+    ROWS,
+    UNCERTAIN,
+)
 
 from boneage_node.bone_age import Agreement, Attention, Caution, ReasonCode, Refusal, Sex
 from boneage_node.report.picture.page import draw_picture, draw_refusal_picture
@@ -62,6 +73,8 @@ def test_every_shape_of_image_makes_a_picture_of_a_size_to_read(shape):
         replace(ASSESSMENT, bone_age_months=99.4375),
         replace(ASSESSMENT, interval_months=(80.0, 113.0)),
         replace(ASSESSMENT, interval_coverage=0.95),
+        replace(ASSESSMENT, interval_months=(85.3, 125.0)),
+        OF_A_LABEL,
         replace(ASSESSMENT, z_score=-0.71),
         replace(ASSESSMENT, z_score=2.1),
         replace(ASSESSMENT, agreement=Agreement.LOW),
@@ -74,6 +87,8 @@ def test_every_shape_of_image_makes_a_picture_of_a_size_to_read(shape):
         "bone age",
         "interval",
         "coverage",
+        "probability",
+        "interval of a label",
         "z-score",
         "advanced",
         "agreement",
@@ -113,6 +128,12 @@ def test_a_long_course_leaves_room_for_the_chart_and_says_how_much_is_left_out()
     )
     assert (many == CHART_BAND).all(axis=2).sum() > 1000
     assert (few != many).any()
+
+
+def test_a_reading_that_is_advanced_and_not_certain_leaves_room_for_the_chart():
+    three = UNCERTAIN.regions_px | {"C": UNCERTAIN.regions_px["B"]}
+    picture = draw_picture(ramp(), replace(UNCERTAIN, regions_px=three), COURSE, exam_date=date(2026, 3, 4))
+    assert (np.asarray(picture)[:, -PANEL_WIDTH_PX:] == CHART_BAND).all(axis=2).sum() > 1000
 
 
 def test_what_is_drawn_on_the_radiograph_is_explained_in_its_colours():

@@ -14,6 +14,7 @@ from support.report import (
     COURSE,
     CREATED_AT,
     NOTHING_KNOWN,
+    OF_A_LABEL,
     READ_AS_BOTH,
     REFUSAL,
     RIGHT_HAND,
@@ -35,6 +36,7 @@ SUBJECT_AGE = Code("121033", "DCM", "Subject Age")
 SKELETAL_AGE = Code("RDE123", "RADELEMENT", "Skeletal age")
 DERIVATION, EQUIVALENT_MEANING = "121401", "121050"
 Z_SCORE = Code("121416", "DCM", "Z-score")
+OUTSIDE_NORMAL = Code("122157", "DCM", "Outside 2 SD")
 
 
 def file_of(source, assessment=ASSESSMENT, **arguments):
@@ -120,11 +122,29 @@ def test_all_numbers_are_in_the_one_group():
         UNCERTAINTY.value: (14.6, "mo"),  # the wider side of the interval
         SUBJECT_AGE.value: (92.3, "mo"),
         Z_SCORE.value: (0.7, "{SD}"),
+        OUTSIDE_NORMAL.value: (9, "%"),
     }
     assert group.get_measurements(BONE_AGE)[0].method.value == "252956001"
     assert group.finding_type == BONE_AGE
     assert group.tracking_identifier == "Bone age"
     assert group.tracking_uid.startswith("2.25.")
+
+
+@pytest.mark.parametrize(
+    ("bone_age_months", "number", "words"), [(92.0, 1, "<1 %"), (112.0, 60, "60 %"), (160.0, 99, ">99 %")]
+)
+def test_the_probability_is_in_whole_percent_and_never_none_or_all(bone_age_months, number, words):
+    narrow = (bone_age_months - 10, bone_age_months + 10)
+    report = read(radiograph(), replace(ASSESSMENT, bone_age_months=bone_age_months, interval_months=narrow))
+    assert numbers(report)[OUTSIDE_NORMAL.value] == (number, "%")
+    (item,) = only_group(report).get_measurements(OUTSIDE_NORMAL)
+    said = [i.TextValue for i in item[0].ContentSequence if i.ValueType == "TEXT"]
+    assert said == ["Probability that the bone age is outside 2 SD of the chronological age"]
+    assert f"probability outside ±2 SD {words}" in dict(evaluations(report))["Conclusion"]
+
+
+def test_of_an_interval_for_a_label_no_probability_is_told():
+    assert OUTSIDE_NORMAL.value not in numbers(read(radiograph(), OF_A_LABEL))
 
 
 def test_what_is_not_known_is_not_said():
