@@ -190,7 +190,7 @@ def _comparison(assessment: Assessment) -> str:
         doubt = f"; the interval, {low} to {high}, reaches into the normal range"
     probability = assessment.probability_outside_normal
     outside = ""
-    if probability is not None:
-        outside = f"; probability outside ±{LIMIT_SD:.0f} SD {percent(probability)}"
+    if probability is not None:  # in ASCII, the character set of most images
+        outside = f"; outside {LIMIT_SD:.0f} SD with a probability of {percent(probability)}"
     z = f"z-score {signed(z_score, Z_SCORE_DIGITS)}, Brush Foundation{outside}{doubt}"
     return f"{age}: {determination_words(assessment)} ({z})"

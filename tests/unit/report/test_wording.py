@@ -83,7 +83,7 @@ def test_whatever_is_read_all_documents_say_the_same_of_it(bone_age, half, age, 
         return
     printed = float(re.search(r"\(z-score ([+-][0-9.]+)", said)[1])
     assert printed == answer["z_score"] == numbers["121416"]
-    beyond, shown = re.search(r"outside ±2 SD ([<>]?)([0-9]+) %", said).groups()
+    beyond, shown = re.search(r"outside 2 SD with a probability of ([<>]?)([0-9]+) %", said).groups()
     assert numbers["122157"] == int(shown)
     probability = {"<": 0.0, ">": 1.0}.get(beyond, int(shown) / 100)
     assert answer["probability_outside_normal"] == probability

@@ -177,7 +177,9 @@ def test_two_standard_deviations_make_a_bone_age_delayed_or_advanced(z_score, co
     assert coded(interpretation)[0] == (system, code)
     assert interpretation["coding"][1]["display"] == word.capitalize()
     assert interpretation["text"] == f"{word} for age (2 SD)"
-    assert f": {word} for age (z-score {z_score:+z.1f}, Brush Foundation; pro" in report["conclusion"]
+    assert (
+        f": {word} for age (z-score {z_score:+z.1f}, Brush Foundation; outside 2 SD" in report["conclusion"]
+    )
 
 
 def test_advanced_is_not_certain_where_the_interval_reaches_into_the_normal_range():
@@ -186,8 +188,8 @@ def test_advanced_is_not_certain_where_the_interval_reaches_into_the_normal_rang
     assert coded(interpretation)[0][1] == "H"
     assert interpretation["text"] == "advanced for age, not certain (2 SD)"
     said = (
-        "advanced for age, not certain (z-score +2.1, Brush Foundation; probability outside ±2 SD 51 %; "
-        "the interval, -0.5 to +3.7, reaches"
+        "advanced for age, not certain (z-score +2.1, Brush Foundation; outside 2 SD with a probability of "
+        "51 %; the interval, -0.5 to +3.7, reaches"
     )
     assert said in report["conclusion"]
 
@@ -230,7 +232,7 @@ def test_the_report_concludes_in_words_and_leads_to_the_observation():
     assert report["conclusion"] == (
         "Left hand: bone age 8 y 2 mo (98.4 months, 90 % prediction interval for the mean of readers 85.3 to "
         "113.0 months) by the standards of Greulich and Pyle for boys; chronological age 7 y 8 mo (92.3 "
-        "months): normal for age (z-score +0.7, Brush Foundation; probability outside ±2 SD 9 %). "
+        "months): normal for age (z-score +0.7, Brush Foundation; outside 2 SD with a probability of 9 %). "
         f"{agreement_sentence(ASSESSMENT)} "
         "Result of software (AI), not verified by a physician. For research use only."
     )

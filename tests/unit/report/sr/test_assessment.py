@@ -140,7 +140,7 @@ def test_the_probability_is_in_whole_percent_and_never_none_or_all(bone_age_mont
     (item,) = only_group(report).get_measurements(OUTSIDE_NORMAL)
     said = [i.TextValue for i in item[0].ContentSequence if i.ValueType == "TEXT"]
     assert said == ["Probability that the bone age is outside 2 SD of the chronological age"]
-    assert f"probability outside ±2 SD {words}" in dict(evaluations(report))["Conclusion"]
+    assert f"outside 2 SD with a probability of {words}" in dict(evaluations(report))["Conclusion"]
 
 
 def test_of_an_interval_for_a_label_no_probability_is_told():
