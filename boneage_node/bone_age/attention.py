@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy import ndimage
-from torch import nn
 
 from .assessment import Attention
 from .cropping import FoundHand, member_raster, region_corners
 from .framing import Grey
 from .manifest import AgeMember, Region
+from .networks import AgeNetwork
 from .views import read_views
 
 CELL = 160.0
@@ -27,7 +27,7 @@ _BATCH = 32
 
 def occlude(
     members: Sequence[AgeMember],
-    networks: Mapping[str, nn.Module],
+    networks: Mapping[str, AgeNetwork],
     hand: FoundHand,
     male: Sequence[float],
     device: torch.device,
@@ -77,7 +77,7 @@ def _on_hand(cell: Region, hand: FoundHand) -> bool:
 
 def _changes(
     member: AgeMember,
-    network: nn.Module,
+    network: AgeNetwork,
     hand: FoundHand,
     cells: Sequence[Region],
     male: Sequence[float],
@@ -88,7 +88,7 @@ def _changes(
     hidden = list(_hidden(member, raster, cells))
     numbers = [number for number, _ in hidden]
     images = [raster, *(image for _, image in hidden)]
-    months = np.mean([_read(member, network, images, as_male, device) for as_male in male], axis=0)
+    months = _read(member, network, images, male, device)
     changes = np.zeros(len(cells), np.float32)
     changes[numbers] = months[1:] - months[0]
     return changes
@@ -111,12 +111,17 @@ def _hidden(member: AgeMember, raster: Grey, cells: Sequence[Region]) -> Iterato
 
 
 def _read(
-    member: AgeMember, network: nn.Module, images: Sequence[Grey], male: float, device: torch.device
+    member: AgeMember,
+    network: AgeNetwork,
+    images: Sequence[Grey],
+    male: Sequence[float],
+    device: torch.device,
 ) -> npt.NDArray[np.float64]:
-    """The member's share of the bone age in each image, in months, shape (n,)."""
+    """The member's share of the bone age in each image, the mean over the sexes, in months, shape (n,)."""
     parts = []
     for start in range(0, len(images), _BATCH):
         batch = torch.from_numpy(np.stack(images[start : start + _BATCH]))[:, None].to(device)
-        read = read_views(network, batch, [male] * len(batch), 1).months
-        parts.append(sum(read[head] * share for head, share in member.weights.items()))
+        months = read_views(network, batch, [[as_male] * len(batch) for as_male in male], 1).months
+        shares = [[read[head] * share for head, share in member.weights.items()] for read in months]
+        parts.append(np.sum(shares, axis=1).mean(axis=0))
     return np.concatenate(parts)

@@ -13,7 +13,7 @@ from scipy import ndimage
 from .framing import Frame, Grey, stretch
 from .manifest import AgeMember, Region
 from .registration import Placement, Points
-from .segmentation import Mask
+from .segmentation import Mask, box_around, contour
 
 _HALO = 0.02
 _LEAST_PIXELS = 16
@@ -48,9 +48,17 @@ class FoundHand:
     @cached_property
     def near(self) -> Grey:
         """1 on the hand, falling to 0 over a narrow halo around it, of the mask's shape."""
-        distance_px = ndimage.distance_transform_edt(~self.mask)
         reach_px = max(1.0, _HALO * self.length_px)
-        return np.asarray(np.clip(2 - distance_px / reach_px, 0, 1), dtype=np.float32)
+        around = box_around(self.mask, 2 * reach_px)
+        near = np.zeros(self.mask.shape, dtype=np.float32)
+        distance_px = ndimage.distance_transform_edt(~self.mask[around])
+        near[around] = np.clip(2 - distance_px / reach_px, 0, 1)
+        return near
+
+    @cached_property
+    def contour(self) -> npt.NDArray[np.float64]:
+        """The mask's outer contour, shape (n, 2), (x, y) in the working image (``segmentation.contour``)."""
+        return contour(self.mask)
 
     def in_radiograph(self, points_px: Points) -> Points:
         """Points of the working image in the radiograph's pixels, pixel centres at integers."""
@@ -91,7 +99,7 @@ class _Cut(NamedTuple):
 
 def _cut(hand: FoundHand, box: Region, height_px: int, width_px: int) -> _Cut:
     raster = hand.placement.region(box.left, box.top, box.width, box.height, width_px, height_px)
-    return _Cut(raster.cut(hand.image, height_px, width_px), raster.cut(hand.near, height_px, width_px))
+    return _Cut(*raster.cut(np.stack([hand.image, hand.near]), height_px, width_px))
 
 
 def _enlarged(box: Region, margin: float) -> Region:

@@ -13,7 +13,7 @@ from .framing import Grey, working_image
 from .manifest import Plausibility
 from .networks import HandUNet, KeyPointVgg
 from .registration import LEAST_LENGTH_PX, find_points, hand_length_px, locate_points
-from .segmentation import Mask, largest_component, refuse_implausible, segment
+from .segmentation import Mask, box_around, largest_component, refuse_implausible, segment
 from .shape import (
     UsualHand,
     beyond_frame,
@@ -173,10 +173,7 @@ def bone_bright(image: Grey, mask: Mask) -> Grey:
 def bone_is_dark(image: Grey, mask: Mask) -> bool:
     """Whether grey values are inverted: a hand attenuates, so its rim is brighter than the air beside it."""
     rim_px = max(2.0, _RIM * max(image.shape))
-    near = tuple(
-        slice(max(0, int(edges[0] - rim_px) - 1), int(edges[-1] + rim_px) + 2)
-        for edges in (np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0)))
-    )
+    near = box_around(mask, rim_px)
     image, mask = image[near], mask[near]  # what is further away does not count, and takes time
     outside_px = ndimage.distance_transform_edt(~mask)
     inside_px = ndimage.distance_transform_edt(mask)

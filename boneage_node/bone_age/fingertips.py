@@ -6,11 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 from scipy.signal import find_peaks
-from skimage.measure import find_contours
 
 from .cropping import FoundHand
 from .registration import CAPITATE_AT, HAND_LENGTH
-from .segmentation import Mask
 from .words import Caution
 
 _PROMINENCE = 0.06
@@ -51,7 +49,7 @@ def fingertips(hand: FoundHand) -> npt.NDArray[np.float64]:
         Shape (n, 2), (x, y) from the capitate in lengths of the hand, y upwards to the middle finger and x to
         the thumb; five of them where the fingers are spread and the outline follows them.
     """
-    outline = _in_hand_lengths(hand, _longest_contour(hand.mask))
+    outline = _in_hand_lengths(hand, hand.contour)
     # The peaks are looked for from the wrist round to the wrist.
     outline = np.roll(outline, -int(outline[:, 1].argmin()), axis=0)
     reach = ndimage.gaussian_filter1d(np.linalg.norm(outline, axis=1), _SMOOTH_POINTS)
@@ -66,9 +64,3 @@ def _in_hand_lengths(hand: FoundHand, points_px: npt.NDArray[np.floating]) -> np
     """Points of the working image from the capitate, y upwards, in lengths of the hand."""
     from_capitate = (hand.placement.from_image(points_px) - CAPITATE_AT) * [1, -1]
     return np.asarray(from_capitate / HAND_LENGTH, dtype=np.float64)
-
-
-def _longest_contour(mask: Mask) -> npt.NDArray[np.float64]:
-    """The outer outline of a mask, shape (n, 2), (x, y)."""
-    contours = find_contours(np.pad(mask, 1).astype(np.float32), 0.5)
-    return np.asarray(max(contours, key=len)[:, ::-1] - 1, dtype=np.float64)

@@ -67,26 +67,27 @@ class Frame:
 
 
 def sample(image: Grey, matrix: npt.NDArray[np.float64], height_px: int, width_px: int) -> Grey:
-    """A raster laid on an image by an affine map, shape (height_px, width_px); zero beyond the image.
+    """A raster laid on an image by an affine map, shape (..., height_px, width_px); zero beyond the image.
 
     Bilinear, after averaging where the raster is much coarser than the image, so that nothing aliases.
 
     Args:
-        image: Shape (height, width).
+        image: Shape (..., height, width): one plane, or several that are cut alike.
         matrix: Shape (2, 3): image (x, y) = matrix @ (x, y, 1) of the raster, pixel centres at integers.
         height_px: Height of the raster.
         width_px: Width of the raster.
     """
     factor = max(1, int(np.sqrt(abs(np.linalg.det(matrix[:, :2])))))
-    source = torch.from_numpy(np.ascontiguousarray(image))[None, None]
+    source = torch.from_numpy(np.ascontiguousarray(image)).reshape(1, -1, *image.shape[-2:])
     if factor > 1:
         source = torch.nn.functional.avg_pool2d(source, factor, ceil_mode=True, count_include_pad=False)
-    x, y = np.meshgrid(np.arange(width_px), np.arange(height_px))
-    places = np.stack([x, y], axis=2) @ matrix[:, :2].T + matrix[:, 2]
-    sides = factor * np.array(source.shape[:1:-1])
-    grid = torch.from_numpy((2 * (places + 0.5) / sides - 1).astype(np.float32))[None]
-    cut = torch.nn.functional.grid_sample(source, grid, align_corners=False)[0, 0]
-    return np.asarray(cut.numpy(), dtype=np.float32)
+    columns, rows = np.arange(width_px), np.arange(height_px)[:, None]
+    grid = np.empty((1, height_px, width_px, 2), dtype=np.float32)
+    for axis, (across, down, start) in enumerate(matrix):
+        places = across * columns + down * rows + start
+        grid[0, :, :, axis] = 2 * (places + 0.5) / (factor * source.shape[3 - axis]) - 1
+    cut = torch.nn.functional.grid_sample(source, torch.from_numpy(grid), align_corners=False)[0]
+    return np.asarray(cut.numpy().reshape(*image.shape[:-2], height_px, width_px), dtype=np.float32)
 
 
 def working_image(pixels: Grey) -> tuple[Grey, float]:

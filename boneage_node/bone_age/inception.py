@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from .networks import AgeHeads
+from .networks import AgeHeads, AgeNetwork
 
 # Makes a layer for (input channels, width) and says how many channels come out of it.
 _Maker = Callable[[int, float], tuple[nn.Module, int]]
@@ -128,7 +128,7 @@ _TRUNK = _chain(
 )  # fmt: skip
 
 
-class AgeInception(nn.Module):
+class AgeInception(AgeNetwork):
     """Age from the whole radiograph: Inception v3, sex joined to its features, two dense layers.
 
     The trunk is that of Szegedy et al. 2016 (arXiv 1512.00567, without the auxiliary head), fed with one
@@ -151,14 +151,13 @@ class AgeInception(nn.Module):
         )  # fmt: skip
         self.regression = nn.Linear(dense, 1)
 
-    def forward(self, images: Tensor, male: Tensor) -> AgeHeads:
-        """The regression head's answer, not clipped; it has no other head.
+    def describe(self, images: Tensor) -> Tensor:
+        """Means of the last block, from whole radiographs, bone bright; at least 75 pixels a side."""
+        features: Tensor = self.features(images).mean(dim=(2, 3))
+        return features
 
-        Args:
-            images: Whole radiographs, shape (n, 1, h, w), bone bright; at least 75 pixels a side.
-            male: 1.0 for boys, 0.0 for girls, 0.5 where sex is unknown, shape (n,).
-        """
-        pooled = self.features(images).mean(dim=(2, 3))
+    def judge(self, features: Tensor, male: Tensor) -> AgeHeads:
+        """The regression head's answer, not clipped; it has no other. Arguments as of ``AgeNetwork``."""
         sex = nn.functional.relu(self.sex(2 * male[:, None] - 1))
-        ages: Tensor = self.regression(self.dense(torch.cat([pooled, sex], dim=1)))
-        return AgeHeads(ages[:, 0], None, pooled)
+        ages: Tensor = self.regression(self.dense(torch.cat([features, sex], dim=1)))
+        return AgeHeads(ages[:, 0], None)

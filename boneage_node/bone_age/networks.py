@@ -111,12 +111,31 @@ class AgeHeads(NamedTuple):
     Attributes:
         regression: Age scaled so that -1 is 0 and 1 is ``AGE_BINS`` months, shape (n,).
         classification: Logits over the one-month bins, shape (n, AGE_BINS).
-        features: What the dense layers are told of the image, whatever the sex, shape (n, k).
     """
 
     regression: Tensor | None
     classification: Tensor | None
-    features: Tensor | None = None
+
+
+class AgeNetwork(nn.Module):
+    """An age network in two steps: what costs time does not depend on sex, and is done once for both."""
+
+    def describe(self, images: Tensor) -> Tensor:
+        """What the dense layers are told of images (n, 1, h, w), shape (n, k)."""
+        raise NotImplementedError
+
+    def judge(self, features: Tensor, male: Tensor) -> AgeHeads:
+        """The heads' answers.
+
+        Args:
+            features: As ``describe`` gives them, shape (n, k).
+            male: 1.0 for boys, 0.0 for girls, 0.5 where sex is unknown, shape (n,).
+        """
+        raise NotImplementedError
+
+    def forward(self, images: Tensor, male: Tensor) -> AgeHeads:
+        """Both steps: arguments as theirs."""
+        return self.judge(self.describe(images), male)
 
 
 def months_by_head(heads: AgeHeads) -> dict[str, Tensor]:
@@ -131,7 +150,7 @@ def months_by_head(heads: AgeHeads) -> dict[str, Tensor]:
     return months
 
 
-class AgeVgg(nn.Module):
+class AgeVgg(AgeNetwork):
     """VGG-like age network with both heads: ELU, sex as an input (Iglovikov et al. 2017).
 
     Args:
@@ -158,15 +177,13 @@ class AgeVgg(nn.Module):
         """Keep the weights of so many of the first blocks as they are."""
         self.features[: 2 * blocks].requires_grad_(False)  # each is convolutions and a pooling
 
-    def forward(self, images: Tensor, male: Tensor) -> AgeHeads:
-        """Both heads' answers.
-
-        Args:
-            images: A region of registered hands, shape (n, 1, h, w), contrast-normalised.
-            male: 1.0 for boys, 0.0 for girls, 0.5 where sex is unknown, shape (n,).
-        """
+    def describe(self, images: Tensor) -> Tensor:
+        """Means and maxima of the last block, from a region of registered hands, contrast-normalised."""
         features = self.features(images)
-        pooled = torch.cat([features.mean(dim=(2, 3)), features.amax(dim=(2, 3))], dim=1)
+        return torch.cat([features.mean(dim=(2, 3)), features.amax(dim=(2, 3))], dim=1)
+
+    def judge(self, features: Tensor, male: Tensor) -> AgeHeads:
+        """Both heads' answers; arguments as of ``AgeNetwork``."""
         sex = nn.functional.elu(self.sex(2 * male[:, None] - 1))
-        dense = self.dense(torch.cat([pooled, sex], dim=1))
-        return AgeHeads(self.regression(dense)[:, 0], self.classification(dense), pooled)
+        dense = self.dense(torch.cat([features, sex], dim=1))
+        return AgeHeads(self.regression(dense)[:, 0], self.classification(dense))

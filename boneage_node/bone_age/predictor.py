@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,12 +24,11 @@ from .framing import Grey
 from .inception import AgeInception
 from .interval import ReadAs, intervals
 from .manifest import AgeMember, Manifest, ModelError, read_manifest, verified_weights
-from .networks import AGE_BINS, AgeVgg, HandUNet, KeyPointVgg, folded
+from .networks import AGE_BINS, AgeNetwork, AgeVgg, HandUNet, KeyPointVgg, folded
 from .recognition import Features, KnownHands, nearest, overall, refuse_unrecognised
 from .reference import z_score
-from .registration import Points
 from .rounding import MONTHS_DIGITS, rounded
-from .segmentation import outline
+from .segmentation import simplified
 from .shape import UsualHand, fingers_apart
 from .views import Seen, read_views
 from .words import Agreement, ReasonCode, Refusal, Sex
@@ -56,7 +56,7 @@ def choose_device(device: str) -> torch.device:
     return chosen
 
 
-def age_network(member: AgeMember) -> nn.Module:
+def age_network(member: AgeMember) -> AgeNetwork:
     """A member's network, untrained: (images, male) to ``AgeHeads``."""
     return AgeVgg(member.widths) if member.architecture == "vgg" else AgeInception(member.width)
 
@@ -76,6 +76,19 @@ def known_hands(manifest: Manifest) -> dict[str, dict[str, KnownHands]]:
 def known_prefixes(known: Mapping[str, Mapping[str, KnownHands]]) -> dict[str, nn.Module]:
     """What is known of hands, by its prefix in the weights file."""
     return {f"known.{group}.{name}": one for group, own in known.items() for name, one in own.items()}
+
+
+class SeenHand(NamedTuple):
+    """What the networks say of one hand.
+
+    Attributes:
+        months: Bone age in months by the sex that they were told, then by member and head, e.g.
+            ``"A regression"``.
+        features: What each network tells the age by, whatever the sex, shape (1, k), by its name.
+    """
+
+    months: Mapping[Sex | None, dict[str, float]]
+    features: Mapping[str, Features]
 
 
 class Predictor:
@@ -98,7 +111,7 @@ class Predictor:
         self,
         manifest: Manifest,
         finder: HandFinder,
-        ages: dict[str, nn.Module],
+        ages: dict[str, AgeNetwork],
         known: Mapping[str, Mapping[str, KnownHands]],
         device: torch.device,
         networks: dict[str, nn.Module],
@@ -176,36 +189,45 @@ class Predictor:
         if found is None:
             found = [self.find(hand.pixels) for hand in hands]
         return [
-            f if isinstance(f, Refusal) else self._assess(hand, f)
+            f if isinstance(f, Refusal) else self.answer(hand, f, self.see(f, _sexes(hand.sex)))
             for hand, f in zip(hands, found, strict=True)
         ]
 
-    def _assess(self, hand: Hand, found: FoundHand) -> Answer:
-        """Read a hand as its sex, or as each; the members side by side, each of them on one thread."""
-        sexes = _sexes(hand.sex)
+    def see(self, found: FoundHand, told: Sequence[Sex | None]) -> SeenHand:
+        """What the networks say of a hand, told each of these sexes, or that it is not known.
 
-        def read(member: AgeMember) -> list[Seen]:
-            raster = member_raster(member, found)[np.newaxis]
-            return [self._see(member, raster, [MALE[sex]]) for sex in sexes]
-
+        The members work side by side, each of them on one thread; what does not depend on sex they do once.
+        """
         members = self.manifest.members
+        rasters = [member_raster(member, found) for member in members]
+        male = [[MALE[sex]] for sex in told]
+
+        def look(member: AgeMember, raster: Grey) -> Seen:
+            images = torch.from_numpy(raster)[None, None].to(self.device)
+            return read_views(self._ages[member.name], images, male, member.views)
+
         with one_thread(), ThreadPoolExecutor() as threads:
-            outlined = threads.submit(outline, found.mask)
-            by_member = list(threads.map(read, members))
+            looks = threads.map(look, members, rasters)
+            seen = {member.name: one for member, one in zip(members, looks, strict=True)}
+        months: dict[Sex | None, dict[str, float]] = {
+            sex: {
+                f"{name} {head}": float(age[0])
+                for name, one in seen.items()
+                for head, age in one.months[number].items()
+            }
+            for number, sex in enumerate(told)
+        }
+        return SeenHand(months, {name: one.features for name, one in seen.items()})
+
+    def answer(self, hand: Hand, found: FoundHand, seen: SeenHand) -> Answer:
+        """What comes of a hand that was seen as its sex, or as both where that is unknown."""
         try:
-            unlikeness = self._recognise(
-                {m.name: s[0] for m, s in zip(members, by_member, strict=True)}, found
-            )
+            unlikeness = self._recognise(seen.features, found)
         except Refusal as refusal:
             return refusal
-        member_months: dict[Sex, dict[str, float]] = {sex: {} for sex in sexes}
-        for member, seen in zip(members, by_member, strict=True):
-            for sex, as_sex in zip(sexes, seen, strict=True):
-                months = {f"{member.name} {head}": float(age[0]) for head, age in as_sex.months.items()}
-                member_months[sex] |= months
-        return self._answer(hand, found, outlined.result(), member_months, unlikeness)
+        return self._answer(hand, found, {sex: seen.months[sex] for sex in _sexes(hand.sex)}, unlikeness)
 
-    def _recognise(self, seen: Mapping[str, Seen], found: FoundHand) -> float | None:
+    def _recognise(self, features: Mapping[str, Features], found: FoundHand) -> float | None:
         """How unlike known hands one hand is; None where the model has no such test.
 
         Raises:
@@ -213,44 +235,14 @@ class Predictor:
         """
         if self.manifest.recognition is None:
             return None
-        features = {name: one.features for name, one in seen.items() if one.features is not None}
         unlikeness = nearest(self._known, features)
         refuse_unrecognised(unlikeness, self.manifest.recognition, fingers_apart(found))
         return overall(unlikeness)
-
-    def features(self, found: FoundHand) -> dict[str, Features]:
-        """What each network tells the age of a hand by, shape (1, k), by the network's name."""
-        with one_thread():
-            seen = {
-                member.name: self._see(member, member_raster(member, found)[np.newaxis], [MALE[None]])
-                for member in self.manifest.members
-            }
-        return {name: one.features for name, one in seen.items() if one.features is not None}
 
     def attention(self, hand: Hand, found: FoundHand) -> Attention | None:
         """Attention map of a hand that was found; None where networks read the whole radiograph."""
         male = [MALE[sex] for sex in _sexes(hand.sex)]
         return occlude(self.manifest.members, self._ages, found, male, self.device)
-
-    def read(
-        self, rasters: dict[str, npt.NDArray[np.float32]], male: Sequence[float]
-    ) -> dict[str, npt.NDArray[np.float32]]:
-        """Bone ages in months, shape (n,), by member and head, e.g. ``"A regression"``.
-
-        Args:
-            rasters: By member name, shape (n, height_px, width_px), float32.
-            male: 1.0 for a boy, 0.0 for a girl, 0.5 where sex is not said, n of them.
-        """
-        ages: dict[str, npt.NDArray[np.float32]] = {}
-        for member in self.manifest.members:
-            if member.name in rasters:
-                read = self._see(member, rasters[member.name], male).months
-                ages |= {f"{member.name} {head}": months for head, months in read.items()}
-        return ages
-
-    def _see(self, member: AgeMember, rasters: npt.NDArray[np.float32], male: Sequence[float]) -> Seen:
-        images = torch.from_numpy(rasters)[:, None].to(self.device)
-        return read_views(self._ages[member.name], images, male, member.views)
 
     def ensemble(self, member_months: dict[str, float]) -> tuple[float, float]:
         """The weighted mean of what networks and heads read, kept in range, and their weighted deviation."""
@@ -266,7 +258,6 @@ class Predictor:
         self,
         hand: Hand,
         found: FoundHand,
-        outline_px: Points,
         read: dict[Sex, dict[str, float]],
         unlikeness: float | None,
     ) -> Answer:
@@ -296,7 +287,7 @@ class Predictor:
             spread_months=spread_months,
             agreement=self._agreement(spread_months),
             laterality=hand.laterality,
-            outline_px=found.in_radiograph(outline_px),
+            outline_px=found.in_radiograph(simplified(found.contour, found.mask.shape)),
             key_points_px=found.in_radiograph(found.points_px),
             regions_px=self._regions_px(found),
             model=self.identity,

@@ -6,6 +6,7 @@ length, the thumb always on the same side.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -106,7 +107,7 @@ class Placement:
         return np.asarray((points_px - self.matrix[:, 2]) @ inverse.T, dtype=np.float64)
 
     def cut(self, image: Grey, height_px: int, width_px: int) -> Grey:
-        """Cut the raster of this map out of an image, shape (height_px, width_px); zero beyond the image."""
+        """Cut the raster of this map out of an image, or of several planes, as ``framing.sample`` does."""
         return sample(image, self.matrix, height_px, width_px)
 
 
@@ -145,16 +146,17 @@ def locate_points(
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     centre = np.array([columns[0] + columns[-1], rows[0] + rows[-1]]) / 2
     side = 1.1 * max(columns[-1] - columns[0], rows[-1] - rows[0], 1)
-    points, spread = _look(network, image, [Placement.of_box(centre, side, 0)], device)
+    planes = np.stack([image, np.ones_like(image)])
+    points, spread = _look(network, planes, [Placement.of_box(centre, side, 0)], device)
     if spread[0] > _SURE_SPREAD:
         turned = [Placement.of_box(centre, side, turn) for turn in (90, 180, 270)]
-        more = _look(network, image, turned, device)
+        more = _look(network, planes, turned, device)
         points, spread = np.concatenate([points, more[0]]), np.concatenate([spread, more[1]])
     found = _on_grid(points[int(np.argmin(spread))])
     for _ in range(_LOOKS):
         placement, before = Placement.of_points(found), found
         near = [near_square(placement), near_square(placement, mirrored=True)]
-        found = _on_grid(_look(network, image, near, device)[0].mean(axis=0, dtype=np.float32))
+        found = _on_grid(_look(network, planes, near, device)[0].mean(axis=0, dtype=np.float32))
         if _move(before, found) < _STILL:
             break
     return found, before
@@ -198,7 +200,7 @@ def refuse_implausible_points(points_px: Points, before_px: Points, mask: Mask) 
     ):
         raise Refusal(ReasonCode.IMPLAUSIBLE_HAND, "the thumb is not where a thumb is")
     for name, point in zip(POINT_NAMES, points_px, strict=True):
-        if _distance_px(mask, point) > _MASK_TOLERANCE * length:
+        if not _is_near(mask, point, _MASK_TOLERANCE * length):
             name = name.replace("_", " ")
             raise Refusal(ReasonCode.IMPLAUSIBLE_HAND, f"the {name} lies outside the hand that was found")
 
@@ -209,25 +211,29 @@ def _move(before_px: Points, points_px: Points) -> float:
     return float(np.linalg.norm(points_px - before_px, axis=1).max()) / max(length_px, 1.0)
 
 
-def _distance_px(mask: Mask, point_px: npt.NDArray[np.floating]) -> float:
-    """Distance of a point from the nearest pixel of a mask that is not empty."""
-    rows, columns = np.nonzero(mask)
-    return float(np.hypot(columns - point_px[0], rows - point_px[1]).min())
+def _is_near(mask: Mask, point_px: npt.NDArray[np.floating], reach_px: float) -> bool:
+    """Whether a pixel of a mask lies within reach of a point."""
+    left, top = (max(0, math.ceil(place - reach_px)) for place in point_px)
+    right, bottom = (max(0, math.floor(place + reach_px) + 1) for place in point_px)
+    rows, columns = np.nonzero(mask[top:bottom, left:right])
+    return bool((np.hypot(columns + left - point_px[0], rows + top - point_px[1]) <= reach_px).any())
 
 
 def _look(
-    network: KeyPointVgg, image: Grey, looks: Sequence[Placement], device: torch.device
+    network: KeyPointVgg, planes: Grey, looks: Sequence[Placement], device: torch.device
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Points in the image's pixels, shape (n, 3, 2), and how widely each look spreads, shape (n,)."""
-    everywhere = np.ones_like(image)
-    planes = []
+    """Points in the image's pixels, shape (n, 3, 2), and how widely each look spreads, shape (n,).
+
+    The planes, shape (2, height, width), are the image and, to tell what lies beyond it, ones.
+    """
+    squares = []
     for look in looks:
-        inside = look.cut(everywhere, SIDE_PX, SIDE_PX) > 0.5
-        if not inside.any():
+        grey, inside = look.cut(planes, SIDE_PX, SIDE_PX)
+        if not (inside > 0.5).any():
             raise Refusal(ReasonCode.IMPLAUSIBLE_HAND, "the hand would lie outside the image")
-        planes.append(input_planes(look.cut(image, SIDE_PX, SIDE_PX), inside))
+        squares.append(input_planes(grey, inside > 0.5))
     with torch.inference_mode():
-        heat = network(torch.from_numpy(np.stack(planes)).to(device)).float()
+        heat = network(torch.from_numpy(np.stack(squares)).to(device)).float()
         points, spread = expected_points(heat)
     found = points.cpu().numpy() * SIDE_PX - 0.5
     in_image = [look.to_image(p) for look, p in zip(looks, found, strict=True)]

@@ -108,9 +108,7 @@ def _border(mask: Mask) -> npt.NDArray[np.intp]:
 
 def beyond_frame(hand: FoundHand) -> Mask:
     """What of the mask lies beside or above the method's frame, forearm left out."""
-    rows, columns = np.nonzero(hand.mask)
-    x, y = hand.placement.from_image(np.stack([columns, rows], axis=1)).T
-    beside = ((x < 0) | (x > FRAME_WIDTH) | (y < 0)) & (y < FRAME_HEIGHT)
+    rows, columns, beside, _ = _frame_sides(hand)
     beyond = np.zeros_like(hand.mask)
     beyond[rows[beside], columns[beside]] = True
     return beyond
@@ -118,10 +116,17 @@ def beyond_frame(hand: FoundHand) -> Mask:
 
 def beyond_frame_share(hand: FoundHand) -> float:
     """Size of what lies beyond the frame (``beyond_frame``) as a share of the hand in it."""
+    _, _, beside, before_forearm = _frame_sides(hand)
+    beyond = int(beside.sum())
+    return beyond / max(1, int(before_forearm.sum()) - beyond)
+
+
+def _frame_sides(hand: FoundHand) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Mask, Mask]:
+    """Rows and columns of the mask's pixels, which lie beside or above the frame, which before its end."""
     rows, columns = np.nonzero(hand.mask)
-    y = hand.placement.from_image(np.stack([columns, rows], axis=1))[:, 1]
-    beyond = int(beyond_frame(hand).sum())
-    return beyond / max(1, int((y < FRAME_HEIGHT).sum()) - beyond)
+    x, y = hand.placement.from_image(np.stack([columns, rows], axis=1)).T
+    before_forearm = y < FRAME_HEIGHT
+    return rows, columns, ((x < 0) | (x > FRAME_WIDTH) | (y < 0)) & before_forearm, before_forearm
 
 
 def second_component(hand_pixels: Mask) -> Mask:

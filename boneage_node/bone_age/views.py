@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from .networks import AgeHeads, months_by_head
+from .networks import AgeNetwork, months_by_head
 
 VIEW_COUNTS = (1, 2, 10)
 
@@ -45,22 +45,35 @@ class Seen(NamedTuple):
     """What a network says of n images, over their views.
 
     Attributes:
-        months: Ages in months by head, shape (n,), each the mean over the views.
-        features: What the network told them by, likewise, shape (n, k); None where it does not say.
+        months: Ages in months by head, for each sex as which the images were read; each of shape (n,), the
+            mean over the views.
+        features: What the network told them by, whatever the sex, likewise, shape (n, k).
     """
 
-    months: dict[str, npt.NDArray[np.float32]]
-    features: npt.NDArray[np.float32] | None
+    months: list[dict[str, npt.NDArray[np.float32]]]
+    features: npt.NDArray[np.float32]
 
 
-def read_views(network: nn.Module, images: torch.Tensor, male: Sequence[float], count: int) -> Seen:
-    """Read ``count`` views of images (n, 1, h, w)."""
-    sexes = torch.tensor(list(male), dtype=torch.float32, device=images.device).repeat(count)
+def read_views(
+    network: AgeNetwork, images: torch.Tensor, told: Sequence[Sequence[float]], count: int
+) -> Seen:
+    """Read ``count`` views of images.
+
+    Args:
+        network: What reads them.
+        images: Shape (n, 1, h, w).
+        told: As what to read them, once or several times: each time n of 1.0 for a boy, 0.0 for a girl, 0.5
+            where sex is not said.
+        count: One of ``VIEW_COUNTS``.
+    """
     with torch.inference_mode():
-        heads: AgeHeads = network(views(images, count), sexes)
-        months = {name: _mean(m, count) for name, m in months_by_head(heads).items()}
-        features = None if heads.features is None else _mean(heads.features.float(), count)
-    return Seen(months, features)
+        features = network.describe(views(images, count))
+        months = []
+        for male in told:
+            sexes = torch.tensor(male, dtype=torch.float32, device=images.device).repeat(count)
+            heads = network.judge(features, sexes)
+            months.append({name: _mean(m, count) for name, m in months_by_head(heads).items()})
+        return Seen(months, _mean(features.float(), count))
 
 
 def _mean(values: Tensor, count: int) -> npt.NDArray[np.float32]:

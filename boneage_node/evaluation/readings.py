@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from boneage_node.bone_age import Assessment, Hand, Refusal
-from boneage_node.bone_age.cropping import FoundHand, member_raster
+from boneage_node.bone_age import Assessment, Hand, Refusal, Sex
+from boneage_node.bone_age.cropping import FoundHand
 from boneage_node.bone_age.framing import working_image
-from boneage_node.bone_age.predictor import MALE, Predictor
+from boneage_node.bone_age.predictor import Predictor
 from boneage_node.bone_age.registration import Points
 from boneage_node.bone_age.segmentation import Mask
 from boneage_node.datasets.rsna import Example, is_high_resolution, read_image
@@ -64,21 +64,16 @@ def _read(predictor: Predictor, example: Example, *, untold: bool) -> Reading:
     found = predictor.find(image)
     if isinstance(found, Refusal):
         return Reading(example, sharp, None, found)
-    (answer,) = predictor.assess([Hand(image, example.sex)], [found])
+    seen = predictor.see(found, [*Sex, None] if untold else [example.sex])
+    answer = predictor.answer(Hand(image, example.sex), found, seen)
     if isinstance(answer, Refusal):
         return Reading(example, sharp, None, answer)
     if not untold:
         return Reading(example, sharp, answer)
-    (both,) = predictor.assess([Hand(image, None)], [found])
+    both = predictor.answer(Hand(image, None), found, seen)
     as_both = both if isinstance(both, Assessment) else None
-    return Reading(example, sharp, answer, None, as_both, _read_untold(predictor, found))
-
-
-def _read_untold(predictor: Predictor, hand: FoundHand) -> dict[str, float]:
-    """Months by network and head, and of the ensemble, sex not told."""
-    rasters = {member.name: member_raster(member, hand)[np.newaxis] for member in predictor.manifest.members}
-    months = {name: float(read[0]) for name, read in predictor.read(rasters, [MALE[None]]).items()}
-    return months | {ENSEMBLE: predictor.ensemble(months)[0]}
+    months = seen.months[None]
+    return Reading(example, sharp, answer, None, as_both, months | {ENSEMBLE: predictor.ensemble(months)[0]})
 
 
 def mask_iou(mask: Mask, true: Mask) -> float:

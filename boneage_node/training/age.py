@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from boneage_node.bone_age.manifest import AgeMember, Region
-from boneage_node.bone_age.networks import AGE_BINS, AgeHeads, months_by_head
+from boneage_node.bone_age.networks import AGE_BINS, AgeHeads, AgeNetwork, months_by_head
 from boneage_node.bone_age.views import read_views
 
 from .augment import Warp, apply, lower_resolution, vary_exposure
@@ -130,6 +130,7 @@ class AgeTask:
 
     def measure(self, network: nn.Module, done: float) -> dict[str, float]:
         """Mean absolute error of each head on the watched rasters, of the size it learns now, in months."""
+        assert isinstance(network, AgeNetwork), "what learns here is one"
         figures = {}
         height_px, width_px = self._size(done)
         shown = self._member.model_copy(update={"height_px": height_px, "width_px": width_px})
@@ -179,7 +180,7 @@ def _on(device: torch.device, generator: torch.Generator) -> torch.Generator:
 
 
 def predict(
-    network: nn.Module, rasters: Rasters, member: AgeMember, device: torch.device, batch: int = 64
+    network: AgeNetwork, rasters: Rasters, member: AgeMember, device: torch.device, batch: int = 64
 ) -> dict[str, npt.NDArray[np.float32]]:
     """Ages in months by head, shape (n,): without margin and over all views as the node, but in bfloat16."""
     parts: list[dict[str, npt.NDArray[np.float32]]] = []
@@ -188,8 +189,7 @@ def predict(
         pixels = torch.from_numpy(rasters.pixels[start : start + batch])[:, None].float() / 255
         images = apply(centre.expand(len(pixels), 2, 3), pixels, member.height_px, member.width_px)
         with autocast(device):
-            read = read_views(
-                network, images.to(device), rasters.male[start : start + batch].tolist(), member.views
-            )
-        parts.append(read.months)
+            male = rasters.male[start : start + batch].tolist()
+            (months,) = read_views(network, images.to(device), [male], member.views).months
+        parts.append(months)
     return {head: np.concatenate([part[head] for part in parts]) for head in parts[0]}

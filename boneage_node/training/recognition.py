@@ -118,4 +118,4 @@ def _look(predictor: Predictor, picture: Example | PhantomHand) -> tuple[float, 
     else:
         pixels, months = picture.pixels, picture.age_months
     found = predictor.find(pixels)
-    return None if isinstance(found, Refusal) else (months, predictor.features(found))
+    return None if isinstance(found, Refusal) else (months, dict(predictor.see(found, [None]).features))

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from boneage_node.bone_age import Hand
 from boneage_node.bone_age.attention import occlude
 from boneage_node.bone_age.cropping import FoundHand
-from boneage_node.bone_age.networks import AgeHeads
+from boneage_node.bone_age.networks import AgeHeads, AgeNetwork
 from boneage_node.bone_age.predictor import Predictor
 from boneage_node.radiograph import read_radiograph
 from boneage_node.traffic.file import LocalFile
@@ -20,15 +20,18 @@ from boneage_node.traffic.file import LocalFile
 CPU = torch.device("cpu")
 
 
-class LooksAt(nn.Module):
+class LooksAt(AgeNetwork):
     """Answers by the contrast in one square of what it is shown, and by nothing else."""
 
     def __init__(self, left: int, top: int, side: int) -> None:
         super().__init__()
         self._rows, self._columns = slice(top, top + side), slice(left, left + side)
 
-    def forward(self, images: Tensor, male: Tensor) -> AgeHeads:
-        return AgeHeads(images[:, 0, self._rows, self._columns].std(dim=(1, 2)), None)
+    def describe(self, images: Tensor) -> Tensor:
+        return images[:, 0, self._rows, self._columns].std(dim=(1, 2))[:, None]
+
+    def judge(self, features: Tensor, male: Tensor) -> AgeHeads:
+        return AgeHeads(features[:, 0], None)
 
 
 @pytest.fixture

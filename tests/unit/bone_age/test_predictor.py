@@ -118,6 +118,19 @@ def test_the_number_of_threads_changes_nothing(predictor: Predictor, drawn: Phan
     assert readings[0] == readings[1] == readings[2]
 
 
+def test_a_hand_seen_once_is_answered_as_if_read_for_each_sex(
+    predictor: Predictor, drawn: PhantomHand
+) -> None:
+    found = predictor.find(drawn.pixels)
+    assert not isinstance(found, Refusal)
+    seen = predictor.see(found, [*Sex, None])
+    for sex in (*Sex, None):
+        answer = predictor.answer(Hand(drawn.pixels, sex), found, seen)
+        assert isinstance(answer, Assessment)
+        assert said(answer) == said(read(predictor, Hand(drawn.pixels, sex)))
+    assert seen.months[None] not in (seen.months[Sex.MALE], seen.months[Sex.FEMALE])
+
+
 def said(assessment: Assessment) -> tuple[object, ...]:
     """All that is computed of a hand, to the last bit."""
     return (

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from boneage_node.bone_age.views import VIEW_COUNTS, views
+from boneage_node.bone_age.networks import AgeHeads, AgeNetwork
+from boneage_node.bone_age.views import VIEW_COUNTS, read_views, views
 
 
 def bright(corner: int) -> Tensor:
@@ -51,3 +52,25 @@ def test_a_crop_is_enlarged_in_proportion() -> None:
 def test_other_counts_are_refused(count: int) -> None:
     with pytest.raises(ValueError, match="views"):
         views(torch.rand(1, 1, 40, 60), count)
+
+
+class Grey(AgeNetwork):
+    """Tells an image by its mean grey, and adds what it is told of the sex."""
+
+    looks = 0
+
+    def describe(self, images: Tensor) -> Tensor:
+        self.looks += 1
+        return images.mean(dim=(2, 3))
+
+    def judge(self, features: Tensor, male: Tensor) -> AgeHeads:
+        return AgeHeads(features[:, 0] + male, None)
+
+
+def test_images_are_looked_at_once_for_all_that_is_told() -> None:
+    network, images = Grey(), torch.tensor([0.25, 0.5])[:, None, None, None].expand(2, 1, 8, 8)
+    seen = read_views(network, images, [[0.0, 1.0], [1.0, 0.5]], 2)
+    assert network.looks == 1
+    assert seen.features.tolist() == [[0.25], [0.5]]
+    months = [(ages["regression"] / 120 - 1).tolist() for ages in seen.months]
+    assert months == [[0.25, 1.5], [1.25, 1.0]]
