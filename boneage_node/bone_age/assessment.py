@@ -77,6 +77,7 @@ class Assessment:
             where the model has no such test.
         reader_interval_months: (low, high): the wider prediction interval of one reader's label; None with
             models that do not tell the two apart.
+        repeatability_months: Smallest real change of two readings by this model; None where it does not tell.
     """
 
     bone_age_months: float
@@ -97,6 +98,7 @@ class Assessment:
     cautions: tuple[Caution, ...] = ()
     unlikeness: float | None = None
     reader_interval_months: tuple[float, float] | None = None
+    repeatability_months: float | None = None
 
     @property
     def determination(self) -> Determination:

@@ -248,6 +248,10 @@ class Manifest(_Part):
     ``training``, ``metrics`` and ``challenge_test`` are for people and programs to read; the node does not
     depend on them. The last is written by hand, and the next ``evaluate --card`` takes it over. Models
     before 0.3.1 have no ``recognition``: theirs is not tested.
+
+    Attributes:
+        repeatability_months: Repeatability coefficient: 95 of 100 pairs of readings of a re-taken hand differ
+            by less. None where it was not measured, as in models up to 0.3.1.
     """
 
     name: str
@@ -261,6 +265,7 @@ class Manifest(_Part):
     plausibility: Plausibility
     recognition: Recognition | None = None
     interval: Interval
+    repeatability_months: Positive | None = None
     training: dict[str, Any]
     metrics: dict[str, Any]
     challenge_test: ChallengeTest | None = None

@@ -294,6 +294,7 @@ class Predictor:
             cautions=cautions(found),
             unlikeness=unlikeness,
             reader_interval_months=reader_interval_months,
+            repeatability_months=self.manifest.repeatability_months,
         )
 
     def _agreement(self, spread_months: float) -> Agreement:

@@ -66,6 +66,7 @@ def _earlier(course: Course, assessment: Assessment) -> EarlierBoneAges:
         ),
         since=rate.since.isoformat() if rate else None,
         bone_age_months_per_month=_rounded(rate.months_per_month if rate else None, RATE_DIGITS),
+        repeatability_months=assessment.repeatability_months if rate else None,
     )
 
 

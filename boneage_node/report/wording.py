@@ -69,12 +69,21 @@ def course_sentences(course: Course, assessment: Assessment) -> tuple[str, ...]:
         change = f"{signed(rate.bone_age_months, MONTHS_DIGITS)} months in {rate.calendar_months:.1f} months"
         pace = rounded(rate.months_per_month, RATE_DIGITS)
         meant = f"{pace:.{RATE_DIGITS}f} times as fast as the calendar" if pace > 0 else "it did not advance"
-        sentences.append(f"Bone age since {rate.since.isoformat()}: {change}, {meant}.")
+        since = f"Bone age since {rate.since.isoformat()}: {change}, {meant}"
+        sentences.append(f"{since}{_smallest_real_change(assessment)}.")
     for reading in reversed(course.earlier):
         age_months = reading.chronological_age_months
         at = f" at {years_and_months(age_months)}" if age_months is not None else ""
         sentences.append(f"{reading.study_date.isoformat()}: bone age {months(reading.bone_age_months)}{at}.")
     return tuple(sentences)
+
+
+def _smallest_real_change(assessment: Assessment) -> str:
+    """What of a change may be none of the hand; empty with models that do not tell."""
+    least_months = assessment.repeatability_months
+    if least_months is None:
+        return ""
+    return f"; a change of less than {months(least_months)} may come of re-taking the image alone"
 
 
 STATEMENT = "Result of software (AI), not verified by a physician. For research use only."

@@ -35,11 +35,14 @@ class EarlierBoneAges:
         readings: Oldest first.
         since: Date of the reading that the rate is told from, ``YYYY-MM-DD``; None where it cannot be told.
         bone_age_months_per_month: The rate, or None.
+        repeatability_months: Smallest real change: a smaller one may come of re-taking the image alone. None
+            without a rate, and with models that do not tell.
     """
 
     readings: tuple[EarlierBoneAge, ...]
     since: str | None
     bone_age_months_per_month: float | None
+    repeatability_months: float | None = None
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> EarlierBoneAges:
@@ -48,6 +51,7 @@ class EarlierBoneAges:
             readings=tuple(EarlierBoneAge(**reading) for reading in value["readings"]),
             since=value["since"],
             bone_age_months_per_month=value["bone_age_months_per_month"],
+            repeatability_months=value.get("repeatability_months"),
         )
 
 

@@ -124,6 +124,9 @@ def _write_axes(draw: ImageDraw.ImageDraw, axes: _Axes, *, with_band: bool) -> N
     for years in range(0, _YEARS, _TICK_YEARS):
         x, y = axes.at(12 * years, 0)
         draw.text((x, y + 6), str(years), fill=GREY, font=small, anchor="ma")
+    apart_px = axes.at(0, 0)[1] - axes.at(0, 12 * _TICK_YEARS)[1]
+    # of a low chart every other one, where they would run into each other
+    for years in range(0, _YEARS, _TICK_YEARS if apart_px >= _LABEL_PX else 2 * _TICK_YEARS):
         x, y = axes.at(0, 12 * years)
         draw.text((x - 8, y), str(years), fill=GREY, font=small, anchor="rm")
     draw.text(

@@ -46,6 +46,7 @@ def changed(folder: Path, change: Change) -> Path:
         (lambda m: m["recognition"]["regions"].update(D="the elbow"), "asks D, which is no vgg"),
         (lambda m: m["recognition"].update(unlikeness=0), "recognition.unlikeness"),
         (lambda m: m["plausibility"].update(spread_months=float("nan")), "plausibility.spread_months"),
+        (lambda m: m.update(repeatability_months=0), "repeatability_months"),
     ],
 )
 def test_a_manifest_of_which_ages_would_be_wrong_is_refused(
@@ -58,11 +59,13 @@ def test_a_manifest_of_which_ages_would_be_wrong_is_refused(
 def test_a_manifest_of_0_3_0_is_taken_without_a_test_that_it_sees_a_hand(tmp_path: Path) -> None:
     def as_before(manifest: dict[str, Any]) -> None:
         del manifest["recognition"], manifest["plausibility"]["missing"]
+        manifest.pop("repeatability_months", None)
         del manifest["plausibility"]["fingers_at_border"]
         manifest["plausibility"]["cut_off"] = 0.116
 
     manifest = read_manifest(changed(tmp_path, as_before))
     assert manifest.recognition is None
+    assert manifest.repeatability_months is None
     assert manifest.plausibility.missing.wrist == 0.12
 
 

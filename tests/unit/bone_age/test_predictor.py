@@ -220,6 +220,14 @@ def test_a_hand_on_which_the_networks_disagree_is_refused(predictor: Predictor, 
         assert (isinstance(answer, Refusal) and answer.code is ReasonCode.READINGS_DISAGREE) is refused
 
 
+@pytest.mark.parametrize("months", [None, 3.1])
+def test_what_the_model_tells_of_its_repeatability_goes_with_the_reading(
+    predictor: Predictor, drawn: PhantomHand, months: float | None
+) -> None:
+    telling = with_limits(predictor, repeatability_months=months)
+    assert read(telling, Hand(drawn.pixels, Sex.MALE)).repeatability_months == months
+
+
 def test_the_interval_is_that_of_the_sex_and_of_the_band_of_the_reading(
     predictor: Predictor, drawn: PhantomHand
 ) -> None:

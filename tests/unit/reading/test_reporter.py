@@ -194,8 +194,11 @@ def test_earlier_studies_of_the_patient_are_told(
     assert earlier is not None
     assert earlier.readings == (EarlierBoneAge(study_date(image).isoformat(), 98.4),)
     assert earlier.bone_age_months_per_month == 1.5
-    last = read(store, tmp_path, next_study(image, 400), advanced).result.earlier
+    assert earlier.repeatability_months is None
+    telling = replace(advanced, repeatability_months=3.1)
+    last = read(store, tmp_path, next_study(image, 400), telling).result.earlier
     assert last is not None
+    assert last.repeatability_months == 3.1
     assert len(last.readings) == 2
     assert last.since == study_date(image).isoformat()  # the nearer one is too near
 

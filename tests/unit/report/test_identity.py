@@ -89,6 +89,12 @@ def test_another_reading_or_another_way_to_say_it_is_another_object(changes):
     assert report_uid() != report_uid(**changes)
 
 
+def test_a_smallest_real_change_is_said_of_a_course_and_makes_another_object():
+    told = replace(ASSESSMENT, repeatability_months=3.1)
+    assert report_uid(answer=told) == report_uid()
+    assert report_uid(answer=told, course=COURSE) != report_uid(course=COURSE)
+
+
 @pytest.mark.parametrize(
     "changes",
     [

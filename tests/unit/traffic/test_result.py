@@ -18,7 +18,7 @@ ASSESSED = Result(
     interval_months=(80.0, 116.8),
     reader_interval_months=(75.0, 121.8),
     probability_outside_normal=0.04,
-    earlier=EarlierBoneAges((EarlierBoneAge("2025-01-02", 86.1),), "2025-01-02", 1.02),
+    earlier=EarlierBoneAges((EarlierBoneAge("2025-01-02", 86.1),), "2025-01-02", 1.02, 3.1),
 )
 KEYS = [
     "file",
@@ -55,3 +55,10 @@ def test_a_result_has_all_keys_and_comes_back_from_json(result: Result) -> None:
 def test_a_result_of_an_older_version_lacks_newer_keys() -> None:
     older = {"file": "a", "sop_instance_uid": None, "status": "refused", "reason": "adult", "unheard_of": 1}
     assert Result.from_json(older) == Result("a", None, ResultStatus.REFUSED, "adult")
+
+
+def test_a_rate_of_an_older_version_comes_without_the_smallest_real_change() -> None:
+    stored = ASSESSED.to_json()
+    del stored["earlier"]["repeatability_months"]
+    earlier = Result.from_json(stored).earlier
+    assert earlier == EarlierBoneAges((EarlierBoneAge("2025-01-02", 86.1),), "2025-01-02", 1.02)

@@ -206,6 +206,10 @@ def test_earlier_readings_are_told():
         in report["conclusion"]
     )
     assert "2024-03-01: bone age 70.0 months" in report["conclusion"]
+    _, telling = resources(answer=replace(ASSESSMENT, repeatability_months=3.1), course=COURSE)
+    assert (
+        "; a change of less than 3.1 months may come of re-taking the image alone." in telling["conclusion"]
+    )
 
 
 def test_of_an_unknown_sex_both_readings_are_told_and_the_value_is_said_to_be_their_mean():

@@ -132,8 +132,16 @@ def test_a_long_course_leaves_room_for_the_chart_and_says_how_much_is_left_out()
 
 def test_a_reading_that_is_advanced_and_not_certain_leaves_room_for_the_chart():
     three = UNCERTAIN.regions_px | {"C": UNCERTAIN.regions_px["B"]}
-    picture = draw_picture(ramp(), replace(UNCERTAIN, regions_px=three), COURSE, exam_date=date(2026, 3, 4))
+    fullest = replace(UNCERTAIN, regions_px=three, repeatability_months=3.1)
+    picture = draw_picture(ramp(), fullest, COURSE, exam_date=date(2026, 3, 4))
     assert (np.asarray(picture)[:, -PANEL_WIDTH_PX:] == CHART_BAND).all(axis=2).sum() > 1000
+
+
+def test_the_smallest_real_change_is_written_with_the_rate_alone():
+    told = replace(ASSESSMENT, repeatability_months=3.1)
+    for course, same in ((None, True), (COURSE, False)):
+        plain, telling = (np.asarray(draw_picture(ramp(), one, course)) for one in (ASSESSMENT, told))
+        assert (plain == telling).all() == same
 
 
 def test_what_is_drawn_on_the_radiograph_is_explained_in_its_colours():

@@ -346,12 +346,26 @@ def test_the_course_is_told_latest_first_with_the_rate_since():
     ]
 
 
+def test_the_smallest_real_change_is_told_with_the_rate_alone():
+    told = replace(ASSESSMENT, repeatability_months=3.1)
+    report = read(radiograph(), told, course=COURSE)
+    first, *others = [text for name, text in evaluations(report) if name == "Comment"][1:-1]
+    assert first == (
+        "Bone age since 2025-03-01: +13.4 months in 12.0 months, 1.12 times as fast as the calendar; "
+        "a change of less than 3.1 months may come of re-taking the image alone."
+    )
+    assert len(others) == len(COURSE.earlier)
+    assert "re-taking" not in " ".join(others)
+    assert not any("re-taking" in text for _, text in evaluations(read(radiograph(), told)))
+
+
 @pytest.mark.parametrize(
     "change", [{"model": "hand-vgg 0.9 (cdcdcdcdcdcd)"}, {"study_date": date(2025, 10, 1)}]
 )
 def test_no_rate_between_models_or_within_half_a_year(change):
     course = replace(COURSE, earlier=[replace(COURSE.earlier[-1], **change)])
-    *_, (_, agreement), (_, only), _ = evaluations(read(radiograph(), course=course))
+    told = replace(ASSESSMENT, repeatability_months=3.1)
+    *_, (_, agreement), (_, only), _ = evaluations(read(radiograph(), told, course=course))
     assert "networks" in agreement
     assert "bone age 85.0 months" in only
 
