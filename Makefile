@@ -32,6 +32,7 @@ docs: $(VENV)/installed
 bench: $(VENV)/installed
 	$(VENV)/bin/python benchmarks/receive.py
 	$(VENV)/bin/python benchmarks/turnaround.py
+	$(VENV)/bin/python benchmarks/assess.py
 	$(if $(RSNA),$(VENV)/bin/python benchmarks/non_hands.py $(RSNA))
 
 coverage: $(VENV)/installed-test
