@@ -29,7 +29,8 @@ class AgeRecipe(Recipe):
         label_sigma_months: Width of the soft label over the one-month bins.
         sex_dropped: Share of a batch whose sex the network is not told.
         small_until: Share of the fit that sees rasters reduced by ``small_scale``: what is coarse is learned
-            at less than half the cost (progressive resizing).
+            at less than half the cost (progressive resizing). None of a fit that begins with another model's
+            weights: they have learned that, and would have to learn the larger size anew.
         small_scale: See there.
         frozen_blocks: How many of the first blocks of a network that begins with another model's weights stay
             as they are: edges are edges, and learning them costs most.
@@ -40,7 +41,7 @@ class AgeRecipe(Recipe):
     sex_dropped: float = 0.15
     small_until: float = 0.55
     small_scale: float = 2 / 3
-    frozen_blocks: int = 2
+    frozen_blocks: int = 1
 
 
 _VGG = (16, 32, 96, 160, 224)
@@ -55,12 +56,13 @@ FAMILIES: dict[str, tuple[AgeMember, ...]] = {
             height_px=height_px,
             width_px=width_px,
             views=2,
-            weights={"regression": 1 / 6, "classification": 1 / 6},
+            weights={"regression": 1 / 8, "classification": 1 / 8},
         )
         for name, left, top, width, height, height_px, width_px in (
-            ("A", 50, 40, 1500, 2000, 256, 192),
-            ("B", 425, 1225, 750, 750, 144, 144),
-            ("C", 100, 700, 1400, 600, 96, 224),
+            ("A", 50, 40, 1500, 2000, 192, 144),
+            ("B", 425, 1225, 750, 750, 112, 112),
+            ("C", 100, 700, 1400, 600, 84, 196),
+            ("D", 100, 80, 1400, 600, 84, 196),
         )
     ),
     "inception": tuple(
@@ -76,7 +78,7 @@ FAMILIES: dict[str, tuple[AgeMember, ...]] = {
         for number in range(1, 6)
     ),
 }
-"""Families of age networks: that of the paper by region, and that of the challenge's winner."""
+"""Families of age networks: the paper's by region, with D added, and the challenge winner's."""
 
 
 def soft_labels(ages_months: Tensor, sigma_months: float) -> Tensor:

@@ -47,8 +47,8 @@ _NAMES = {
     "regions": (
         "hand-regions",
         "A U-Net finds the hand, three key points register it; VGG-like networks (ELU, sex as an input, "
-        "regression and classification) read the whole hand, the carpal bones, and metacarpals with proximal "
-        "phalanges.",
+        "regression and classification) read the whole hand, the carpal bones, metacarpals with proximal "
+        "phalanges, and the fingers' further phalanges.",
     ),
     "inception": (
         "inception",

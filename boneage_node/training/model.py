@@ -193,6 +193,8 @@ class ModelRun:
 
     def _train_member(self, member: AgeMember, number: int, finder: HandFinder) -> nn.Module:
         recipe = replace(self.age, seed=self.age.seed + number)
+        if self.start:
+            recipe = replace(recipe, small_until=0.0)
         torch.manual_seed(recipe.seed)
         network = self._begun(member)
 

@@ -51,7 +51,12 @@ _MARGIN_PX, _FOOT_GAP_PX = 40, 12
 _LABEL_PX, _TEXT_PX, _VALUE_PX, _TITLE_PX, _SMALL_PX = 30, 42, 96, 42, 26
 
 _MORE = "more lines in the structured report"
-_REGIONS = {"A": "whole hand", "B": "carpal bones", "C": "metacarpals and proximal phalanges"}
+_REGIONS = {
+    "A": "whole hand",
+    "B": "carpal bones",
+    "C": "metacarpals and proximal phalanges",
+    "D": "middle and distal phalanges",
+}
 _SEXES = {Sex.FEMALE: "female", Sex.MALE: "male"}
 _HANDS = {Laterality.LEFT: "left hand", Laterality.RIGHT: "right hand", None: "side not known"}
 
