@@ -45,6 +45,8 @@ _UNRECOGNISED = 0.003
 _USUAL = 0.95
 
 _SECOND_COMPONENT = 0.3
+UNLIMITED_SPREAD: dict[str, float] = {"spread_months": AGE_BINS, "usual_spread_months": AGE_BINS}
+"""Limits on the spread that nothing crosses, until they are set."""
 _SPREAD_MARGIN = 2.0
 """By how much the spread of networks may exceed all but one in a thousand of the calibration hands.
 
@@ -142,8 +144,7 @@ def limits(usual: UsualHand, masks: npt.NDArray[np.uint8]) -> Plausibility:
     return Plausibility(
         overlap=low_limit(np.array(overlaps)),
         second_component=_SECOND_COMPONENT,
-        spread_months=AGE_BINS,
-        usual_spread_months=AGE_BINS,
+        **UNLIMITED_SPREAD,
     )
 
 

@@ -107,7 +107,7 @@ class Assembly:
             finder = Predictor.load(model_zoo.model_dir(), "cpu").finder
             assert finder.usual, "a model has one"
             assert finder.limits, "a model has them"
-            return finder.usual, finder.limits
+            return finder.usual, finder.limits.model_copy(update=calibration.UNLIMITED_SPREAD)
         usual = UsualHand()
         masks = of_training("mask", self.rasters, self.examples)
         usual.learn(masks)

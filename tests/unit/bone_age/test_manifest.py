@@ -43,7 +43,7 @@ def changed(folder: Path, change: Change) -> Path:
         (lambda m: m["interval"]["bands"].update(M=[]), "no band for sex M"),
         (lambda m: m["interval"]["bands"]["M"].reverse(), "bands of sex M are not in the order"),
         (lambda m: m["interval"].update(coverage=95), "interval.coverage"),
-        (lambda m: m["recognition"]["regions"].update(D="the elbow"), "asks D, which is no vgg"),
+        (lambda m: m["recognition"]["regions"].update(Z="the elbow"), "asks Z, which is no vgg"),
         (lambda m: m["recognition"].update(unlikeness=0), "recognition.unlikeness"),
         (lambda m: m["plausibility"].update(spread_months=float("nan")), "plausibility.spread_months"),
         (lambda m: m.update(repeatability_months=0), "repeatability_months"),

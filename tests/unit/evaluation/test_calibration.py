@@ -147,7 +147,7 @@ def test_the_expected_variance_is_that_of_reader_and_ensemble_though_a_few_label
 
 
 def calibration_readings(count: int) -> list[Reading]:
-    """Of boys and girls in turn, by six networks and heads with errors of their own; every tenth is sharp.
+    """Of boys and girls in turn, by networks and heads with errors of their own; every tenth is sharp.
 
     Between them is one that was refused.
     """
@@ -157,7 +157,7 @@ def calibration_readings(count: int) -> list[Reading]:
     for number in range(count):
         sex = GIRL if number % 2 else BOY
         label = random.uniform(20, 220)
-        off = random.normal(0, [6, 7, 8, 9, 10, 11])
+        off = random.normal(0, np.linspace(6, 12, len(heads)))
         members = dict(zip(heads, (label + off).tolist(), strict=True))
         readings.append(
             a_reading(label, an_assessment(label, sex, members=members), sex, sharp=number % 10 == 0)
@@ -205,8 +205,8 @@ def test_the_ensemble_and_the_limits_on_its_spread_come_from_calibration() -> No
     made = calibration.calibrate(a_manifest(), readings)
 
     own = np.array([share for member in made.members for share in member.weights.values()])
-    assert own == pytest.approx(shares, abs=1e-4)
-    assert own[0] > 1.5 * own[5]
+    assert own == pytest.approx(shares, abs=5e-4)
+    assert own.max() > 1.5 * own.min()
     spread = np.sqrt((table - (table @ shares)[:, None]) ** 2 @ shares)
     assert made.plausibility.spread_months == pytest.approx(2 * np.quantile(spread, 0.999), abs=0.02)
     assert made.plausibility.usual_spread_months == pytest.approx(np.quantile(spread, 0.95), abs=0.02)
@@ -242,8 +242,8 @@ def test_shares_have_four_digits_and_sum_to_one() -> None:
     random = np.random.default_rng(3)
     members = a_manifest().members
     for _ in range(50):
-        shares = random.dirichlet([0.5] * 6)
         names = [f"{m.name} {head}" for m in members for head in m.weights]
+        shares = random.dirichlet([0.5] * len(names))
         made = calibration.with_shares(members, dict(zip(names, shares.tolist(), strict=True)))
         own = [share for member in made for share in member.weights.values()]
         assert sum(own) == pytest.approx(1, abs=1e-12)
