@@ -45,6 +45,10 @@ def evaluate(
         bool,
         typer.Option("--stress", help="Read the high-resolution images also turned, inverted, cropped …"),
     ] = False,
+    precision: Annotated[
+        int,
+        typer.Option(min=0, help="Read so many high-resolution images re-taken: how far readings lie apart."),
+    ] = 0,
     phantoms: Annotated[
         int,
         typer.Option(min=0, help="Read so many drawn hands of known age, too, and as many drawn non-hands."),
@@ -63,7 +67,7 @@ def evaluate(
     \b
     Examples:
       boneage-node evaluate --data ~/rsna --limit 50
-      boneage-node evaluate --data ~/rsna --out report --stress --phantoms 200
+      boneage-node evaluate --data ~/rsna --out report --stress --precision 200 --phantoms 200
     """  # noqa: D301 - click reads the backspace
     require_train_extra()
     if card and (split != "validation" or limit):
@@ -87,6 +91,7 @@ def evaluate(
         readings,
         finding=_finding(predictor, data, every, limit),
         stress=_stress(predictor, readings) if stress else None,
+        precision=_precision(predictor, readings, precision) if precision else None,
         phantoms=_phantoms(predictor, phantoms) if phantoms else None,
         non_hands=_non_hands(predictor, phantoms) if phantoms else None,
         doubt=doubt,
@@ -132,7 +137,9 @@ def _write_card(model: str | None, predictor: Predictor, figures: dict[str, Any]
     from boneage_node.models.packing import write_manifest
 
     folder = model_zoo.model_dir(model)
-    write_manifest(folder, predictor.manifest.model_copy(update={"metrics": figures}))
+    repeatability_months = (figures["precision"] or {}).get("repeatability_months")
+    measured = {"metrics": figures, "repeatability_months": repeatability_months}
+    write_manifest(folder, predictor.manifest.model_copy(update=measured))
     typer.echo(f"Written: {folder}", err=True)
 
 
@@ -177,6 +184,14 @@ def _stress(predictor: Predictor, readings: list[Reading]) -> list[dict[str, Any
         rows = stress_table(sharp, read_variants(predictor, sharp, lambda done: advance(done, "")))
     with progress_bar("crops", len(sharp)) as advance:
         return rows + read_crops(predictor, sharp, lambda done: advance(done, ""))
+
+
+def _precision(predictor: Predictor, readings: list[Reading], count: int) -> dict[str, Any]:
+    from boneage_node.evaluation.precision import draw_hands, precision_table, read_retakes
+
+    hands = draw_hands(readings, count, _SEED)
+    with progress_bar("re-takes", len(hands)) as advance:
+        return precision_table(read_retakes(predictor, hands, lambda done: advance(done, "")))
 
 
 def _phantoms(predictor: Predictor, count: int) -> list[PhantomReading]:

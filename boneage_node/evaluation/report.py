@@ -36,7 +36,7 @@ JSON_FILE = "evaluation.json"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model's readings of a split, and of transformed images and phantoms where they were asked for.
+    """A model's readings of a split, and of changed images and phantoms where they were asked for.
 
     Attributes:
         manifest: The model's.
@@ -44,6 +44,7 @@ class Evaluation:
         readings: Of the split's images.
         finding: ``finding.finding_figures``.
         stress: Rows of ``stress.stress_table`` and ``crops.read_crops``.
+        precision: ``precision.precision_table``.
         phantoms: Readings of drawn hands.
         non_hands: Readings of drawn parts that are no hands.
         doubt: Reason why the figures may be too good (``held_out.reason_to_doubt``).
@@ -55,6 +56,7 @@ class Evaluation:
     readings: list[Reading]
     finding: Mapping[str, Any] = field(default_factory=dict)
     stress: list[dict[str, Any]] | None = None
+    precision: Mapping[str, Any] | None = None
     phantoms: list[PhantomReading] | None = None
     non_hands: list[tuple[str, Answer]] | None = None
     doubt: str = ""
@@ -91,6 +93,7 @@ class Evaluation:
             "finding": dict(self.finding),
             "sex_unknown": {name: sex_unknown(part) for name, part in parts.items()},
             "stress": self.stress,
+            "precision": self.precision,
             "phantoms": phantom_table(self.phantoms) if self.phantoms is not None else None,
             "non_hands": non_hand_table(self.non_hands) if self.non_hands is not None else None,
         }

@@ -17,6 +17,10 @@ _INTERVAL_NOTE = (
 _FINDING_NOTE = "Errors of key points are shares of the length from the middle finger's tip to the capitate."
 _ANNOTATED_NOTE = f"{_FINDING_NOTE} Both are of the hands that are not refused."
 _UNTOLD_NOTE = f"'{UNTOLD}': each network is told that sex is unknown, as now and then in training."
+_PRECISION_NOTE = (
+    "SD is that of readings of one hand. A change of less than 1.96 √2 SD between two may come of re-taking "
+    "the image alone; 'pairs beyond' differ by more. Real re-takes, of a hand laid anew, may differ more."
+)
 _STAGE_NOTE = "Stages begin at these months of labelled age of girls and boys: {}.".format(
     ", ".join(f"{name} {girls:g} and {boys:g}" for name, (girls, boys) in STAGES.items() if girls)
 )
@@ -52,9 +56,17 @@ _STRESS = {
     "newly\nrefused": "newly_refused",
 }
 _PHANTOMS = _COUNTS | {"rank\ncorrelation": "rank_correlation", "MAE": "mae_months", "bias": "bias_months"}
+_PRECISION = _COUNTS | {
+    "SD": "sd_months",
+    "smallest\nreal change": "repeatability_months",
+    "pairs\nbeyond": "beyond",
+    "mean\nchange": "mean_change_months",
+}
 _FORMS = {
     "interval_coverage": "{:.1%}",
     "large_changes": "{:.1%}",
+    "beyond": "{:.1%}",
+    "mean_change_months": "{:+.2f}",
     "mae_change_months": "{:+.2f}",
     "half_width_months": "±{:.1f}",
     "bone_age_half_width_months": "±{:.1f}",
@@ -123,7 +135,7 @@ def tables(figures: Record) -> dict[str, Table]:
 
 
 def _asked_for(figures: Record) -> dict[str, Table]:
-    """Stress test and drawn hands, where they were read."""
+    """Stress test, precision and drawn hands, where they were read."""
     shown = {}
     if figures["stress"] is not None:
         shown["stress"] = _table(
@@ -133,6 +145,8 @@ def _asked_for(figures: Record) -> dict[str, Table]:
             {f"{row['transformation']}, {row['variant']}": row for row in figures["stress"]},
             "On the images that are read both as they are and transformed; months.",
         )
+    if (precision := figures.get("precision")) is not None:
+        shown["precision"] = _precision_table(precision)
     if (phantoms := figures["phantoms"]) is not None:
         reasons = ", ".join(f"{code} {count}" for code, count in phantoms["refusals"].items())
         by_sex = {name: phantoms[name] for name in ("all", *SEX_NAMES.values())}
@@ -194,6 +208,13 @@ def years(from_months: float, to_months: float | None) -> str:
     """A band of age in years; None is no end."""
     start = f"{from_months / 12:g}"
     return f"{start} years and over" if to_months is None else f"{start} to {to_months / 12:g} years"
+
+
+def _precision_table(precision: Record) -> Table:
+    ages = {years(band["from_months"], band["to_months"]): band for band in precision["ages"]}
+    parts = {f"together, {name}": row for name, row in (precision["sexes"] | ages).items()}
+    title = "Precision of re-taken hands, high resolution, months"
+    return _table(title, "re-taken", _PRECISION, precision["changes"] | parts, _PRECISION_NOTE)
 
 
 def _annotated_table(finding: Record) -> Table:

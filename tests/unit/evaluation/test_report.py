@@ -29,6 +29,7 @@ from boneage_node.datasets.rsna import read_image
 from boneage_node.evaluation.crops import CROPS
 from boneage_node.evaluation.page import write_page
 from boneage_node.evaluation.phantoms import PhantomReading
+from boneage_node.evaluation.precision import KINDS, Retaken, precision_table
 from boneage_node.evaluation.report import Evaluation
 from boneage_node.evaluation.stress import VARIANTS, key, stress_table
 from boneage_node.evaluation.tables import tables
@@ -66,6 +67,7 @@ def an_evaluation() -> Evaluation:
             "key_points": {"images": 128, "refused": 1, "median": 0.0123, "percentile_95": 0.0345},
         },
         stress=stress_table(readings, changed),
+        precision=precision_table([Retaken(readings[0], dict.fromkeys(KINDS, [an_assessment(20)] * 3))]),
         phantoms=drawn,
     )
 
@@ -92,6 +94,7 @@ def test_the_page_holds_the_figures_and_every_plot_and_nothing_from_elsewhere(tm
         "Sex unknown",
         "Refusals",
         "Stress test",
+        "Precision",
         "Drawn hands",
     ]
     assert len(list(page.iter(SVG))) == 5
@@ -181,7 +184,8 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dic
             csv.writer(file).writerows(rows)
     _annotate(folder / "rsna" / "annotations", draw_hand(120, Sex.MALE, seed=4, height_px=480))
     options = ["--model", tiny_model(folder / "model"), "--out", folder / "out", "--device", "cpu", "--card"]
-    done = run("evaluate", "--data", folder / "rsna", *options, "--stress", "--phantoms", 2, "--json")
+    asked = ["--stress", "--precision", 1, "--phantoms", 2]
+    done = run("evaluate", "--data", folder / "rsna", *options, *asked, "--json")
     assert done.returncode == 0, done.stderr
     assert "does not say which images were held out" in done.stderr
     return folder, folder / "out", json.loads(done.stdout)
@@ -210,12 +214,15 @@ def test_the_hand_is_measured_on_what_people_drew(evaluated: tuple[Path, Path, d
 
 def test_the_card_says_what_was_measured(evaluated: tuple[Path, Path, dict[str, Any]]) -> None:
     folder, _, printed = evaluated
-    assert read_manifest(folder / "model").metrics == printed
+    manifest = read_manifest(folder / "model")
+    assert manifest.metrics == printed
+    assert manifest.repeatability_months == printed["precision"]["repeatability_months"]
     card = (folder / "model" / "MODEL_CARD.md").read_text()
-    assert "boneage-node evaluate --data RSNA --stress --phantoms 2 --model" in card
+    assert "boneage-node evaluate --data RSNA --stress --precision 1 --phantoms 2 --model" in card
     row = printed["figures"]["high_resolution"]
     assert f"| high resolution | 2 | 0 | {row['mae_months']:.2f} |" in card
     assert "| rotation, 90° |" in card
+    assert f"| all together | 1 | {printed['precision']['changes']['all together']['refused']} |" in card
 
 
 def test_a_card_is_not_written_from_data_that_is_split_otherwise(
@@ -270,6 +277,7 @@ def test_the_command_stresses_and_draws_where_asked(evaluated: tuple[Path, Path,
     assert [row["images"] for row in printed["stress"]] == [2] * len(turned_and_cropped)
     turned = next(row for row in printed["stress"] if row["variant"] == "90°")
     assert turned["read_both_ways"] + turned["newly_refused"] == 2
+    assert printed["precision"]["hands"] == 1
     assert printed["phantoms"]["phantoms"] == 2
     assert printed["phantoms"]["mask_iou"]["least"] > 0.5
     assert printed["non_hands"]["all"] == {"images": 2, "refused": 2}
