@@ -251,7 +251,7 @@ class Manifest(_Part):
 
     Attributes:
         repeatability_months: Repeatability coefficient: 95 of 100 pairs of readings of a re-taken hand differ
-            by less. None where it was not measured, as in models up to 0.3.1.
+            by less, over all ages. None where it was not measured.
     """
 
     name: str

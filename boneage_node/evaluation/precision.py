@@ -33,7 +33,8 @@ RETAKES = 4
 TOGETHER = "all together"
 _COEFFICIENT = 1.96 * math.sqrt(2)
 """95 of 100 differences of two readings are smaller than so many standard deviations."""
-_AGES_MONTHS = (0, 72, 120, 168)
+_AGES_MONTHS = (0, 36, 72, 120, 168)
+"""The youngest have a band of their own: some of them are read much further apart than most others."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Retake:
         first = -size * (0.5 + np.array(self.edges[:2]))
         last = size * (0.5 + np.array(self.edges[2:]))
         width, height = np.maximum(np.rint((last - first) * self.pixels), 1).astype(int)
-        # from a pixel's centre in the new picture to its place in the former one, about both middles
+        # from a pixel's centre in the new picture to its place in the former one, about the latter's middle
         back = np.array([[cosine, -sine], [sine, cosine]]) / self.magnification
         matrix = np.eye(3)
         matrix[:2, :2] = back / self.pixels

@@ -89,8 +89,8 @@ def test_all_together_is_each_of_the_changes() -> None:
 
 def test_the_deviation_is_within_hands_and_not_between_them() -> None:
     assert within_subject_sd([[100, 102], [50, 50]]) == pytest.approx(1)  # variances 2 and 0
-    uneven = [[10, 20], [1, 1, 1], [7]]  # three degrees of freedom
-    assert within_subject_sd(uneven) == pytest.approx((50 / 3) ** 0.5)
+    uneven = [[10, 20], [1, 2, 3], [7]]  # variances 50 and 1, of one and two degrees of freedom
+    assert within_subject_sd(uneven) == pytest.approx((52 / 3) ** 0.5)
     assert np.isnan(within_subject_sd([[7.0], []]))
 
 
@@ -130,10 +130,22 @@ def test_the_figures_are_by_change_sex_and_age() -> None:
     }
     assert found["repeatability_months"] == 9.6
     assert {name: row["sd_months"] for name, row in found["sexes"].items()} == {"boys": 1.41, "girls": 4.12}
-    young, older, *others = found["ages"]
-    assert (young["from_months"], young["to_months"], young["images"], young["sd_months"]) == (0, 72, 2, 1.41)
-    assert (older["images"], older["sd_months"]) == (1, 5.66)
-    assert [row["sd_months"] for row in others] == [None, None]
+    assert [
+        (row["from_months"], row["to_months"], row["images"], row["sd_months"]) for row in found["ages"]
+    ] == [
+        (0, 36, 0, None),
+        (36, 72, 2, 1.41),
+        (72, 120, 1, 5.66),
+        (120, 168, 0, None),
+        (168, None, 0, None),
+    ]
+
+
+def test_readings_of_infants_that_lie_further_apart_are_told_by_themselves() -> None:
+    found = precision_table([a_retaken(35, [30.0, 40.0]), a_retaken(36, [36.0, 36.0])])
+    infants, children, *_ = found["ages"]
+    assert (infants["sd_months"], children["sd_months"]) == (7.07, 0.0)
+    assert found["repeatability_months"] == 13.9  # over both: 1.96 sqrt(2) times 5
 
 
 def test_pairs_that_differ_by_more_are_counted() -> None:
